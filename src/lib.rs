@@ -1,0 +1,2 @@
+//! Hongyan, the server.
+pub mod store;
