@@ -85,10 +85,14 @@ pub trait Engine: Send + Sync + 'static {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Too little room on the disk. Nothing of the batch was written; commits succeed again once there is room.
-    #[error("the disk that holds {path} has {free} bytes free, fewer than the {reserve} bytes kept in reserve: free some space")]
+    #[error(
+        "the disk that holds {path} has {free} bytes free, fewer than the {reserve} bytes kept in reserve: free some space"
+    )]
     DiskFull { path: String, free: u64, reserve: u64 },
     /// A write or sync failed. What of the batch reached the disk is unknown, so the engine takes no more writes until it is reopened.
-    #[error("the store failed and accepts no more writes: {0}; what was acknowledged is safe, restart the server to recover")]
+    #[error(
+        "the store failed and accepts no more writes: {0}; what was acknowledged is safe, restart the server to recover"
+    )]
     Failed(String),
     /// What was read is not what was written.
     #[error("the store is damaged: {0}; run `hongyan store verify`")]
