@@ -1,1 +1,35 @@
-//! stub
+//! The Hongyan wire protocol, version 1, without I/O: no socket, no clock, no randomness, no runtime.
+//!
+//! A peer reads bytes from its transport and hands them to a [`server::Connection`] or a [`client::Connection`], together
+//! with the time. It then polls: events to act on, bytes to write, the moment at which to call again. Everything the
+//! protocol demands of one connection (login, windows, credit, acks, heartbeats, retransmission) happens in between.
+//!
+//! ```text
+//!             handle_bytes(bytes, now)                poll_event() -> Event
+//!   socket ──────────────────────────▶  Connection  ─────────────────────────▶  dispatch / application
+//!          ◀──────────────────────────              ◀─────────────────────────
+//!             take_output() -> bytes                  push, answer, send, stored, close …
+//! ```
+//!
+//! Way for a reader: [`code`] (why a connection ends), [`frame`] (the kinds), [`codec`] (bytes to frames), then
+//! [`server`] and [`client`], the two roles. [`wire`] holds the messages generated from `proto/`.
+//!
+//! *Architecture Invariant*: this crate depends on no runtime and reads no clock; a `Connection` is a function of its inputs.
+
+pub mod client;
+pub mod code;
+pub mod codec;
+pub mod frame;
+mod heartbeat;
+pub mod id;
+pub mod server;
+
+/// The protobuf messages of `proto/hongyan/v1`, as generated.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod wire {
+    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
+}
+
+pub use bytes::{Bytes, BytesMut};
+pub use code::CloseCode;
+pub use id::{DeviceName, InvalidId, Uid};

@@ -1,0 +1,13 @@
+//! Compiles the wire messages in `proto/` (at the top of the repository) without a protoc on the machine.
+
+use std::{io, path::Path};
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let files = ["hongyan/v1/wire.proto", "hongyan/v1/content.proto"];
+    for file in files {
+        println!("cargo:rerun-if-changed={}", root.join(file).display());
+    }
+    let descriptors = protox::compile(files, [root]).map_err(io::Error::other)?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)
+}

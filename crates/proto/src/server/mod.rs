@@ -1,0 +1,476 @@
+//! The server's end of a connection.
+//!
+//! ```text
+//!            preface           HELLO, RESUME             welcome(), resumed()
+//!   Preface ─────────▶ Login ────────────────▶ Deciding ─────────────────────▶ Live
+//!      │                 │  ▲                     │                              │
+//!      │                 │  └───── reject(5003) ──┤                              │
+//!      ▼                 ▼                        ▼ reject()                     ▼
+//!   Closed ◀── broken rule, deadline, close(), CLOSE from the peer ──────────────┘
+//! ```
+
+mod push;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use prost::Message as _;
+
+pub use push::PushSettings;
+use push::{Overdue, Push};
+
+use crate::{
+    CloseCode, codec,
+    codec::{Decoder, FrameError, MAX_FRAME_BEFORE_LOGIN},
+    frame::{Frame, GREASE, Kind},
+    heartbeat, wire,
+};
+
+/// What the server allows and how long it waits; the same for all its connections.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// From the first byte to a HELLO or RESUME. Nothing extends it.
+    pub login_timeout: Duration,
+    /// As announced in WELCOME.
+    pub limits: wire::Limits,
+    /// SENDs a client may have unanswered.
+    pub send_window: u64,
+    pub push: PushSettings,
+}
+
+/// What a connection wants from the server.
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    /// Answer with [`Connection::welcome`] or [`Connection::reject`]. Nothing else is read until then.
+    Hello(Box<wire::Hello>),
+    /// Answer with [`Connection::resumed`], [`Connection::welcome`] (by the fallback) or [`Connection::reject`].
+    Resume(Box<wire::Resume>),
+    /// Answer every one, in order, with [`Connection::acked`] or [`Connection::refused`].
+    Send(wire::Send),
+    /// The device has stored every entry up to this one.
+    Acked(u64),
+    Signal(wire::Signal),
+    /// Answer with [`Connection::respond`].
+    Request(wire::Request),
+    /// The connection is over; write what [`Connection::take_output`] still has, then drop the transport.
+    Closed {
+        code: CloseCode,
+        reason: String,
+        by_peer: bool,
+    },
+}
+
+enum Phase {
+    Preface { deadline: Instant },
+    Login { deadline: Instant },
+    Deciding { deadline: Instant },
+    Live(Live),
+    Closed,
+}
+
+struct Live {
+    push: Push,
+    /// The highest send_no answered for good.
+    answered: u64,
+    max_send_no: u64,
+    last_heard: Instant,
+    interval: Duration,
+}
+
+/// One connection, seen from the server. Give it bytes and time, then poll events until there are none, then write its output.
+pub struct Connection {
+    settings: Arc<Settings>,
+    decoder: Decoder,
+    out: BytesMut,
+    phase: Phase,
+    /// A Closed event that has not been polled yet.
+    closing: Option<Box<Event>>,
+}
+
+impl Connection {
+    pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
+        let deadline = now + settings.login_timeout;
+        Self {
+            settings,
+            decoder: Decoder::default(),
+            out: BytesMut::new(),
+            phase: Phase::Preface { deadline },
+            closing: None,
+        }
+    }
+
+    // ------------------------------------------------------------ input
+
+    /// Bytes from the peer. Poll events afterwards.
+    pub fn handle_bytes(&mut self, bytes: BytesMut, now: Instant) {
+        match &mut self.phase {
+            Phase::Closed => return,
+            Phase::Live(live) => live.last_heard = now,
+            _ => {}
+        }
+        self.decoder.feed(bytes);
+    }
+
+    /// The time of [`Self::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Preface { deadline } | Phase::Login { deadline } if *deadline <= now => {
+                self.close(CloseCode::LOGIN_TIMEOUT, "no HELLO or RESUME in time");
+            }
+            Phase::Live(live) if heartbeat::deadline(live.last_heard, live.interval) <= now => {
+                self.close(CloseCode::IDLE_TIMEOUT, "nothing heard within the heartbeat interval");
+            }
+            Phase::Live(live) => match live.push.handle_timeout(&self.settings.push, now) {
+                Some(Overdue::Probe) => codec::put_frame(&mut self.out, Kind::Ping, &wire::Ping::default()),
+                Some(Overdue::GiveUp) => self.close(CloseCode::SLOW, "no ack for too long"),
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    // ------------------------------------------------------------ output
+
+    /// When to call [`Self::handle_timeout`]. Derived from the state, so it is never stale.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Preface { deadline } | Phase::Login { deadline } => Some(*deadline),
+            Phase::Live(live) => {
+                let idle = heartbeat::deadline(live.last_heard, live.interval);
+                Some(live.push.poll_timeout(&self.settings.push).map_or(idle, |overdue| overdue.min(idle)))
+            }
+            Phase::Deciding { .. } | Phase::Closed => None,
+        }
+    }
+
+    /// The next thing that the peer wants, decoded on demand.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            if let Some(closed) = self.closing.take() {
+                return Some(*closed);
+            }
+            let frame = match self.next_frame() {
+                Ok(frame) => frame?,
+                Err(broken) => {
+                    self.close(broken.code(), &broken.to_string());
+                    continue;
+                }
+            };
+            if let Some(event) = self.on_frame(frame, now) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Everything to write now. Empty if there is nothing.
+    pub fn take_output(&mut self) -> BytesMut {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Bytes that wait to be taken.
+    pub fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    // ------------------------------------------------------------ login
+
+    /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits.
+    pub fn welcome(&mut self, mut welcome: wire::Welcome, now: Instant) {
+        let max_send_no = welcome.last_send_no + self.settings.send_window;
+        welcome.max_send_no = max_send_no;
+        welcome.limits = Some(self.settings.limits);
+        codec::put_frame(&mut self.out, Kind::Welcome, &welcome);
+        self.go_live(welcome.cursor, welcome.head, welcome.last_send_no, now);
+    }
+
+    /// Accepts a RESUME of a device that has stored everything up to `cursor` and remembers the limits `limits_id`.
+    pub fn resumed(&mut self, mut resumed: wire::Resumed, cursor: u64, limits_id: u32, now: Instant) {
+        resumed.max_send_no = resumed.last_send_no + self.settings.send_window;
+        resumed.limits = (limits_id != self.settings.limits.id).then_some(self.settings.limits);
+        codec::put_frame(&mut self.out, Kind::Resumed, &resumed);
+        self.go_live(cursor, resumed.head, resumed.last_send_no, now);
+    }
+
+    fn go_live(&mut self, cursor: u64, head: u64, answered: u64, now: Instant) {
+        let interval = Duration::from_millis(self.settings.limits.heartbeat_ms.into());
+        let max_send_no = answered + self.settings.send_window;
+        let push = Push::new(cursor, head);
+        self.phase = Phase::Live(Live { push, answered, max_send_no, last_heard: now, interval });
+    }
+
+    /// Refuses a HELLO or RESUME. After RESUME_REFUSED a HELLO may follow; otherwise the connection is over.
+    pub fn reject(&mut self, code: CloseCode, reason: &str, retry_after: Duration) {
+        let retry_after_ms = retry_after.as_millis() as u32;
+        let reject = wire::Reject { code: code.0, reason: reason.into(), retry_after_ms };
+        codec::put_frame(&mut self.out, Kind::Reject, &reject);
+        match self.phase {
+            Phase::Deciding { deadline } if code == CloseCode::RESUME_REFUSED => self.phase = Phase::Login { deadline },
+            _ => self.end(code, reason.into(), false),
+        }
+    }
+
+    // ------------------------------------------------------------ live
+
+    pub fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live(_))
+    }
+
+    /// How many more entries may be pushed now.
+    pub fn push_room(&self) -> u64 {
+        self.live().map_or(0, |live| live.push.room(&self.settings.push))
+    }
+
+    /// The device has fallen behind, or has just logged in: entries are to be read from the log, from the one after
+    /// the returned number, until [`Self::caught_up`].
+    pub fn lagging_after(&self) -> Option<u64> {
+        self.live().filter(|live| live.push.is_lagging()).map(|live| live.push.pushed())
+    }
+
+    /// The device has stored every entry up to this one.
+    pub fn cursor(&self) -> u64 {
+        self.live().map_or(0, |live| live.push.acked())
+    }
+
+    /// Pushes an entry: `item` is an encoded `Entry` without its numbers. False: the number is not the next one and
+    /// nothing was written.
+    pub fn push(&mut self, useq: u64, own_send_no: u64, item: &[u8], now: Instant) -> bool {
+        let Phase::Live(live) = &mut self.phase else { return false };
+        let next = live.push.on_pushed(useq, item.len() + 8, now);
+        if next {
+            codec::put_push(&mut self.out, useq, own_send_no, item);
+        }
+        next
+    }
+
+    /// The log has grown to `head`, whether or not the entry can be pushed now.
+    pub fn on_head(&mut self, head: u64) {
+        if let Some(live) = self.live_mut() {
+            live.push.on_head(head);
+        }
+    }
+
+    /// The live queue overran; see [`Self::lagging_after`].
+    pub fn fall_behind(&mut self) {
+        if let Some(live) = self.live_mut() {
+            live.push.fall_behind();
+        }
+    }
+
+    /// The log has been pushed up to its head: what comes next comes from the live queue.
+    pub fn caught_up(&mut self) {
+        if let Some(live) = self.live_mut() {
+            live.push.caught_up();
+        }
+    }
+
+    /// Answers a SEND: the message is durable. It takes the place of the sender's own entry `useq`.
+    pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        codec::put_frame(&mut self.out, Kind::SendAck, &ack);
+        live.push.on_pushed(ack.useq, 0, now);
+        self.on_answered(ack.send_no);
+    }
+
+    /// Answers a SEND: the message was not taken. A permanent refusal uses the number up.
+    pub fn refused(&mut self, nack: wire::SendNack) {
+        if !self.is_live() {
+            return;
+        }
+        codec::put_frame(&mut self.out, Kind::SendNack, &nack);
+        if !crate::code::is_temporary(nack.code) {
+            self.on_answered(nack.send_no);
+        }
+    }
+
+    fn on_answered(&mut self, send_no: u64) {
+        let window = self.settings.send_window;
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.answered = live.answered.max(send_no);
+        // One CREDIT for half a window: a few bytes for many messages, and the sender never has to wait for it.
+        if live.max_send_no - live.answered <= window / 2 {
+            live.max_send_no = live.answered + window;
+            codec::put_frame(&mut self.out, Kind::Credit, &wire::Credit { max_send_no: live.max_send_no });
+        }
+    }
+
+    pub fn signal(&mut self, signal: &wire::Signal) {
+        if self.is_live() {
+            codec::put_frame(&mut self.out, Kind::Signal, signal);
+        }
+    }
+
+    pub fn respond(&mut self, response: &wire::Response) {
+        if self.is_live() {
+            codec::put_frame(&mut self.out, Kind::Response, response);
+        }
+    }
+
+    /// The device's place is not in the log any more: it starts over from `head`.
+    pub fn sync_reset(&mut self, reset: wire::SyncReset) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.push.reset(reset.head);
+        codec::put_frame(&mut self.out, Kind::SyncReset, &reset);
+    }
+
+    /// Asks the client to move to a new connection.
+    pub fn go_away(&mut self, deadline: Duration, spread: Duration, alternatives: &[String]) {
+        if self.is_live() {
+            let (deadline_ms, spread_ms) = (deadline.as_millis() as u32, spread.as_millis() as u32);
+            let go_away = wire::GoAway { deadline_ms, spread_ms, alternatives: alternatives.to_vec() };
+            codec::put_frame(&mut self.out, Kind::GoAway, &go_away);
+        }
+    }
+
+    /// Sends a frame of a kind that has no meaning, for peers to prove that they ignore it. `random` chooses it.
+    pub fn grease(&mut self, random: u8) {
+        let kind = GREASE[usize::from(random & 1)];
+        codec::put_typed(&mut self.out, kind, usize::from(random >> 5), |out| {
+            out.resize(out.len() + usize::from(random >> 5), random);
+        });
+    }
+
+    /// Ends the connection with a CLOSE. The next event is Closed.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let close = wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 };
+        codec::put_frame(&mut self.out, Kind::Close, &close);
+        self.end(code, reason.into(), false);
+    }
+
+    fn end(&mut self, code: CloseCode, reason: String, by_peer: bool) {
+        self.phase = Phase::Closed;
+        self.decoder = Decoder::default();
+        self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
+    }
+
+    // ------------------------------------------------------------ frames
+
+    fn live(&self) -> Option<&Live> {
+        match &self.phase {
+            Phase::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.phase {
+            Phase::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        let max_frame = match &self.phase {
+            Phase::Deciding { .. } | Phase::Closed => return Ok(None),
+            Phase::Preface { deadline } => {
+                let deadline = *deadline;
+                if !self.decoder.take_preface()? {
+                    return Ok(None);
+                }
+                self.phase = Phase::Login { deadline };
+                MAX_FRAME_BEFORE_LOGIN
+            }
+            Phase::Login { .. } => MAX_FRAME_BEFORE_LOGIN,
+            Phase::Live(_) => self.settings.limits.max_frame as usize,
+        };
+        while let Some(raw) = self.decoder.next_frame(max_frame)? {
+            if let Some(frame) = Frame::decode(raw)? {
+                return Ok(Some(frame));
+            }
+        }
+        Ok(None)
+    }
+
+    fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
+        match (&mut self.phase, frame) {
+            (_, Frame::Close(close)) => {
+                self.end(CloseCode(close.code), close.reason, true);
+                None
+            }
+            (Phase::Login { deadline }, Frame::Hello(hello)) => {
+                self.phase = Phase::Deciding { deadline: *deadline };
+                Some(Event::Hello(Box::new(hello)))
+            }
+            (Phase::Login { deadline }, Frame::Resume(resume)) => {
+                self.phase = Phase::Deciding { deadline: *deadline };
+                Some(Event::Resume(Box::new(resume)))
+            }
+            (Phase::Live(_), frame) => self.on_live_frame(frame, now),
+            (_, frame) => {
+                let reason = format!("{:?} before login", frame.kind());
+                self.close(CloseCode::WRONG_STATE, &reason);
+                None
+            }
+        }
+    }
+
+    fn on_live_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
+        let Phase::Live(live) = &mut self.phase else { return None };
+        match frame {
+            Frame::Send(send) => return self.on_send(send),
+            Frame::Ack(ack) => return self.on_ack(ack.useq, now),
+            Frame::Ping(ping) => return self.on_ping(ping, now),
+            Frame::Pong(_) => {
+                if live.push.on_pong(&self.settings.push, now) {
+                    self.close(CloseCode::SLOW, "pushed entries stay unacked, though they are read");
+                }
+            }
+            Frame::SyncReq(sync) => live.push.rewind(sync.after),
+            Frame::Signal(signal) => return Some(Event::Signal(signal)),
+            Frame::Request(request) => return Some(Event::Request(request)),
+            other => {
+                let reason = format!("{:?} is not for a client to send now", other.kind());
+                self.close(CloseCode::WRONG_STATE, &reason);
+            }
+        }
+        None
+    }
+
+    fn on_send(&mut self, send: wire::Send) -> Option<Event> {
+        let max = self.live()?.max_send_no;
+        if send.send_no > max {
+            self.close(CloseCode::CREDIT_EXCEEDED, &format!("send_no {} is above max_send_no {max}", send.send_no));
+            return None;
+        }
+        if send.send_no == 0 {
+            self.close(CloseCode::BAD_FIELD, "send_no is 0, numbers begin at 1");
+            return None;
+        }
+        Some(Event::Send(send))
+    }
+
+    fn on_ack(&mut self, useq: u64, now: Instant) -> Option<Event> {
+        match self.live_mut()?.push.on_ack(useq, now) {
+            Ok(moved) => moved.then_some(Event::Acked(useq)),
+            Err(()) => {
+                self.close(CloseCode::BAD_ACK, &format!("ACK of entry {useq}, which was never pushed"));
+                None
+            }
+        }
+    }
+
+    fn on_ping(&mut self, ping: wire::Ping, now: Instant) -> Option<Event> {
+        let limits = &self.settings.limits;
+        let Phase::Live(live) = &mut self.phase else { return None };
+        if ping.next_ms != 0 {
+            let next_ms = ping.next_ms.clamp(limits.heartbeat_min_ms, limits.heartbeat_max_ms);
+            live.interval = Duration::from_millis(next_ms.into());
+        }
+        let event = if ping.ack == 0 { None } else { self.on_ack(ping.ack, now) };
+        if let Phase::Live(live) = &self.phase {
+            let pong = wire::Pong { head: live.push.unacked_head() };
+            codec::put_frame(&mut self.out, Kind::Pong, &pong);
+        }
+        event
+    }
+}
+
+/// The encoded `Entry` that holds only `item`: what is stored, and forwarded verbatim by [`Connection::push`].
+pub fn encode_item(item: wire::entry::Item) -> bytes::Bytes {
+    wire::Entry { useq: 0, own_send_no: 0, item: Some(item) }.encode_to_vec().into()
+}

@@ -1,0 +1,277 @@
+//! What has been pushed to a device and what it has acked: the window, the probe, the retransmission.
+//!
+//! Only numbers are kept. Whatever has to be pushed again is read again from the user's log.
+//!
+//! ```text
+//!             every entry is in the log            the log is read up to its head
+//!   Live ────────────────────────────▶ Lagging ────────────────────────────▶ Live
+//!      window overrun, SYNC_REQ, ack overdue           caught_up()
+//! ```
+
+use std::time::{Duration, Instant};
+
+/// How pushes are paced.
+#[derive(Debug, Clone)]
+pub struct PushSettings {
+    /// Most entries pushed beyond the acked one.
+    pub window_entries: u64,
+    /// Most bytes pushed beyond the acked entry, roughly.
+    pub window_bytes: u64,
+    /// How long an entry may stay unacked before the device is probed. Doubles with every retransmission.
+    pub ack_timeout: Duration,
+    /// How often the unacked entries are pushed again before the connection is closed.
+    pub retransmits: u8,
+    /// How long a device may stay behind without any ack, however often it shows life.
+    pub lagging_timeout: Duration,
+}
+
+impl Default for PushSettings {
+    fn default() -> Self {
+        Self {
+            window_entries: 64,
+            window_bytes: 256 * 1024,
+            ack_timeout: Duration::from_secs(3),
+            retransmits: 3,
+            lagging_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What an overdue ack calls for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// Ask with a PING whether the device has read what was pushed.
+    Probe,
+    /// The device is too slow: close.
+    GiveUp,
+}
+
+/// The place of one device in its user's log, as this connection sees it.
+#[derive(Debug)]
+pub struct Push {
+    /// The device has stored everything up to here.
+    acked: u64,
+    /// Everything up to here has been pushed.
+    pushed: u64,
+    /// The highest number ever pushed: acks up to here are legal, also after a rewind.
+    high: u64,
+    /// The newest number of the log that this connection has heard of.
+    head: u64,
+    bytes_in_flight: u64,
+    lagging: bool,
+    retransmits: u8,
+    /// A PING is out to learn whether the device has read the pushes.
+    probing: bool,
+    /// When the ack last moved, or the window last became non-empty. None: nothing is unacked.
+    waiting_since: Option<Instant>,
+    /// As `waiting_since`, but not moved by a retransmission.
+    stuck_since: Option<Instant>,
+}
+
+impl Push {
+    /// A device that has stored everything up to `cursor` of a log that ends at `head`. It begins lagging: what it
+    /// missed is read from the log by the same path that serves a slow device.
+    pub fn new(cursor: u64, head: u64) -> Self {
+        Self {
+            acked: cursor,
+            pushed: cursor,
+            high: cursor,
+            head,
+            bytes_in_flight: 0,
+            lagging: true,
+            retransmits: 0,
+            probing: false,
+            waiting_since: None,
+            stuck_since: None,
+        }
+    }
+
+    pub fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    pub fn is_lagging(&self) -> bool {
+        self.lagging
+    }
+
+    /// How many more entries may be pushed now.
+    pub fn room(&self, settings: &PushSettings) -> u64 {
+        if self.bytes_in_flight >= settings.window_bytes {
+            return 0;
+        }
+        settings.window_entries.saturating_sub(self.pushed - self.acked)
+    }
+
+    /// The head to name in a PONG: none if the device has acked it.
+    pub fn unacked_head(&self) -> u64 {
+        if self.head > self.acked { self.head } else { 0 }
+    }
+
+    /// The log has grown to `head`.
+    pub fn on_head(&mut self, head: u64) {
+        self.head = self.head.max(head);
+    }
+
+    /// Entry `useq` is on its way, as a PUSH of `bytes` or within a SEND_ACK. False: it is not the next one, and the
+    /// device will get it from the log.
+    pub fn on_pushed(&mut self, useq: u64, bytes: usize, now: Instant) -> bool {
+        self.on_head(useq);
+        if useq != self.pushed + 1 {
+            return false;
+        }
+        self.pushed = useq;
+        self.high = self.high.max(useq);
+        self.bytes_in_flight += bytes as u64;
+        self.waiting_since.get_or_insert(now);
+        self.stuck_since.get_or_insert(now);
+        true
+    }
+
+    /// The device has stored everything up to `useq`. Err: it cannot have, that was never pushed.
+    pub fn on_ack(&mut self, useq: u64, now: Instant) -> Result<bool, ()> {
+        if useq > self.high {
+            return Err(());
+        }
+        if useq <= self.acked {
+            return Ok(false);
+        }
+        let in_flight = self.pushed.saturating_sub(self.acked).max(1);
+        self.acked = useq;
+        self.pushed = self.pushed.max(useq);
+        // Entries are not remembered one by one, so the bytes are taken to be spread evenly over them.
+        self.bytes_in_flight = self.bytes_in_flight * (self.pushed - useq) / in_flight;
+        self.retransmits = 0;
+        self.probing = false;
+        let unacked = (self.pushed > self.acked).then_some(now);
+        self.waiting_since = unacked;
+        self.stuck_since = unacked;
+        Ok(true)
+    }
+
+    /// Pushes again from the entry after `after`, out of the log.
+    pub fn rewind(&mut self, after: u64) {
+        self.pushed = after.clamp(self.acked, self.pushed);
+        self.bytes_in_flight = 0;
+        self.lagging = true;
+    }
+
+    /// The live queue overran: what was in it is read from the log instead.
+    pub fn fall_behind(&mut self) {
+        self.lagging = true;
+    }
+
+    /// Everything up to the head has been pushed: the live queue takes over.
+    pub fn caught_up(&mut self) {
+        self.lagging = false;
+    }
+
+    /// The log no longer holds what the device misses: it goes on from `head`.
+    pub fn reset(&mut self, head: u64) {
+        *self = Self { lagging: self.lagging, ..Self::new(head, head) };
+    }
+
+    /// A PONG has come: every push before the probe has been read. If none of it was acked in time, the unacked entries
+    /// are pushed again. True: that has been tried often enough, close.
+    pub fn on_pong(&mut self, settings: &PushSettings, now: Instant) -> bool {
+        if !std::mem::take(&mut self.probing) || self.pushed == self.acked {
+            return false;
+        }
+        if self.retransmits == settings.retransmits {
+            return true;
+        }
+        self.retransmits += 1;
+        self.waiting_since = Some(now);
+        self.rewind(self.acked);
+        false
+    }
+
+    /// When to look at the acks next.
+    pub fn poll_timeout(&self, settings: &PushSettings) -> Option<Instant> {
+        let stuck = self.stuck_since? + settings.lagging_timeout;
+        let waiting = self.waiting_since.filter(|_| !self.probing);
+        let overdue = waiting.map(|since| since + settings.ack_timeout * (1 << self.retransmits.min(16)));
+        Some(overdue.map_or(stuck, |overdue| overdue.min(stuck)))
+    }
+
+    /// What is due at `now`, if anything.
+    pub fn handle_timeout(&mut self, settings: &PushSettings, now: Instant) -> Option<Overdue> {
+        if self.poll_timeout(settings)? > now {
+            return None;
+        }
+        let stuck = self.stuck_since.is_some_and(|since| since + settings.lagging_timeout <= now);
+        if stuck {
+            return Some(Overdue::GiveUp);
+        }
+        self.probing = true;
+        Some(Overdue::Probe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> PushSettings {
+        PushSettings { window_entries: 4, window_bytes: 100, ..PushSettings::default() }
+    }
+
+    #[test]
+    fn the_window_counts_entries_and_bytes() {
+        let (now, settings) = (Instant::now(), settings());
+        let mut push = Push::new(10, 20);
+        assert_eq!(push.room(&settings), 4);
+        assert!(push.on_pushed(11, 30, now));
+        assert!(!push.on_pushed(13, 30, now), "a jump is left to the log");
+        assert!(push.on_pushed(12, 90, now));
+        assert_eq!(push.room(&settings), 0, "the bytes are used up");
+        assert_eq!(push.on_ack(11, now), Ok(true));
+        assert_eq!(push.room(&settings), 3);
+        assert_eq!(push.on_ack(11, now), Ok(false));
+        assert_eq!(push.on_ack(13, now), Err(()), "13 was never pushed");
+        assert_eq!((push.acked(), push.unacked_head()), (11, 20));
+    }
+
+    #[test]
+    fn an_overdue_ack_is_probed_then_pushed_again_then_given_up() {
+        let settings = settings();
+        let mut now = Instant::now();
+        let mut push = Push::new(0, 1);
+        push.caught_up();
+        push.on_pushed(1, 10, now);
+        for round in 0..=settings.retransmits {
+            now += settings.ack_timeout * (1 << round);
+            assert_eq!(push.handle_timeout(&settings, now - Duration::from_millis(1)), None, "round {round}");
+            assert_eq!(push.handle_timeout(&settings, now), Some(Overdue::Probe), "round {round}");
+            assert_eq!(push.handle_timeout(&settings, now + Duration::from_secs(5)), None, "one probe at a time");
+            assert_eq!(push.on_pong(&settings, now), round == settings.retransmits);
+            if round < settings.retransmits {
+                assert!(!push.on_pong(&settings, now), "a second PONG answers no probe");
+                assert_eq!((push.is_lagging(), push.pushed()), (true, 0));
+                assert!(push.on_pushed(1, 10, now));
+                push.caught_up();
+            }
+        }
+        assert_eq!(push.on_ack(1, now), Ok(true));
+        assert_eq!(push.poll_timeout(&settings), None, "an ack settles everything");
+    }
+
+    #[test]
+    fn signs_of_life_do_not_replace_progress() {
+        let settings = PushSettings { retransmits: 200, ..settings() };
+        let start = Instant::now();
+        let mut push = Push::new(0, 1);
+        push.on_pushed(1, 10, start);
+        let mut now = start;
+        while push.handle_timeout(&settings, now) != Some(Overdue::GiveUp) {
+            assert!(now < start + settings.lagging_timeout);
+            push.on_pong(&settings, now);
+            push.on_pushed(1, 10, now);
+            now = push.poll_timeout(&settings).unwrap();
+        }
+        assert_eq!(now, start + settings.lagging_timeout);
+    }
+}
