@@ -22,7 +22,8 @@ pub struct BackoffPolicy {
     pub longest_wait: Duration,
     /// One failure is forgotten after each such time without a new one. 5 min.
     pub forget_one_after: Duration,
-    /// Entries in each of the two tables, about 200 bytes each; a new one pushes the oldest out. 65,536.
+    /// Entries in each of the two tables, at most some 300 bytes each with user ids of up to 64 bytes (which the caller
+    /// has checked); a new one pushes the oldest out. 65,536.
     pub max_entries: usize,
 }
 
