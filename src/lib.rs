@@ -1,2 +1,4 @@
 //! Hongyan, the server.
+pub mod auth;
 pub mod store;
+pub mod tls;
