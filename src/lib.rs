@@ -1,2 +1,4 @@
 //! Hongyan, the server.
+pub mod args;
+pub mod config;
 pub mod store;
