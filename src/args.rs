@@ -13,6 +13,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
+use hongyan_proto::{DeviceName, Uid};
 use thiserror::Error;
 use typed::{PlaceFlags, ServeFlags, StoreVerb, Typed, UserVerb, Verb};
 
@@ -34,29 +35,29 @@ pub enum Command {
     Completions(Shell),
 }
 
-/// What to do with users. A uid is not empty; whether it is one is judged where it is used.
+/// What to do with users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAction {
     /// Add a user, without a password or with one read from standard input.
     Add {
-        uid: String,
+        uid: Uid,
         password_stdin: bool,
     },
     /// Set the password read from standard input.
     Passwd {
-        uid: String,
+        uid: Uid,
     },
     /// Refuse logins and cut connections.
     Disable {
-        uid: String,
+        uid: Uid,
     },
     /// Undo [`UserAction::Disable`].
     Enable {
-        uid: String,
+        uid: Uid,
     },
     /// Make all tokens given so far invalid and cut connections.
     Revoke {
-        uid: String,
+        uid: Uid,
     },
     List {
         json: bool,
@@ -66,11 +67,11 @@ pub enum UserAction {
 /// A token to mint and print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
-    pub uid: String,
+    pub uid: Uid,
     /// At least 1 s.
     pub ttl: Duration,
     /// The only device the token is for.
-    pub device: Option<String>,
+    pub device: Option<DeviceName>,
 }
 
 /// What to do with the store.
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn each_verb_becomes_its_action_on_the_place_named() {
-        let uid = || "alice".to_owned();
+        let uid = || Uid::new("alice").unwrap();
         let cases = [
             ("user add alice", UserAction::Add { uid: uid(), password_stdin: false }),
             ("user add alice --password-stdin", UserAction::Add { uid: uid(), password_stdin: true }),
@@ -256,11 +257,17 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let hour = Duration::from_secs(3600);
-        let alice = TokenRequest { uid: "alice".to_owned(), ttl: hour, device: None };
+        let alice = TokenRequest { uid: Uid::new("alice").unwrap(), ttl: hour, device: None };
         assert_eq!(request("token alice"), alice);
-        let phone = TokenRequest { ttl: 48 * hour, device: Some("phone".to_owned()), ..alice };
+        let phone = TokenRequest { ttl: 48 * hour, device: Some(DeviceName::new("phone").unwrap()), ..alice };
         assert_eq!(request("token alice --ttl 2d --device phone"), phone);
-        for bad in ["token alice --ttl 3600", "token alice --ttl 0s", "token alice --ttl 100ms"] {
+        for bad in [
+            "token alice --ttl 3600",
+            "token alice --ttl 0s",
+            "token alice --ttl 100ms",
+            "token a/b",
+            "token alice --device a/b",
+        ] {
             assert_eq!(usage_kind(bad), ErrorKind::ValueValidation, "{bad}");
         }
     }

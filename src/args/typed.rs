@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use hongyan_proto::{DeviceName, Uid};
 
 use crate::config::{Flag, Inputs, units::read_duration};
 
@@ -86,14 +87,13 @@ pub(super) enum Verb {
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         /// The user's id
-        #[arg(value_parser = uid)]
-        uid: String,
+        uid: Uid,
         /// How long the token is valid, such as 10m, 1h or 30d
         #[arg(long, default_value = "1h", value_parser = ttl)]
         ttl: Duration,
         /// Bind the token to this device
         #[arg(long)]
-        device: Option<String>,
+        device: Option<DeviceName>,
         #[command(flatten)]
         place: PlaceFlags,
     },
@@ -113,8 +113,7 @@ pub(super) enum UserVerb {
     /// Add a user
     Add {
         /// The user's id
-        #[arg(value_parser = uid)]
-        uid: String,
+        uid: Uid,
         /// Read a password from standard input, one line; without it the user logs in with tokens only
         #[arg(long)]
         password_stdin: bool,
@@ -124,8 +123,7 @@ pub(super) enum UserVerb {
     /// Set a user's password
     Passwd {
         /// The user's id
-        #[arg(value_parser = uid)]
-        uid: String,
+        uid: Uid,
         /// Read the password from standard input, one line
         #[arg(long, required = true)]
         password_stdin: bool,
@@ -151,8 +149,7 @@ pub(super) enum UserVerb {
 #[derive(Args)]
 pub(super) struct OneUser {
     /// The user's id
-    #[arg(value_parser = uid)]
-    pub uid: String,
+    pub uid: Uid,
     #[command(flatten)]
     pub place: PlaceFlags,
 }
@@ -239,11 +236,6 @@ impl ServeFlags {
 
 fn flag(name: &'static str, key: &'static str, value: Option<String>) -> Option<Flag> {
     value.map(|value| Flag { name, key, value })
-}
-
-/// Only what can be no user's id at all; the rest is judged with the same rule as on the wire.
-fn uid(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("a user's id must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {

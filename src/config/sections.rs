@@ -10,6 +10,8 @@ use super::{
     token_keys::{TokenKey, TokenKeys},
 };
 
+/// The protocol's own limit.
+const MAX_FRAME: u64 = hongyan_proto::codec::MAX_FRAME as u64;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -86,7 +88,7 @@ settings! {
         login_timeout: Duration = 5 * SECOND, Span(SECOND..=MINUTE);
         /// The largest frame after login, as LEN counts it. A longer one closes the connection before it is read.
         /// Before login the limit is always 4KiB.
-        max_frame: u64 = 64 * KIB, Size(2 * KIB..=MIB);
+        max_frame: u64 = 64 * KIB, Size(2 * KIB..=MAX_FRAME);
         /// The largest content of one message. A larger one is refused; the connection lives.
         /// At least 1KiB below max_frame, for what surrounds the content.
         max_content: u64 = 32 * KIB, Size(1..=MIB);
