@@ -1,6 +1,6 @@
 //! From the command line to a [`Command`]: what to do, with a configuration that holds.
 //!
-//! Nothing is executed here. What can be typed, and its help, is in [`typed`].
+//! Nothing is executed here. What can be typed, and its help, is in `args/typed.rs`.
 
 mod typed;
 

@@ -22,7 +22,7 @@ pub const PREFIX: &str = "HONGYAN_";
 const FILE_VARIABLE: &str = "HONGYAN_CONFIG";
 
 /// Variables with the prefix that are not ours: those that Kubernetes sets in every container for a service named
-/// `hongyan`, and those of the client program.
+/// `hongyan`, those of the client program, and those that steer tests.
 const FOREIGN: [&str; 4] = ["HONGYAN_SERVICE_", "HONGYAN_PORT", "HONGYAN_CLI_", "HONGYAN_TEST_"];
 
 /// A setting given on the command line.

@@ -1,7 +1,7 @@
 //! The configuration of a server: what can be set, where it comes from, and what is wrong with it.
 //!
-//! [`sections`] declares every setting once. [`load`] puts the sources over each other ([`layers`]), reads each value
-//! by its [`kind`], finds unknown keys, and applies the rules between settings ([`validate`]); all problems come back
+//! `sections` declares every setting once. [`load`] puts the sources over each other (`layers`), reads each value
+//! by its `kind`, finds unknown keys, and applies the rules between settings (`validate`); all problems come back
 //! together. [`to_toml`] prints a configuration so that it reads back the same.
 //!
 //! Nothing here opens what a setting names (certificates, keys, the data directory) or takes effect by itself.

@@ -25,7 +25,7 @@ settings! {
     /// The whole configuration of a server.
     Config {
         /// Where the native protocol listens. Port 0 takes a free one, which the ready line names.
-        /// Anything but loopback needs [tls], or tls.allow_plaintext_off_loopback.
+        /// Anything but loopback needs TLS (the section tls), or tls.allow_plaintext_off_loopback.
         listen: SocketAddr = ([127, 0, 0, 1], 7600).into(), Address;
         /// Where HTTP listens: /healthz, /readyz and /metrics. "off" disables it.
         /// It speaks plain HTTP and asks for no login, so keep it on loopback or a private network.
