@@ -1,4 +1,12 @@
 //! Hongyan, the server.
+
+pub mod args;
 pub mod auth;
+mod channel;
+mod committer;
+pub mod config;
+mod log;
+mod metrics;
+mod sessions;
 pub mod store;
 pub mod tls;
