@@ -99,9 +99,9 @@ settings! {
         send_window: u64 = 64, Count(1..=256);
         /// Messages a second that one user may send on average, over all devices.
         /// Beyond it a message is refused with the time to wait; the connection lives.
-        messages_per_second: u64 = 200, Count(1..=1_000_000);
+        messages_per_second: u64 = 1000, Count(1..=1_000_000);
         /// Messages that one user may send at once after a quiet time.
-        messages_burst: u64 = 1000, Count(1..=1_000_000);
+        messages_burst: u64 = 10_000, Count(1..=1_000_000);
         /// Failed logins a minute from one IP address. Beyond it logins from there are refused for a
         /// while; no account is ever locked.
         logins_per_minute_per_ip: u64 = 30, Count(1..=1_000_000);
@@ -193,8 +193,8 @@ settings! {
 settings! {
     /// What is kept, and for how long.
     Retention {
-        /// Entries of one user's timeline kept when some device has not acked them.
-        /// A device that falls further behind gets a snapshot in place of the entries.
+        /// The newest entries of one user's timeline that are kept even after every device has them, for new devices.
+        /// Older ones go once every remembered device has acked them; messages stay in their conversations.
         timeline_entries: u64 = 100_000, Count(64..=100_000_000);
         /// A device silent for longer is forgotten and no longer holds trimming back.
         devices_forgotten_after: Duration = 90 * DAY, Span(HOUR..=3650 * DAY);
