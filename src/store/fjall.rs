@@ -1,7 +1,8 @@
 //! The durable engine: fjall, one keyspace a table.
 //!
-//! Here is opening and reading; [`writer`] commits, [`tables`] tunes each table, [`errors`] translates, and
-//! [`unfinished`] clears what a crash during the very first start leaves.
+//! Here is opening and reading; `writer` commits, `tables` tunes each table, `errors` translates. Before the engine
+//! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
+//! left, or finds damage.
 
 use std::{
     fs::DirBuilder,
@@ -16,13 +17,15 @@ use bytes::Bytes;
 use fjall::{Database, Iter, Keyspace, Readable};
 use tokio::sync::oneshot;
 
-use self::{errors::translate, writer::Job};
+use self::{errors::translate, lock::DirectoryLock, writer::Job};
 use super::{
     Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
     free_space::{FreeSpace, Probe, available_bytes},
 };
 
 mod errors;
+mod journal;
+mod lock;
 mod tables;
 mod unfinished;
 mod writer;
@@ -69,7 +72,7 @@ type Keyspaces = [Keyspace; Table::ALL.len()];
 impl FjallEngine {
     /// Opens the store in the directory `path`, creating both (mode 0700) if they are not there.
     ///
-    /// Reads the journals of the last run, up to about `journal_bytes` and 64 MiB. Blocks.
+    /// Reads the journals of the last run twice, up to about `journal_bytes` and 64 MiB. Blocks.
     ///
     /// # Errors
     /// `Locked` if another engine has it open, `Corrupt` if it is damaged, `Io` for all else.
@@ -80,7 +83,11 @@ impl FjallEngine {
     pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
         let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", path.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
+        journal::check(path)?;
+        // The engine takes it again; whoever comes between does the same checks.
+        drop(lock);
         let db = Database::builder(path)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes.max(FjallOptions::MIN_JOURNAL_BYTES))

@@ -12,7 +12,6 @@ use super::{
 mod archive;
 mod contract;
 mod crash;
-mod damage;
 mod faults;
 mod model;
 

@@ -2,19 +2,19 @@
 //! ever committed then, so they are removed; data without a version is left for a person to judge.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use super::journal;
 use crate::store::StoreError;
 
 /// Where the engine keeps its version; written last when it creates a store, and synced before the first commit.
 const VERSION: &str = "version";
 const KEYSPACES: &str = "keyspaces";
-const LOCK: &str = "lock";
 
-/// Removes the files of a store whose creation was cut short.
+/// Removes the files of a store whose creation was cut short. Nobody else may have the store open.
 ///
 /// # Errors
 /// `Corrupt` if there is data but no version, which the engine would bury under a new store.
@@ -23,18 +23,7 @@ pub(super) fn clear(path: &Path) -> Result<(), StoreError> {
     if has_content(&path.join(VERSION)).map_err(io)? {
         return Ok(());
     }
-    // Another process may be creating the store at this moment; it holds the lock while it does.
-    let lock = File::options().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path.display().to_string())),
-        Err(TryLockError::Error(error)) => return Err(io(error)),
-    }
-    let is_finished_meanwhile = has_content(&path.join(VERSION)).map_err(io)?;
-    if is_finished_meanwhile {
-        return Ok(());
-    }
-    let journals = journals(path).map_err(io)?;
+    let journals = journal::list(path).map_err(io)?;
     let mut has_data = !is_empty_dir(&path.join(KEYSPACES)).map_err(io)?;
     for journal in &journals {
         has_data |= has_content(journal).map_err(io)?;
@@ -46,17 +35,6 @@ pub(super) fn clear(path: &Path) -> Result<(), StoreError> {
         remove_if_there(file).map_err(io)?;
     }
     Ok(())
-}
-
-fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut journals = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "jnl") {
-            journals.push(file);
-        }
-    }
-    Ok(journals)
 }
 
 /// Whether the file exists and begins with anything but zeros (a new journal is 64 MiB of them).
