@@ -54,6 +54,8 @@ pub struct Claims {
     pub device: Option<String>,
     /// The user's revocation epoch when the token was minted (claim `ep`); a backend's tokens need not have one.
     pub epoch: Option<u64>,
+    /// When it was issued, in Unix seconds (claim `iat`); a backend's tokens need not say so.
+    pub issued_at: Option<u64>,
     /// When it expires, in Unix seconds, without the leeway (claim `exp`).
     pub expires_at: u64,
 }
@@ -93,6 +95,7 @@ struct RawClaims {
     sub: Option<String>,
     exp: Option<u64>,
     nbf: Option<u64>,
+    iat: Option<u64>,
     device: Option<String>,
     ep: Option<u64>,
 }
@@ -192,7 +195,7 @@ impl Tokens {
         }
         let uid = raw.sub.ok_or(TokenError::BadSubject)?;
         check_ids(&uid, raw.device.as_deref())?;
-        Ok(Claims { uid, device: raw.device, epoch: raw.ep, expires_at })
+        Ok(Claims { uid, device: raw.device, epoch: raw.ep, issued_at: raw.iat, expires_at })
     }
 }
 
