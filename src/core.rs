@@ -1,18 +1,26 @@
 //! What every use case works with: the log, the way into the committer, the live channels, the login pieces.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use hongyan_proto::{server::Settings, wire};
 
-use crate::{
-    committer::CommitQueue, log::Log, login::Gate, metrics::Metrics, sessions::Sessions,
-};
+use crate::{committer::CommitQueue, log::Log, login::Gate, metrics::Metrics, sessions::Sessions};
 
 /// One server's shared state. Everything in it is safe to use from any thread.
 pub struct Core {
+    parts: CoreParts,
+    is_draining: AtomicBool,
+}
+
+/// What a core is made of.
+pub struct CoreParts {
     pub log: Log,
     pub log_epoch: u64,
     pub queue: CommitQueue,
@@ -21,21 +29,13 @@ pub struct Core {
     pub gate: Gate,
     /// For the connections.
     pub protocol: Arc<Settings>,
-    is_draining: AtomicBool,
+    /// As told in WELCOME.
+    pub resume_ttl: Duration,
 }
 
 impl Core {
-    pub fn new(
-        log: Log,
-        log_epoch: u64,
-        queue: CommitQueue,
-        sessions: Arc<Sessions>,
-        metrics: Arc<Metrics>,
-        gate: Gate,
-        protocol: Arc<Settings>,
-    ) -> Self {
-        let is_draining = AtomicBool::new(false);
-        Self { log, log_epoch, queue, sessions, metrics, gate, protocol, is_draining }
+    pub fn new(parts: CoreParts) -> Self {
+        Self { parts, is_draining: AtomicBool::new(false) }
     }
 
     pub fn limits(&self) -> &wire::Limits {
@@ -49,5 +49,13 @@ impl Core {
 
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
+    }
+}
+
+impl Deref for Core {
+    type Target = CoreParts;
+
+    fn deref(&self) -> &CoreParts {
+        &self.parts
     }
 }

@@ -1,6 +1,9 @@
 //! What the server counts about itself, in the Prometheus text format. Never anything of a message's content.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use hongyan_proto::CloseCode;
 use prometheus_client::{
@@ -13,8 +16,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-
-use crate::store::StoreError;
 
 /// The counters. Each is an atomic; counting costs a few nanoseconds.
 pub struct Metrics {
@@ -32,7 +33,8 @@ pub struct Metrics {
     commits: Counter,
     commit_rows: Counter,
     commit_seconds: Histogram,
-    commits_failed: Counter,
+    pub commits_failed: Counter,
+    is_store_failing: AtomicBool,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -58,6 +60,7 @@ impl Default for Metrics {
             commit_rows: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
             commits_failed: Counter::default(),
+            is_store_failing: AtomicBool::new(false),
             registry: Registry::default(),
         };
         let r = &mut registry;
@@ -95,12 +98,19 @@ impl Default for Metrics {
 impl Metrics {
     pub fn on_commit(&self, rows: usize, took: Duration) {
         self.commits.inc();
+        self.is_store_failing.store(false, Ordering::Relaxed);
         self.commit_rows.inc_by(rows as u64);
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    pub fn on_commit_failed(&self, _error: &StoreError) {
+    pub fn on_commit_failed(&self) {
         self.commits_failed.inc();
+        self.is_store_failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the newest commit failed.
+    pub fn is_store_failing(&self) -> bool {
+        self.is_store_failing.load(Ordering::Relaxed)
     }
 
     /// Peers may invent codes; only known ones get a time series of their own.
@@ -112,9 +122,7 @@ impl Metrics {
     /// The text for a scrape.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
-            let _ = write!(text, "# the metrics could not be written\n");
-        }
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
         text
     }
 }

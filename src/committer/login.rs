@@ -64,21 +64,22 @@ impl Committer {
             return Err(refused(CloseCode::REVOKED, "this user is disabled, or the token was revoked"));
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
-        let live = known.map(|index| user.devices[index].no);
-        self.check_channels(no, live)?;
-        let user = &self.users[&no];
-        let device = match known.map(|index| (index, &user.devices[index])) {
-            Some((_, device)) if device.record.device_epoch == credential.device_epoch => {
-                if credential.last_send_no < device.record.last_send_no {
+        let known = known.map(|index| (index, user.devices[index].no, user.devices[index].record.clone()));
+        let is_full = user.devices.len() >= devices_per_user;
+        self.check_channels(no, known.as_ref().map(|(_, device, _)| *device))?;
+        let device = match known {
+            Some((_, device, record)) if record.device_epoch == credential.device_epoch => {
+                if credential.last_send_no < record.last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
                 }
-                device.no
+                device
             }
-            found => {
-                if found.is_none() && user.devices.len() >= devices_per_user {
+            Some((older, ..)) => self.create_device(no, credential, Some(older)),
+            None => {
+                if is_full {
                     self.make_room_for_device(no)?;
                 }
-                self.create_device(no, credential, found.map(|(index, _)| index))
+                self.create_device(no, credential, None)
             }
         };
         let place = self.place(no, device, credential, log_epoch);

@@ -197,7 +197,7 @@ impl Committer {
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
     async fn fail(&mut self, error: &StoreError) {
-        self.metrics.commits_failed.inc();
+        self.metrics.on_commit_failed();
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
         for effect in self.effects.drain(..) {
             effect.fail(error);
@@ -304,7 +304,7 @@ fn encode(record: &impl Message) -> Bytes {
 }
 
 /// Runs a committer until its queue is closed. `clock` tells the time.
-pub async fn run(mut committer: Committer, queue: Arc<CommitQueue>, clock: impl Fn() -> Now) {
+pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn() -> Now) {
     loop {
         let ops = match committer.poll_timeout() {
             None => queue.take().await,

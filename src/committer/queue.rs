@@ -64,20 +64,24 @@ impl CommitQueue {
     /// Everything that waits, in order; waits for the first. None: the queue is closed and empty.
     pub async fn take(&self) -> Option<Vec<Op>> {
         loop {
-            let mut inner = self.lock();
-            if !inner.ops.is_empty() {
-                inner.weight = 0;
-                let ops = std::mem::take(&mut inner.ops);
-                drop(inner);
-                self.emptied.notify_waiters();
-                return Some(ops);
+            if let Some(taken) = self.try_take() {
+                return taken;
             }
-            if inner.closed {
-                return None;
-            }
-            drop(inner);
             self.bell.notified().await;
         }
+    }
+
+    /// None: nothing waits yet.
+    fn try_take(&self) -> Option<Option<Vec<Op>>> {
+        let mut inner = self.lock();
+        if inner.ops.is_empty() {
+            return inner.closed.then_some(None);
+        }
+        inner.weight = 0;
+        let ops = std::mem::take(&mut inner.ops);
+        drop(inner);
+        self.emptied.notify_waiters();
+        Some(Some(ops))
     }
 
     /// Takes no more; what waits is still committed.
