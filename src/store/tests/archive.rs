@@ -51,15 +51,27 @@ fn an_empty_store_is_a_valid_archive() {
 
 #[test]
 fn more_than_one_batch_and_large_values() {
+    let source = large();
+    let target = MemoryEngine::new();
+    wait(import(&target, Cursor::new(archive_of(&source)))).unwrap();
+    assert_eq!(dump(&target), dump(&source));
+}
+
+#[test]
+fn nothing_of_a_large_archive_is_imported_when_its_end_is_missing() {
+    let archive = archive_of(&large());
+    assert_refused(&archive[..archive.len() - 1], "cut at the end");
+}
+
+/// More rows than an import holds in memory.
+fn large() -> MemoryEngine {
     let source = MemoryEngine::new();
     for number in 0..12_u8 {
         let mut batch = Batch::default();
         batch.put(Table::Messages, vec![number], vec![number; 1 << 20]);
         wait(source.commit(batch, Durability::Buffered)).unwrap();
     }
-    let target = MemoryEngine::new();
-    wait(import(&target, Cursor::new(archive_of(&source)))).unwrap();
-    assert_eq!(dump(&target), dump(&source));
+    source
 }
 
 #[test]

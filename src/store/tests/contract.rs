@@ -11,6 +11,7 @@ fn check(engine: &dyn Engine) {
     a_synced_empty_batch_is_fine(engine);
     calls_decide_the_order(engine);
     a_dump_is_of_one_moment(engine);
+    no_half_of_a_batch_is_seen(engine);
 }
 
 #[test]
@@ -104,6 +105,29 @@ fn a_dump_is_of_one_moment(engine: &dyn Engine) {
     assert_eq!(seen, before);
     assert!(dump(engine).len() > before.len());
     assert!(before.is_sorted(), "by table, then by key");
+}
+
+fn no_half_of_a_batch_is_seen(engine: &dyn Engine) {
+    let table = Table::Conversations;
+    let rows = |value: u32| {
+        let mut batch = Batch::default();
+        (0..50_u8).for_each(|key| batch.put(table, vec![1, key], value.to_be_bytes().to_vec()));
+        batch
+    };
+    let everything = Scan { from: vec![1].into(), to: vec![2].into(), ..range(table, "", "") };
+    wait(engine.commit(rows(0), Durability::Buffered)).unwrap();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for value in 1..400 {
+                wait(engine.commit(rows(value), Durability::Buffered)).unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            let seen = scan(engine, everything.clone());
+            assert_eq!(seen.len(), 50);
+            assert!(seen.iter().all(|(_, value)| *value == seen[0].1), "rows of two batches in one scan");
+        }
+    });
 }
 
 #[test]

@@ -116,6 +116,16 @@ fn a_flipped_bit_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
+fn damage_that_a_whole_batch_follows_is_refused_whatever_stands_at_the_end() {
+    let (dir, journal, mut bytes, ends) = store(vec![vec![7; 30], vec![8; 30], vec![0; 2000], vec![9; 30]]);
+    bytes[ends[0]] ^= 4;
+    for length in [bytes.len(), bytes.len() - 1, ends[2]] {
+        fs::write(&journal, &bytes[..length]).unwrap();
+        assert!(is_refused(dir.path()), "cut at {length}");
+    }
+}
+
+#[test]
 fn an_older_journal_may_not_be_broken_at_all() {
     let (dir, journal, bytes, _) = small_store();
     fs::write(&journal, &bytes[..bytes.len() - 1]).unwrap();
