@@ -5,12 +5,7 @@ use std::sync::Arc;
 
 use hongyan_proto::{Uid, wire};
 
-use crate::{
-    channel::Channel,
-    committer::op::Op,
-    core::Core,
-    deliver, requests,
-};
+use crate::{channel::Channel, committer::op::Op, core::Core, deliver, requests};
 
 /// An authenticated device on one connection. Dropping it takes its channel out of the session map.
 pub struct Session {

@@ -129,8 +129,8 @@ async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Reje
 
 fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {
     let bad = |reason| Rejection::new(CloseCode::BAD_FIELD, reason);
-    let device = DeviceName::new(&hello.device)
-        .map_err(|_| bad("device: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
+    let device =
+        DeviceName::new(&hello.device).map_err(|_| bad("device: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
     if hello.device_epoch == 0 {
         return Err(bad("device_epoch is 0: draw a random number once, when the device's store is made"));
     }

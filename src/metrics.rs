@@ -90,7 +90,11 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.commit_seconds.clone(),
         );
-        r.register("commits_failed", "Batches that failed; none of them was acknowledged", metrics.commits_failed.clone());
+        r.register(
+            "commits_failed",
+            "Batches that failed; none of them was acknowledged",
+            metrics.commits_failed.clone(),
+        );
         Self { registry, ..metrics }
     }
 }

@@ -6,12 +6,7 @@ use hongyan_proto::{
 };
 use prost::Message;
 
-use crate::{
-    channel::Channel,
-    core::Core,
-    log::HistoryRange,
-    store::StoreError,
-};
+use crate::{channel::Channel, core::Core, log::HistoryRange, store::StoreError};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;

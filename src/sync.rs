@@ -3,12 +3,7 @@
 
 use hongyan_proto::wire;
 
-use crate::{
-    channel::Channel,
-    core::Core,
-    log::LogEntry,
-    store::StoreError,
-};
+use crate::{channel::Channel, core::Core, log::LogEntry, store::StoreError};
 
 /// What a device that is behind gets next.
 pub enum Page {

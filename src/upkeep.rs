@@ -5,13 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    committer::op::Op,
-    config::Retention,
-    core::Core,
-    log::keys::meta,
-    store::StoreError,
-};
+use crate::{committer::op::Op, config::Retention, core::Core, log::keys::meta, store::StoreError};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Devices looked at before the others get their turn again.

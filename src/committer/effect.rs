@@ -20,16 +20,37 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub enum Effect {
     /// An entry for every live device of a user.
-    Offer { user: UserNo, useq: u64, item: Bytes },
+    Offer {
+        user: UserNo,
+        useq: u64,
+        item: Bytes,
+    },
     /// A message is durable: its sender's device is answered, the sender's other devices get the entry.
-    Taken { origin: Arc<Channel>, ack: wire::SendAck, item: Bytes },
+    Taken {
+        origin: Arc<Channel>,
+        ack: wire::SendAck,
+        item: Bytes,
+    },
     /// An answer that does not depend on the commit, but must not overtake those that do.
-    Answer { origin: Arc<Channel>, answer: Outbound },
+    Answer {
+        origin: Arc<Channel>,
+        answer: Outbound,
+    },
     /// As Answer, for a refusal that uses a number up.
-    Refused { origin: Arc<Channel>, nack: wire::SendNack },
-    LoggedIn { login: Box<LoggedIn>, reply: oneshot::Sender<Result<LoggedIn, LoginError>> },
+    Refused {
+        origin: Arc<Channel>,
+        nack: wire::SendNack,
+    },
+    LoggedIn {
+        login: Box<LoggedIn>,
+        reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
+    },
     /// An account was changed; if `close` is set, its sessions end.
-    Account { user: UserNo, close: Option<CloseCode>, reply: oneshot::Sender<Result<(), AccountError>> },
+    Account {
+        user: UserNo,
+        close: Option<CloseCode>,
+        reply: oneshot::Sender<Result<(), AccountError>>,
+    },
 }
 
 impl Effect {
@@ -55,7 +76,9 @@ impl Effect {
             }
             Effect::Account { user, close, reply } => {
                 if let Some(code) = close {
-                    sessions.for_each_of(user, |channel| channel.close(code, "an operator ended all sessions of this user"));
+                    sessions.for_each_of(user, |channel| {
+                        channel.close(code, "an operator ended all sessions of this user")
+                    });
                 }
                 // Whether the operator still listens changes nothing.
                 let _ = reply.send(Ok(()));

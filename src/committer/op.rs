@@ -17,13 +17,20 @@ use crate::{
 pub enum Op {
     Submit(Submit),
     /// A device has stored everything up to `useq`.
-    Acked { channel: Arc<Channel>, useq: u64 },
+    Acked {
+        channel: Arc<Channel>,
+        useq: u64,
+    },
     Login(Box<Login>),
     /// A connection has ended.
     Left(Arc<Channel>),
     Account(Box<AccountChange>),
     /// A device that has been silent for too long, unless it came back after `last_seen_hour`.
-    Forget { user: UserNo, device: DeviceNo, last_seen_hour: u64 },
+    Forget {
+        user: UserNo,
+        device: DeviceNo,
+        last_seen_hour: u64,
+    },
     /// The server has run for another hour.
     Hour,
 }
@@ -124,10 +131,14 @@ pub struct AccountChange {
 #[derive(Clone)]
 pub enum AccountAction {
     /// With the PHC string of a password, or without: then only tokens log in.
-    Add { password_hash: Option<String> },
+    Add {
+        password_hash: Option<String>,
+    },
     /// Make the account if there is none.
     Ensure,
-    SetPassword { password_hash: String },
+    SetPassword {
+        password_hash: String,
+    },
     Disable,
     Enable,
     /// End all sessions, refuse all tokens minted so far.

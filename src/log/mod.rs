@@ -3,6 +3,7 @@
 
 pub mod keys;
 mod timeline;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -165,7 +166,13 @@ impl Log {
         rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, value))).collect()
     }
 
-    async fn scan(&self, table: Table, from: Bytes, to: Bytes, limit: usize) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+    async fn scan(
+        &self,
+        table: Table,
+        from: Bytes,
+        to: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         self.engine.scan(Scan { table, from, to, limit, descending: false }).await
     }
 }

@@ -106,6 +106,7 @@ fn a_minted_token_says_what_was_put_in() {
         uid: "alice@example.com".into(),
         device: Some("phone-1".into()),
         epoch: Some(7),
+        issued_at: Some(NOW),
         expires_at: NOW + 3600,
     };
     assert_eq!(rig.verify(&token), Ok(expected));
