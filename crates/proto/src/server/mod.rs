@@ -218,6 +218,11 @@ impl Connection {
         matches!(self.phase, Phase::Live(_))
     }
 
+    /// The connection is over; a Closed event may still be waiting to be polled.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
     /// How many more entries may be pushed now.
     pub fn push_room(&self) -> u64 {
         self.live().map_or(0, |live| live.push.room(&self.settings.push))
