@@ -5,3 +5,4 @@ mod fake;
 mod receiving;
 mod sending;
 mod stores;
+mod tls;
