@@ -186,6 +186,7 @@ async fn an_unreachable_server_ends_the_wait_in_time() {
     let builder = Client::builder(&address).device("phone").credential(Credential::Token("x".into()));
     let error = within("end", builder.connect_timeout(Duration::from_millis(50)).connect()).await.err().unwrap();
     assert_eq!(*error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[tokio::test]
