@@ -161,9 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
+        let now = Instant::now();
         // A peer that does not read its answers gets no further questions read.
         while self.waiting_out() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(Instant::now()) else { return };
+            let Some(event) = self.connection.poll_event(now) else { return };
             match event {
                 // What is rare is boxed, so that an idle link does not carry the room for it.
                 Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
@@ -278,10 +279,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Moves what waits for the device into the connection, as far as its window and the socket allow.
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        let now = Instant::now();
         while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
-                self.write(outbound);
+                self.write(outbound, now);
                 continue;
             }
             if live && channel.is_lagging() {
@@ -299,8 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    fn write(&mut self, outbound: Outbound) {
-        let now = Instant::now();
+    fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
