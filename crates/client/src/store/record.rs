@@ -1,0 +1,121 @@
+//! The records of the store. They are protobuf messages, so that a later version can add fields to an old store.
+
+use bytes::Bytes;
+use hongyan_proto::wire;
+
+/// The device's own state; one row.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Meta {
+    /// Drawn once, when the store is made.
+    #[prost(uint32, tag = "1")]
+    pub device_epoch: u32,
+    /// The log that the cursor belongs to; 0: none yet.
+    #[prost(uint64, tag = "2")]
+    pub log_epoch: u64,
+    /// Every entry up to here is stored; none before the first login.
+    #[prost(uint64, optional, tag = "3")]
+    pub cursor: Option<u64>,
+    #[prost(string, tag = "4")]
+    pub uid: String,
+    #[prost(string, tag = "5")]
+    pub device: String,
+    /// Empty: none.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub resume_token: Bytes,
+    /// By this device's clock, in milliseconds since 1970. It only decides how much is sent along with a RESUME.
+    #[prost(uint64, tag = "7")]
+    pub resume_from_ms: u64,
+    #[prost(uint32, tag = "8")]
+    pub resume_ttl_s: u32,
+    #[prost(message, optional, tag = "9")]
+    pub limits: Option<wire::Limits>,
+    /// The number of the newest item of the outbox.
+    #[prost(uint64, tag = "10")]
+    pub last_send_no: u64,
+    /// The log was reset, and what was missed has not been wholly loaded.
+    #[prost(bool, tag = "11")]
+    pub reloading: bool,
+    /// The reset was to another log: numbers of conversations may have been given out anew.
+    #[prost(bool, tag = "12")]
+    pub new_log: bool,
+}
+
+/// An unanswered message.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OutboxItem {
+    #[prost(uint64, tag = "1")]
+    pub send_no: u64,
+    #[prost(string, tag = "2")]
+    pub to: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub content: Bytes,
+}
+
+/// The final answer to an item of the outbox.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Answer {
+    #[prost(string, tag = "1")]
+    pub to: String,
+    #[prost(oneof = "answer::Outcome", tags = "2, 3")]
+    pub outcome: Option<answer::Outcome>,
+}
+
+/// The two ways an answer can go.
+pub mod answer {
+    use hongyan_proto::wire;
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Sent(wire::SendAck),
+        #[prost(message, tag = "3")]
+        Refused(wire::SendNack),
+    }
+}
+
+/// An event that waits for the application.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredEvent {
+    #[prost(oneof = "stored_event::Kind", tags = "1, 2, 3")]
+    pub kind: Option<stored_event::Kind>,
+}
+
+/// The kinds of event that survive a restart.
+pub mod stored_event {
+    use hongyan_proto::wire;
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Entry(wire::Entry),
+        #[prost(message, tag = "2")]
+        Answer(super::Answer),
+        #[prost(bool, tag = "3")]
+        Reset(bool),
+    }
+}
+
+/// What is remembered of one conversation, about 150 bytes in memory each.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ConversationMark {
+    /// The newest message that was pushed or loaded.
+    #[prost(uint64, tag = "1")]
+    pub high: u64,
+    /// When the server took that message.
+    #[prost(uint64, tag = "2")]
+    pub high_time_ms: u64,
+    /// The peer has received everything up to here.
+    #[prost(uint64, tag = "3")]
+    pub delivered: u64,
+    /// The newest message that was loaded after a reset; it may be pushed once more.
+    #[prost(uint64, tag = "4")]
+    pub loaded: u64,
+    /// Until this conversation is loaded after a reset: the first message pushed since. 0: none.
+    #[prost(uint64, tag = "5")]
+    pub live_from: u64,
+    /// The newest such message.
+    #[prost(uint64, tag = "6")]
+    pub live_to: u64,
+    #[prost(uint64, tag = "7")]
+    pub live_time_ms: u64,
+}
