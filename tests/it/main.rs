@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod login;
 mod server;
 mod wire;
