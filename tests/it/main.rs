@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod device;
+mod offline;
+mod schedule;
 mod server;
+mod server_kills;
 mod wire;
