@@ -4,5 +4,10 @@
 
 mod basics;
 mod login;
+mod client_kills;
+mod device;
+mod offline;
+mod schedule;
 mod server;
+mod server_kills;
 mod wire;
