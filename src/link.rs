@@ -280,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
         let now = Instant::now();
-        while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
+        while self.connection.is_live() && (self.waiting_out() < OUT_HIGH_WATER || channel.is_closing()) {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
                 self.write(outbound, now);
