@@ -72,6 +72,9 @@ impl Committer {
                 if credential.last_send_no < record.last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
                 }
+                if credential.log_epoch != 0 && credential.log_epoch != log_epoch {
+                    self.follow_restored_device(no, device, credential.answered_send_no);
+                }
                 device
             }
             Some((older, ..)) => self.create_device(no, credential, Some(older)),
@@ -110,6 +113,17 @@ impl Committer {
         Ok((no, device_no, Place { cursor, reset: cursor < bounds.low || cursor > bounds.head }))
     }
 
+    /// The store was restored from a backup, and the device has been answered for more than the backup knows: it goes on
+    /// from there. What it was answered for since the backup is lost, as all else of that time.
+    fn follow_restored_device(&mut self, no: UserNo, device: DeviceNo, answered: u64) {
+        let device = self.users.get_mut(&no).and_then(|user| user.device_mut(device));
+        if let Some(device) = device.filter(|device| device.record.last_send_no < answered) {
+            device.record.last_send_no = answered;
+            device.answers.clear();
+            device.changed = true;
+        }
+    }
+
     /// Too many devices: one that was made for one errand and is gone gives way; others never do.
     fn make_room_for_device(&mut self, no: UserNo) -> Result<(), LoginError> {
         let user = self.users.get_mut(&no).expect("the user has just been looked up");
@@ -135,7 +149,8 @@ impl Committer {
             name: credential.device.as_str().into(),
             device_epoch: credential.device_epoch,
             ephemeral: credential.ephemeral,
-            last_send_no: credential.last_send_no,
+            // What it has queued but not been answered for comes again under its number.
+            last_send_no: credential.answered_send_no,
             ..Default::default()
         };
         if let Some(index) = older {

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
-mod login;
 mod client_kills;
 mod device;
+mod login;
 mod offline;
 mod schedule;
 mod server;
