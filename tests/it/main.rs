@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod cut;
+mod garbage;
 mod login;
+mod push;
 mod server;
 mod wire;
