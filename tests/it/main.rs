@@ -4,9 +4,12 @@
 
 mod basics;
 mod client_kills;
+mod cut;
 mod device;
+mod garbage;
 mod login;
 mod offline;
+mod push;
 mod schedule;
 mod server;
 mod server_kills;
