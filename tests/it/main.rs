@@ -5,8 +5,14 @@
 mod basics;
 mod client_kills;
 mod device;
+mod ends;
+mod moving;
 mod offline;
+mod proxy;
+mod receipts;
+mod resets;
 mod schedule;
+mod sdk_tls;
 mod server;
 mod server_kills;
 mod wire;
