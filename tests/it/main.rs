@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod login;
 mod client_kills;
 mod device;
 mod ends;

@@ -56,7 +56,7 @@ codes! {
     4009 BAD_FIELD "A field breaks the rule that docs/protocol.md gives for it.",
     4010 REPLACED "The same device connected again elsewhere; this connection is the older one.",
     4011 TOO_MANY_DEVICES "The user has as many devices as the server allows.",
-    4012 STATE_LOST "The device has used fewer numbers than the server has answered: it lost its state and must draw a new device_epoch.",
+    4012 STATE_LOST "One end has lost the numbers of this device that the other remembers: the device must draw a new device_epoch.",
     5000 BAD_CREDENTIALS "Unknown user, wrong password or a token that is not valid.",
     5001 TOKEN_EXPIRED "The token is no longer, or not yet, valid.",
     5002 REVOKED "The user was disabled, or all sessions were ended.",
@@ -79,6 +79,13 @@ impl CloseCode {
     pub fn name(self) -> Option<&'static str> {
         Self::ALL.iter().find(|(code, ..)| *code == self).map(|(_, name, _)| *name)
     }
+}
+
+/// Longest `reason` of a frame, in bytes. A longer one is cut, also where it arrives, so that a peer cannot fill a log.
+pub const MAX_REASON: usize = 256;
+
+pub(crate) fn short_reason(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
 }
 
 impl fmt::Display for CloseCode {
@@ -110,6 +117,13 @@ pub fn nack_name(nack: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(short_reason("why"), "why");
+        let long = "雁".repeat(100);
+        assert_eq!(short_reason(&long).len(), 255);
+    }
 
     #[test]
     fn classes_follow_the_thousands() {
