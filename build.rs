@@ -1,1 +1,11 @@
-fn main() {}
+//! Compiles the records of the store, which only the server needs. The wire messages are compiled by `crates/proto`.
+
+use std::{io, path::Path};
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
+    let file = "hongyan/store/v1/records.proto";
+    println!("cargo:rerun-if-changed={}", root.join(file).display());
+    let descriptors = protox::compile([file], [root]).map_err(io::Error::other)?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)
+}

@@ -1,19 +1,33 @@
 //! The durable store as the rest of the server sees it: ordered tables of bytes and atomic, durable batches.
 //!
-//! What the bytes mean is the business of [`crate::log`]; how they reach the disk, of one file per engine
-//! ([`fjall`], [`memory`]).
+//! What the bytes mean is the business of [`crate::log`]; how they reach the disk, of one module per engine
+//! ([`fjall`], [`memory`]). All tables in one file, for backups and moves: [`archive`].
 //!
-//! *Architecture Invariant*: only `store/fjall.rs` knows fjall, and only the committer commits.
+//! *Architecture Invariant*: only `store/fjall.rs` and `store/fjall/` know fjall, and only the committer commits
+//! (and an import, into a store that nobody serves).
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, ops::ControlFlow, pin::Pin};
 
 use bytes::Bytes;
+
+pub mod archive;
+pub mod fjall;
+mod free_space;
+pub mod memory;
+#[cfg(test)]
+mod tests;
 
 /// A future that an engine returns; boxed so that the server can hold any engine behind one pointer.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// The longest key, in bytes. A key is not empty.
+pub const MAX_KEY_BYTES: usize = u16::MAX as usize;
+
+/// The longest value, in bytes; far above any frame.
+pub const MAX_VALUE_BYTES: usize = 32 << 20;
+
 /// The tables. Keys are compared byte by byte, so numbers in keys are big-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
     /// Facts about the store itself: format version, log epoch, next numbers.
     Meta,
@@ -35,6 +49,41 @@ pub enum Table {
     Messages,
 }
 
+impl Table {
+    /// Every table, in the order of [`Engine::dump`].
+    pub const ALL: [Table; 9] = [
+        Table::Meta,
+        Table::Users,
+        Table::UserNames,
+        Table::Devices,
+        Table::Conversations,
+        Table::Memberships,
+        Table::Pairs,
+        Table::Timelines,
+        Table::Messages,
+    ];
+
+    /// The name that stands in the stored data; it never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Users => "users",
+            Table::UserNames => "user-names",
+            Table::Devices => "devices",
+            Table::Conversations => "conversations",
+            Table::Memberships => "memberships",
+            Table::Pairs => "pairs",
+            Table::Timelines => "timelines",
+            Table::Messages => "messages",
+        }
+    }
+
+    /// The place in [`Table::ALL`].
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// How much a successful [`Engine::commit`] promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -48,6 +97,34 @@ pub enum Durability {
 #[derive(Debug, Default)]
 pub struct Batch {
     pub writes: Vec<Write>,
+}
+
+impl Batch {
+    pub fn put(&mut self, table: Table, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.writes.push(Write { table, key: key.into(), value: Some(value.into()) });
+    }
+
+    pub fn remove(&mut self, table: Table, key: impl Into<Bytes>) {
+        self.writes.push(Write { table, key: key.into(), value: None });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// The bytes of all keys and values together.
+    pub fn size_bytes(&self) -> u64 {
+        self.writes.iter().map(|write| (write.key.len() + write.value.as_ref().map_or(0, Bytes::len)) as u64).sum()
+    }
+
+    /// Panics on a row that no engine can hold: such a batch is a mistake in this program.
+    fn assert_sizes(&self) {
+        for Write { table, key, value } in &self.writes {
+            let (key, value) = (key.len(), value.as_ref().map_or(0, Bytes::len));
+            assert!((1..=MAX_KEY_BYTES).contains(&key), "a key of {key} bytes for table {}", table.name());
+            assert!(value <= MAX_VALUE_BYTES, "a value of {value} bytes for table {}", table.name());
+        }
+    }
 }
 
 /// One row written (`value` is some) or removed (`value` is none).
@@ -76,10 +153,24 @@ pub struct Scan {
 /// Reads see every batch whose commit has returned. They run inline on the caller's thread where the engine is local.
 pub trait Engine: Send + Sync + 'static {
     /// Applies all of `batch` or nothing. After an error that [`StoreError::is_permanent`], every later commit fails too.
+    ///
+    /// Batches are applied in the order of the calls, whether or not the future is polled; dropping it does not take the
+    /// batch back. A synced commit, even of an empty batch, makes every earlier buffered one durable as well.
+    ///
+    /// # Panics
+    /// On an empty key, or one longer than [`MAX_KEY_BYTES`], and on a value longer than [`MAX_VALUE_BYTES`].
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()>;
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>>;
+    /// The rows of `scan`, in its order; none when `from` is not below `to`.
     fn scan(&self, scan: Scan) -> StoreFuture<'_, Vec<Row>>;
+
+    /// Hands every row of every table to `each` until it breaks, in the order of [`Table::ALL`] and then of the keys, as
+    /// they were at one moment between two commits. Commits go on meanwhile. Blocks the thread: not for a network task.
+    fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError>;
 }
+
+/// What [`Engine::dump`] calls for each row: table, key, value.
+pub type DumpSink<'a> = dyn FnMut(Table, &[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// Why the store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

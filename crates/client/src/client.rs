@@ -1,15 +1,25 @@
 //! The handle that an application holds. Every call becomes a command to the driver, which owns everything else.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hongyan_proto::{Uid, wire};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::{Builder, ClientError, ErrorKind, Events, Received, SendError, Sent, event::message};
+use crate::{
+    Builder, ClientError, ErrorKind, Events, Received, SendError, Sent,
+    driver::{Driver, Ends},
+    event::message,
+    link::Dialer,
+};
 
 /// Requests that may wait for their response at once; further ones wait for a place.
 const REQUESTS: usize = 16;
+/// Commands that may lie before the driver.
+const COMMANDS: usize = 1024;
 /// From a request or a ping to giving up, reconnects included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long [`Client::close`] waits for the last bytes to leave.
@@ -21,6 +31,8 @@ pub struct Client {
     commands: mpsc::Sender<Command>,
     uid: Uid,
     requests: Arc<Semaphore>,
+    /// Why the client has stopped, once it has.
+    ended: Arc<OnceLock<ClientError>>,
 }
 
 /// What became of a message of the outbox.
@@ -142,8 +154,20 @@ impl Client {
     }
 
     pub(crate) async fn start(builder: Builder) -> Result<(Client, Events), ClientError> {
-        let _ = (&builder.server, REQUESTS);
-        Err(ClientError::closed())
+        if let Some(invalid) = builder.invalid {
+            return Err(invalid);
+        }
+        // Reading the certificates blocks.
+        let prepared = tokio::task::spawn_blocking(move || Dialer::new(&builder).map(|dialer| (builder, dialer)));
+        let (builder, (dialer, address)) = prepared.await.map_err(|_| ClientError::closed())??;
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (first, logged_in) = oneshot::channel();
+        let ended = Arc::new(OnceLock::new());
+        let ends = Ends { commands: receiver, first, ended: Arc::clone(&ended) };
+        let (driver, events) = Driver::new(builder, dialer, address, ends).await?;
+        tokio::spawn(driver.run());
+        let uid = logged_in.await.map_err(|_| ClientError::closed())??;
+        Ok((Client { commands, uid, requests: Arc::new(Semaphore::new(REQUESTS)), ended }, events))
     }
 
     /// Who is logged in.
@@ -159,7 +183,7 @@ impl Client {
     pub async fn send(&self, to: &Uid, content: Bytes) -> Result<Sent, SendError> {
         let (answer, outcome) = oneshot::channel();
         self.queue(to, content, Some(answer)).await?;
-        outcome.await.map_err(|_| ClientError::closed())?
+        outcome.await.map_err(|_| self.ended())?
     }
 
     /// Queues a message and returns its number once it is durable in the outbox. It will be sent, under this number
@@ -179,14 +203,14 @@ impl Client {
     ) -> Result<u64, SendError> {
         let (queued, number) = oneshot::channel();
         self.command(Command::Enqueue { to: to.clone(), content, queued, answer }).await?;
-        number.await.map_err(|_| ClientError::closed())?
+        number.await.map_err(|_| self.ended())?
     }
 
     /// Waits for the server's answer to a message that was queued before, also before a restart.
     pub async fn wait(&self, send_no: u64) -> Result<Sent, SendError> {
         let (answer, outcome) = oneshot::channel();
         self.command(Command::Wait { send_no, answer }).await?;
-        outcome.await.map_err(|_| ClientError::closed())?
+        outcome.await.map_err(|_| self.ended())?
     }
 
     /// What became of a message, as far as this device knows. [`SendStatus::Unknown`] too if the client has stopped.
@@ -273,7 +297,11 @@ impl Client {
     }
 
     async fn command(&self, command: Command) -> Result<(), ClientError> {
-        self.commands.send(command).await.map_err(|_| ClientError::closed())
+        self.commands.send(command).await.map_err(|_| self.ended())
+    }
+
+    fn ended(&self) -> ClientError {
+        self.ended.get().cloned().unwrap_or_else(ClientError::closed)
     }
 }
 

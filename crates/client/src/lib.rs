@@ -1,9 +1,48 @@
-//! stub
+//! The client side of Hongyan: a user's device that keeps its place in the log, its outbox and its login by itself.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hongyan_client::{Client, Content, Credential, Event, SqliteStore, Uid};
+//!
+//! let (client, mut events) = Client::builder("127.0.0.1:7600")
+//!     .device("phone")
+//!     .credential(Credential::Token("eyJ...".into()))
+//!     .store(Box::new(SqliteStore::open("phone.db")?))
+//!     .connect()
+//!     .await?;
+//! client.send(&Uid::new("bob")?, Content::text("hello")).await?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Message(message) = event {
+//!         println!("{}: {}", message.from, Content::as_text(&message.content).unwrap_or_default());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **The path of a message out.** [`Client::send`] (`client.rs`) is a command to the driver (`driver/`). That gives the
+//! message the next number and commits it to the outbox of the store (`store/`), together with what else has arrived;
+//! then `hongyan_proto`'s connection says when it may be written, and `link.rs` writes it. The answer is committed, and
+//! told to whoever waits for it, or as an [`Event`]. Without an answer the message is written again on the next
+//! connection: same number, same bytes, so that the server takes it once.
+//!
+//! **The path of a message in.** `link.rs` reads bytes, the connection makes entries of them, in order and each once.
+//! The driver commits them as numbered events, together with the cursor; only then the connection may ack them, and
+//! they reach the application through [`Events`] (`event.rs`).
+//!
+//! Around this: `builder.rs` (settings), `backoff.rs` and `driver/reconnect.rs` (when to connect again), `driver/login.rs`
+//! (HELLO or RESUME), `driver/reload.rs` (what to do when the log cannot be continued), `content.rs` (texts).
+//!
+//! *Architecture Invariant*: nothing is acked, answered or shown before its transaction has been committed.
+
+mod backoff;
 mod builder;
 mod client;
 mod content;
+mod driver;
 mod error;
 mod event;
+mod link;
 pub mod store;
 
 pub use builder::{Builder, Credential, Direction, FrameTrace, Secret, StartAt};

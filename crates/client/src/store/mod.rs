@@ -9,8 +9,6 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 pub use memory::MemoryStore;
 pub use record::{Answer, ConversationMark, Meta, OutboxItem, StoredEvent, answer::Outcome, stored_event};
 pub use sqlite::SqliteStore;
@@ -93,22 +91,3 @@ pub trait ShownMark: Send + Sync {
     fn set(&self, number: u64);
     fn read(&self) -> u64;
 }
-
-/// Content and addressee of an unanswered message.
-impl OutboxItem {
-    pub(crate) fn content_len(&self) -> usize {
-        self.content.len()
-    }
-}
-
-/// Encoded size that an event is counted with.
-pub(crate) fn event_size(event: &StoredEvent) -> usize {
-    prost::Message::encoded_len(event)
-}
-
-/// A random number that is not 0.
-pub(crate) fn draw_epoch() -> u32 {
-    rand::random_range(1..=u32::MAX)
-}
-
-pub(crate) type Content = Bytes;

@@ -95,7 +95,7 @@ pub mod stored_event {
     }
 }
 
-/// What is remembered of one conversation, about 100 bytes in memory each.
+/// What is remembered of one conversation, about 150 bytes in memory each.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct ConversationMark {
     /// The newest message that was pushed or loaded.
@@ -104,10 +104,18 @@ pub struct ConversationMark {
     /// When the server took that message.
     #[prost(uint64, tag = "2")]
     pub high_time_ms: u64,
-    /// While the log is reloaded: the first message that came live, which ends what has to be loaded. 0: none.
-    #[prost(uint64, tag = "3")]
-    pub live_from: u64,
     /// The peer has received everything up to here.
-    #[prost(uint64, tag = "4")]
+    #[prost(uint64, tag = "3")]
     pub delivered: u64,
+    /// The newest message that was loaded after a reset; it may be pushed once more.
+    #[prost(uint64, tag = "4")]
+    pub loaded: u64,
+    /// Until this conversation is loaded after a reset: the first message pushed since. 0: none.
+    #[prost(uint64, tag = "5")]
+    pub live_from: u64,
+    /// The newest such message.
+    #[prost(uint64, tag = "6")]
+    pub live_to: u64,
+    #[prost(uint64, tag = "7")]
+    pub live_time_ms: u64,
 }

@@ -50,7 +50,7 @@ impl Incoming {
             self.repeat_ack = true;
             return Verdict::Drop;
         }
-        if useq > self.applied + 1 {
+        if useq > self.applied.saturating_add(1) {
             self.gap_since.get_or_insert(now);
             return Verdict::Hold;
         }
@@ -62,7 +62,7 @@ impl Incoming {
     /// A SEND_ACK stands for the device's own entry. While the device catches up it may be far ahead of the pushes;
     /// the log then brings the entry again, in its turn.
     pub fn on_own_entry(&mut self, useq: u64) {
-        if useq == self.applied + 1 {
+        if useq == self.applied.saturating_add(1) {
             self.applied = useq;
             self.gap_since = None;
         }

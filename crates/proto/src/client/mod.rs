@@ -24,10 +24,13 @@ use outgoing::Outgoing;
 
 use crate::{
     CloseCode, codec,
-    codec::{Decoder, MAX_FRAME, PREFACE},
+    codec::{Decoder, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, PREFACE},
     frame::{Frame, GREASE, Kind},
     wire::{self, entry::Item},
 };
+
+/// The shortest interval of PINGs, whatever the server's bounds say.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a client waits.
 #[derive(Debug, Clone)]
@@ -116,6 +119,8 @@ pub struct Connection {
     last_ping: Instant,
     /// A PING is out, and nothing has been heard since.
     awaiting: Option<Instant>,
+    pings: u64,
+    pongs: u64,
 }
 
 impl Connection {
@@ -148,6 +153,8 @@ impl Connection {
             interval: Duration::from_secs(60),
             last_ping: now,
             awaiting: None,
+            pings: 0,
+            pongs: 0,
         }
     }
 
@@ -285,12 +292,28 @@ impl Connection {
         codec::put_frame(&mut self.out, Kind::Signal, signal);
     }
 
+    /// The outbox holds no such number: it was answered on an earlier connection.
+    pub fn skip(&mut self, send_no: u64, now: Instant) {
+        self.outgoing.on_answered(send_no, now);
+    }
+
+    /// How many PINGs were written to this connection.
+    pub fn pings(&self) -> u64 {
+        self.pings
+    }
+
+    /// How many of them were answered; the answers come in order.
+    pub fn pongs(&self) -> u64 {
+        self.pongs
+    }
+
     /// Asks for a sign of life now.
     pub fn ping(&mut self, now: Instant) {
         let ack = self.incoming.take_ack(now);
         let ping = wire::Ping { next_ms: self.next_ms(), ack };
         codec::put_frame(&mut self.out, Kind::Ping, &ping);
         self.last_ping = now;
+        self.pings += 1;
         self.awaiting.get_or_insert(now);
     }
 
@@ -372,11 +395,11 @@ impl Connection {
 
     /// Applies the limits of a WELCOME or RESUMED, or those remembered from an earlier one.
     pub fn set_limits(&mut self, limits: &wire::Limits, now: Instant) {
-        self.max_frame = limits.max_frame as usize;
+        self.max_frame = (limits.max_frame as usize).clamp(MAX_FRAME_BEFORE_LOGIN, MAX_FRAME);
         let min = Duration::from_millis(limits.heartbeat_min_ms.into());
         let max = Duration::from_millis(limits.heartbeat_max_ms.into());
         let suggested = Duration::from_millis(limits.heartbeat_ms.into());
-        self.interval = self.settings.heartbeat.unwrap_or(suggested).max(min).min(max);
+        self.interval = self.settings.heartbeat.unwrap_or(suggested).max(min).min(max).max(MIN_INTERVAL);
         if self.is_live() && self.interval != suggested {
             // The server's first deadline follows its own suggestion, until a PING says otherwise.
             self.ping(now);
@@ -400,6 +423,7 @@ impl Connection {
                 None
             }
             Frame::Pong(pong) => {
+                self.pongs += 1;
                 self.outgoing.on_pong();
                 self.incoming.on_head(pong.head, now);
                 None

@@ -66,19 +66,21 @@ impl Outgoing {
     pub fn on_written(&mut self, send_no: u64, now: Instant) {
         debug_assert_eq!(send_no, self.next, "messages are written in order");
         self.next = send_no + 1;
+        self.skip_answered();
         self.paused_until = None;
         self.waiting_since.get_or_insert(now);
     }
 
-    /// A final answer. False: it was answered before.
+    /// A final answer. False: it was answered before, or the outbox never held the number.
     pub fn on_answered(&mut self, send_no: u64, now: Instant) -> bool {
-        if send_no < self.first || !self.answered_ahead.insert(send_no) {
+        if !(self.first..=self.last).contains(&send_no) || !self.answered_ahead.insert(send_no) {
             return false;
         }
         while self.answered_ahead.remove(&self.first) {
             self.first += 1;
         }
         self.next = self.next.max(self.first);
+        self.skip_answered();
         self.probe = None;
         self.waiting_since = (self.first < self.next).then_some(now);
         true
@@ -87,10 +89,18 @@ impl Outgoing {
     /// The server expects `send_no` next, after a pause.
     pub fn on_refused_for_now(&mut self, send_no: u64, pause: Duration, now: Instant) {
         self.next = self.next.min(send_no.max(self.first));
+        self.skip_answered();
         if !pause.is_zero() {
             self.paused_until = Some(now + pause);
         }
         self.waiting_since = (self.first < self.next).then_some(now);
+    }
+
+    /// What was answered ahead of lower numbers is not written again: the server has passed it.
+    fn skip_answered(&mut self) {
+        while self.answered_ahead.contains(&self.next) {
+            self.next += 1;
+        }
     }
 
     /// A PONG has come. What the probe asked about was read and not answered: it is written again.
@@ -166,6 +176,16 @@ mod tests {
         assert!(!outgoing.on_answered(1, now));
         assert!(outgoing.on_answered(3, now));
         assert_eq!(outgoing.poll_timeout(TIMEOUT), None);
+    }
+
+    #[test]
+    fn what_was_answered_ahead_is_not_written_again() {
+        let now = Instant::now();
+        let mut outgoing = Outgoing::new(1, 4);
+        outgoing.on_credit(10);
+        assert!(outgoing.on_answered(2, now), "the log has brought it before it was written again");
+        assert!(!outgoing.on_answered(9, now), "9 was never queued");
+        assert_eq!(write_all(&mut outgoing, now), [1, 3, 4]);
     }
 
     #[test]

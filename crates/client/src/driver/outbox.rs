@@ -1,0 +1,89 @@
+//! The outbox: messages without an answer, and who waits for it. The store has the same items; these are at hand.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hongyan_proto::Uid;
+use tokio::sync::oneshot;
+
+use super::queue::sent;
+use crate::{
+    SendError,
+    client::Outcome,
+    store::{Answer, OutboxItem, Outcome as Stored},
+};
+
+/// Most messages without an answer.
+const MAX_ITEMS: usize = 10_000;
+/// Most bytes of content without an answer.
+const MAX_BYTES: usize = 32 << 20;
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    items: BTreeMap<u64, OutboxItem>,
+    bytes: usize,
+    waiters: HashMap<u64, Vec<oneshot::Sender<Outcome>>>,
+}
+
+impl Outbox {
+    pub fn new(items: Vec<OutboxItem>) -> Self {
+        let bytes = items.iter().map(|item| item.content.len()).sum();
+        Self { items: items.into_iter().map(|item| (item.send_no, item)).collect(), bytes, waiters: HashMap::new() }
+    }
+
+    /// Whether another `len` bytes may be queued while `unread` answers wait for the application.
+    pub fn check(&self, len: usize, unread: usize) -> Result<(), SendError> {
+        let queued = self.items.len();
+        if queued + unread >= MAX_ITEMS || self.bytes + len > MAX_BYTES {
+            return Err(SendError::OutboxFull { queued });
+        }
+        Ok(())
+    }
+
+    pub fn insert(&mut self, item: OutboxItem) {
+        self.bytes += item.content.len();
+        self.items.insert(item.send_no, item);
+    }
+
+    /// The item has got its final answer. None: it had one before.
+    pub fn remove(&mut self, send_no: u64) -> Option<OutboxItem> {
+        let item = self.items.remove(&send_no)?;
+        self.bytes -= item.content.len();
+        Some(item)
+    }
+
+    pub fn find(&self, send_no: u64) -> Option<&OutboxItem> {
+        self.items.get(&send_no)
+    }
+
+    /// The oldest number without an answer.
+    pub fn first(&self) -> Option<u64> {
+        self.items.first_key_value().map(|(send_no, _)| *send_no)
+    }
+
+    pub fn wait(&mut self, send_no: u64, waiter: oneshot::Sender<Outcome>) {
+        let waiters = self.waiters.entry(send_no).or_default();
+        waiters.retain(|waiter| !waiter.is_closed());
+        waiters.push(waiter);
+    }
+
+    /// Those who still wait for this number.
+    pub fn waiters(&mut self, send_no: u64) -> Vec<oneshot::Sender<Outcome>> {
+        let mut waiters = self.waiters.remove(&send_no).unwrap_or_default();
+        waiters.retain(|waiter| !waiter.is_closed());
+        waiters
+    }
+
+    /// Everybody who waits for anything.
+    pub fn all_waiters(&mut self) -> impl Iterator<Item = oneshot::Sender<Outcome>> {
+        self.waiters.drain().flat_map(|(_, waiters)| waiters)
+    }
+}
+
+/// A stored answer as the caller sees it. None: one that no version has written.
+pub(crate) fn outcome(answer: &Answer) -> Option<Outcome> {
+    let conversation = Uid::new(&answer.to).ok()?;
+    Some(match answer.outcome.as_ref()? {
+        Stored::Sent(ack) => Ok(sent(conversation, *ack)),
+        Stored::Refused(nack) => Err(SendError::Refused { code: nack.code, reason: nack.reason.clone() }),
+    })
+}

@@ -1,0 +1,167 @@
+//! From the end of one connection to the next: what a close code asks for, pauses, and moving away after a GOAWAY.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, client::Place, code::Class, wire};
+
+use super::{Driver, Line, Next, Round, clock_ms, login, now, random_part, retire};
+use crate::{
+    ClientError, ErrorKind, Event,
+    backoff::{BASE, LIVED},
+    error::reason_text,
+    link::Link,
+};
+
+/// What ended without a close code: back off.
+const NO_CODE: CloseCode = CloseCode(0);
+/// The longest pause a server can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// How long a login that was given up may still reach the server, and replace a later one.
+const STRAY_LOGIN: Duration = Duration::from_secs(60);
+/// Addresses that are taken from one GOAWAY.
+const MAX_ALTERNATIVES: usize = 8;
+
+impl Driver {
+    /// What is due by now.
+    pub(super) fn on_time(&mut self, now: Instant, round: &mut Round) -> Result<(), ClientError> {
+        if let Some(line) = self.line()
+            && line.connection.poll_timeout().is_some_and(|due| due <= now)
+        {
+            line.connection.handle_timeout(now);
+        }
+        if self.first.is_some() && !round.logged_in && self.give_up_at.is_some_and(|due| due <= now) {
+            let what = format!("no login at {} in the time given for it", self.address);
+            return Err(ClientError::new(ErrorKind::Unreachable, what));
+        }
+        if matches!(self.next, Next::Wait(until) if until <= now) {
+            let address = self.alternatives.pop_front().unwrap_or_else(|| self.address.clone());
+            tracing::debug!(%address, "connecting");
+            self.next = Next::Dial(Box::pin(self.dialer.clone().dial(address)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
+        let now = now();
+        let last = self.meta.last_send_no;
+        let first_unanswered = self.outbox.first().unwrap_or(last + 1);
+        let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
+        let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
+        let opening = opening.ok_or_else(login::required)?;
+        if let Some(line) = &mut self.active {
+            line.left = true;
+        }
+        let (connection, resuming) = (opening.connection, opening.resume);
+        let line = Line { link, connection, opened: now, resuming, answered: false, left: false };
+        self.next = Next::Login(Box::new(line));
+        Ok(())
+    }
+
+    pub(super) fn on_dial_failed(&mut self, error: &io::Error, round: &mut Round) {
+        self.next = Next::Idle;
+        let pause = self.backoff.pause(rand::random());
+        self.pause(&format!("the server cannot be reached: {error}"), pause, round);
+    }
+
+    /// The line whose login was answered takes over.
+    pub(super) fn on_logged_in(&mut self, resumed: bool, round: &mut Round) {
+        round.meta = true;
+        round.logged_in = true;
+        if let Next::Login(mut line) = std::mem::replace(&mut self.next, Next::Idle) {
+            line.answered = true;
+            self.active = Some(*line);
+        }
+        self.held.clear();
+        self.alternatives.clear();
+        self.distrust = false;
+        self.requests.on_new_connection();
+        self.restart_reload();
+        round.events.extend(self.queue.passing(Event::Connected { resumed }));
+    }
+
+    /// A GOAWAY: some time within the spread, a new connection is made before this one is left.
+    pub(super) fn on_go_away(&mut self, go_away: wire::GoAway) {
+        if matches!(self.next, Next::Idle) {
+            self.alternatives = go_away.alternatives.into_iter().take(MAX_ALTERNATIVES).collect();
+            let spread = Duration::from_millis(go_away.spread_ms.into());
+            self.next = Next::Wait(now() + random_part(spread));
+        }
+    }
+
+    /// The transport is gone, without a close code.
+    pub(super) fn on_broken(&mut self, reason: &str, round: &mut Round) -> Result<(), ClientError> {
+        self.on_closed(NO_CODE, reason, Duration::ZERO, true, round)
+    }
+
+    /// The line being driven has ended.
+    pub(super) fn on_closed(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        retry_after: Duration,
+        by_peer: bool,
+        round: &mut Round,
+    ) -> Result<(), ClientError> {
+        let (line, logging_in) = match std::mem::replace(&mut self.next, Next::Idle) {
+            Next::Login(line) => (Some(*line), true),
+            next => {
+                self.next = next;
+                (self.active.take(), false)
+            }
+        };
+        let Some(line) = line else { return Ok(()) };
+        let Line { opened, resuming, answered, left, .. } = line;
+        if !by_peer {
+            retire(line);
+        }
+        let now = now();
+        if logging_in && !answered {
+            self.distrust = true;
+            self.stray = Some(now);
+        }
+        if !logging_in {
+            self.held.clear();
+        }
+        if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
+            self.meta.resume_token = Bytes::new();
+            round.meta = true;
+            self.login.hello(&self.meta).ok_or_else(login::required)?;
+        } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
+            // Replaced by a login of its own: it has moved, or gave one up that arrived after all.
+            let by_itself = code == CloseCode::REPLACED
+                && (left || self.stray.take().is_some_and(|since| now < since + STRAY_LOGIN));
+            if !by_itself && self.active.is_none() {
+                return Err(ClientError::from_close(code, reason, !logging_in));
+            }
+        }
+        if now >= opened + LIVED {
+            self.backoff.reset();
+        }
+        let pause = match code.class() {
+            Class::RetryHere => self.backoff.pause_if_repeated(rand::random()),
+            Class::Elsewhere if !self.alternatives.is_empty() => random_part(BASE),
+            _ => self.backoff.pause(rand::random()),
+        };
+        let told = if code == NO_CODE { reason.to_owned() } else { format!("{code}{}", reason_text(reason)) };
+        self.pause(&told, pause.max(retry_after.min(MAX_RETRY_AFTER)), round);
+        Ok(())
+    }
+
+    /// Tries again after `pause`, unless an attempt to move away is under way already.
+    fn pause(&mut self, reason: &str, pause: Duration, round: &mut Round) {
+        tracing::debug!(reason, ?pause, "not connected");
+        let dialing = matches!(self.next, Next::Dial(_));
+        if !dialing {
+            self.next = Next::Wait(now() + pause);
+        }
+        if self.active.is_none() && self.first.is_none() {
+            let retry_in = if dialing { Duration::ZERO } else { pause };
+            let reason = reason.to_owned();
+            round.events.extend(self.queue.passing(Event::Disconnected { reason, retry_in }));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! After a reset: what this device has missed, asked for conversation by conversation, so that each message is shown
+//! once. Only the newest of each conversation are loaded; older ones are in the history.
+//!
+//! Meanwhile the log goes on from its head and is shown as it comes. Each conversation has a mark that joins the two:
+//!
+//! ```text
+//!   cseq   1 ··· high | missed: loaded here | live_from ··· live_to | to come
+//! ```
+
+use std::collections::{HashSet, VecDeque};
+
+use hongyan_proto::wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer};
+
+use super::{Driver, Round, requests::Asker};
+use crate::store::{ConversationMark, stored_event::Kind};
+
+/// Most messages that are loaded of one conversation.
+const NEWEST: usize = 200;
+/// Their bytes, roughly.
+const NEWEST_BYTES: usize = 1 << 20;
+const PAGE: u32 = 200;
+
+#[derive(Default)]
+pub(crate) struct Reload {
+    step: Step,
+    /// Conversations of the list that are still to be loaded.
+    todo: VecDeque<String>,
+    /// Where the list goes on; 0: nowhere.
+    next_list: u64,
+    /// Conversations that are loaded; from then on their pushes only go on from there.
+    loaded: HashSet<String>,
+    /// What has come of the conversation in question, in rising cseq.
+    collected: Vec<wire::Entry>,
+}
+
+#[derive(Default)]
+enum Step {
+    #[default]
+    Off,
+    /// To be asked when there is a connection, and room for what comes.
+    Ready(Ask),
+    Asked(Ask),
+}
+
+enum Ask {
+    List { after: u64 },
+    Page { peer: String, after: u64, before: u64 },
+}
+
+impl Ask {
+    fn op(&self) -> Op {
+        match self {
+            Ask::List { after } => Op::Conversations(wire::ConversationsRequest { after: *after, limit: PAGE }),
+            Ask::Page { peer, after, before } => Op::History(wire::HistoryRequest {
+                conversation: peer.clone(),
+                after: *after,
+                before: *before,
+                limit: PAGE,
+                forward: false,
+            }),
+        }
+    }
+}
+
+fn as_message(entry: &wire::Entry) -> Option<&wire::Message> {
+    match &entry.item {
+        Some(Item::Message(message)) => Some(message),
+        _ => None,
+    }
+}
+
+impl Driver {
+    /// The log goes on from `head`, and what this device has missed below it will not be pushed.
+    pub(super) fn on_reset(&mut self, log_epoch: u64, head: u64, round: &mut Round) {
+        let new_log = self.meta.log_epoch != 0 && log_epoch != self.meta.log_epoch;
+        if !self.meta.reloading {
+            self.keep(Kind::Reset(true), round);
+        }
+        for (peer, mark) in &mut self.marks {
+            let before = *mark;
+            if new_log {
+                mark.loaded = 0;
+            }
+            if mark.live_from != 0 {
+                // A second reset before the first was made good: what it missed is left to the history.
+                end_live(mark);
+            }
+            if *mark != before {
+                round.marks.push(peer.clone());
+            }
+        }
+        self.meta.new_log = new_log || self.meta.reloading && self.meta.new_log;
+        self.meta.reloading = true;
+        self.meta.log_epoch = log_epoch;
+        self.meta.cursor = Some(head);
+        round.meta = true;
+        self.held.clear();
+        self.restart_reload();
+    }
+
+    /// Begins anew on a new connection; conversations that are loaded are found to be complete.
+    pub(super) fn restart_reload(&mut self) {
+        self.requests.forget_reload();
+        self.reload = Reload::default();
+        if self.meta.reloading {
+            self.reload.step = Step::Ready(Ask::List { after: 0 });
+        }
+    }
+
+    /// Asks the next question, if there is one and room for its answer.
+    pub(super) fn advance_reload(&mut self) {
+        if !self.active.as_ref().is_some_and(|line| line.connection.is_live()) || self.queue.is_full() {
+            return;
+        }
+        match std::mem::take(&mut self.reload.step) {
+            Step::Ready(ask) => {
+                self.requests.ask(ask.op(), Asker::Reload);
+                self.reload.step = Step::Asked(ask);
+            }
+            other => self.reload.step = other,
+        }
+    }
+
+    /// Notes a message that was pushed. False: it was loaded before.
+    pub(super) fn note_pushed(&mut self, message: &wire::Message, round: &mut Round) -> bool {
+        let peer = if message.from == self.meta.uid { &message.to } else { &message.from };
+        let mark = self.marks.entry(peer.clone()).or_default();
+        if message.cseq <= mark.loaded {
+            return false;
+        }
+        if self.meta.reloading && !self.reload.loaded.contains(peer) {
+            if mark.live_from == 0 {
+                mark.live_from = message.cseq;
+            }
+            mark.live_to = message.cseq;
+            mark.live_time_ms = message.time_ms;
+        } else {
+            mark.high = message.cseq;
+            mark.high_time_ms = message.time_ms;
+        }
+        round.marks.push(peer.clone());
+        true
+    }
+
+    pub(super) fn on_reload_response(&mut self, answer: Answer, round: &mut Round) {
+        let Step::Asked(ask) = std::mem::take(&mut self.reload.step) else { return };
+        match (ask, answer) {
+            (Ask::List { after }, Answer::Conversations(page)) => {
+                self.reload.next_list = if page.next > after { page.next } else { 0 };
+                let missing = page.conversations.into_iter().filter(|item| self.is_missing(item));
+                self.reload.todo = missing.map(|item| item.conversation).collect();
+                self.next_conversation(round);
+            }
+            (Ask::Page { peer, after, .. }, Answer::History(page)) => self.on_page(peer, after, page, round),
+            (_, Answer::Failure(failure)) if failure.code() == FailureCode::FailureUnavailable => {
+                // It is begun anew after the next login.
+                tracing::warn!(reason = failure.reason, "the server cannot give what was missed now");
+            }
+            (Ask::Page { peer, .. }, _) => self.finish_conversation(peer, round),
+            (Ask::List { .. }, _) => self.finish_reload(round),
+        }
+    }
+
+    fn is_missing(&self, item: &wire::Conversation) -> bool {
+        let mark = self.marks.get(&item.conversation).copied().unwrap_or_default();
+        let end = if mark.live_from == 0 { item.head_cseq } else { mark.live_from - 1 };
+        end > 0 && (self.meta.new_log || end > mark.high)
+    }
+
+    fn next_conversation(&mut self, round: &mut Round) {
+        self.reload.collected.clear();
+        let Some(peer) = self.reload.todo.pop_front() else {
+            return match self.reload.next_list {
+                0 => self.finish_reload(round),
+                after => self.reload.step = Step::Ready(Ask::List { after }),
+            };
+        };
+        let mark = self.marks.get(&peer).copied().unwrap_or_default();
+        let after = if self.meta.new_log { 0 } else { mark.high };
+        self.reload.step = Step::Ready(Ask::Page { peer, after, before: mark.live_from });
+    }
+
+    /// Pages come newest first.
+    fn on_page(&mut self, peer: String, after: u64, page: wire::HistoryPage, round: &mut Round) {
+        let oldest = page.entries.first().and_then(as_message).map_or(0, |message| message.cseq);
+        let collected = &mut self.reload.collected;
+        collected.splice(0..0, page.entries);
+        let bytes: usize = collected.iter().filter_map(as_message).map(|message| message.content.len()).sum();
+        if page.more && oldest > after + 1 && collected.len() < NEWEST && bytes < NEWEST_BYTES {
+            self.reload.step = Step::Ready(Ask::Page { peer, after, before: oldest });
+        } else {
+            self.finish_conversation(peer, round);
+        }
+    }
+
+    fn finish_conversation(&mut self, peer: String, round: &mut Round) {
+        let mut entries = std::mem::take(&mut self.reload.collected);
+        entries.drain(..entries.len().saturating_sub(NEWEST));
+        let mark = self.marks.entry(peer.clone()).or_default();
+        let before = *mark;
+        let new_log = self.meta.new_log;
+        entries.retain(|entry| {
+            as_message(entry).is_some_and(|message| before.live_from == 0 || message.cseq < before.live_from)
+        });
+        let newest = entries.last().and_then(as_message).map_or((0, 0), |message| (message.cseq, message.time_ms));
+        // In another log a number may stand for another message; then only the time tells whether it was seen.
+        let seen = |message: &wire::Message| {
+            message.cseq <= before.high && (!new_log || message.time_ms <= before.high_time_ms)
+        };
+        // What this device itself has sent was told as Sent.
+        entries.retain(|entry| entry.own_send_no == 0 && !as_message(entry).is_some_and(seen));
+        mark.loaded = newest.0.max(mark.loaded);
+        if mark.live_from != 0 {
+            end_live(mark);
+        } else if new_log || newest.0 > mark.high {
+            (mark.high, mark.high_time_ms) = newest;
+        }
+        for mut entry in entries {
+            entry.useq = 0;
+            self.keep(Kind::Entry(entry), round);
+        }
+        round.marks.push(peer.clone());
+        self.reload.loaded.insert(peer);
+        self.next_conversation(round);
+    }
+
+    fn finish_reload(&mut self, round: &mut Round) {
+        for (peer, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.live_from != 0) {
+            end_live(mark);
+            round.marks.push(peer.clone());
+        }
+        self.meta.reloading = false;
+        self.meta.new_log = false;
+        round.meta = true;
+        self.reload = Reload::default();
+    }
+}
+
+/// What was pushed live is now simply the newest that is known.
+fn end_live(mark: &mut ConversationMark) {
+    (mark.high, mark.high_time_ms) = (mark.live_to, mark.live_time_ms);
+    (mark.live_from, mark.live_to, mark.live_time_ms) = (0, 0, 0);
+}

@@ -1,0 +1,24 @@
+# What a developer runs. `just` alone lists it.
+
+_list:
+    @just --list --unsorted
+
+# Everything that CI runs
+check:
+    .ci/run
+
+# Tests whose name contains a word, or all
+test *filter:
+    cargo test --workspace --locked {{ filter }}
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Clippy, warnings are errors
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Bans, licences and sources of dependencies, and known vulnerabilities (needs the network)
+audit:
+    cargo deny check

@@ -1,0 +1,218 @@
+//! The handle that pushes to one live device. The committer and the dispatcher put things in; the device's link takes
+//! them out. One bounded queue, and a bell.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, wire};
+use tokio::sync::Notify;
+
+use crate::log::{DeviceNo, UserNo};
+
+/// Entries that may wait for a link. More, and the device reads them from the log instead.
+const MAX_WAITING: usize = 64;
+/// Bytes of entries that may wait for a link.
+const MAX_WAITING_BYTES: usize = 32 * 1024;
+/// Signals are dropped where this many things wait.
+const MAX_WAITING_SIGNALS: usize = 16;
+
+/// What a channel carries to its link.
+#[derive(Debug)]
+pub enum Outbound {
+    /// A live entry: the next one of the user's log.
+    Entry {
+        useq: u64,
+        item: Bytes,
+    },
+    Acked(wire::SendAck),
+    Refused(wire::SendNack),
+    Signal(wire::Signal),
+    GoAway {
+        deadline: Duration,
+        spread: Duration,
+    },
+    Close {
+        code: CloseCode,
+        reason: &'static str,
+    },
+}
+
+/// One live device of a user.
+#[derive(Debug)]
+pub struct Channel {
+    pub user: UserNo,
+    pub device: DeviceNo,
+    pub conn_epoch: u64,
+    queue: Mutex<Queue>,
+    bell: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Outbound>,
+    entries: usize,
+    entry_bytes: usize,
+    /// The newest entry of the user's log.
+    head: u64,
+    /// The device reads the log; live entries only move the head.
+    lagging: bool,
+}
+
+impl Channel {
+    /// A channel begins lagging: first the device reads what it missed.
+    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64) -> Arc<Self> {
+        let queue = Queue { waiting: VecDeque::new(), entries: 0, entry_bytes: 0, head, lagging: true };
+        Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue), bell: Notify::new() })
+    }
+
+    /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
+    /// finds the entry in the log.
+    pub fn offer(&self, useq: u64, item: &Bytes) {
+        let mut queue = self.lock();
+        queue.head = useq;
+        if !queue.lagging {
+            if queue.entries >= MAX_WAITING || queue.entry_bytes + item.len() > MAX_WAITING_BYTES {
+                queue.lag();
+            } else {
+                queue.entries += 1;
+                queue.entry_bytes += item.len();
+                queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
+            }
+        }
+        drop(queue);
+        self.bell.notify_one();
+    }
+
+    /// Answers a SEND. The answer also stands for the device's own entry, so it moves the head.
+    pub fn answer(&self, answer: Outbound) {
+        let mut queue = self.lock();
+        if let Outbound::Acked(ack) = &answer {
+            queue.head = queue.head.max(ack.useq);
+        }
+        queue.waiting.push_back(answer);
+        drop(queue);
+        self.bell.notify_one();
+    }
+
+    /// Passes a signal on, if nothing of more weight waits.
+    pub fn signal(&self, signal: wire::Signal) {
+        let mut queue = self.lock();
+        if queue.waiting.len() < MAX_WAITING_SIGNALS {
+            queue.waiting.push_back(Outbound::Signal(signal));
+            drop(queue);
+            self.bell.notify_one();
+        }
+    }
+
+    pub fn go_away(&self, deadline: Duration, spread: Duration) {
+        self.lock().waiting.push_back(Outbound::GoAway { deadline, spread });
+        self.bell.notify_one();
+    }
+
+    /// Ends the connection. What still waits is in the log.
+    pub fn close(&self, code: CloseCode, reason: &'static str) {
+        self.lock().waiting.push_front(Outbound::Close { code, reason });
+        self.bell.notify_one();
+    }
+
+    /// Waits until something may have been put in.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The next thing to write; an entry only if there is room for one in the device's window.
+    pub fn take(&self, room_for_entry: bool) -> Option<Outbound> {
+        let mut queue = self.lock();
+        if !room_for_entry && matches!(queue.waiting.front()?, Outbound::Entry { .. }) {
+            return None;
+        }
+        let next = queue.waiting.pop_front()?;
+        if let Outbound::Entry { item, .. } = &next {
+            queue.entries -= 1;
+            queue.entry_bytes -= item.len();
+        }
+        if queue.waiting.is_empty() && queue.waiting.capacity() > 16 {
+            queue.waiting = VecDeque::new();
+        }
+        Some(next)
+    }
+
+    /// The newest entry of the user's log.
+    pub fn head(&self) -> u64 {
+        self.lock().head
+    }
+
+    pub fn is_lagging(&self) -> bool {
+        self.lock().lagging
+    }
+
+    /// The device has to read the log: drops the entries that wait.
+    pub fn fall_behind(&self) {
+        self.lock().lag();
+    }
+
+    /// The device has been pushed everything up to `pushed`. True if that is the head: from now on entries come live.
+    pub fn catch_up(&self, pushed: u64) -> bool {
+        let mut queue = self.lock();
+        queue.lagging = pushed < queue.head;
+        !queue.lagging
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing between lock and unlock can panic half-way through a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn lag(&mut self) {
+        self.lagging = true;
+        self.entries = 0;
+        self.entry_bytes = 0;
+        self.waiting.retain(|outbound| !matches!(outbound, Outbound::Entry { .. }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel() -> Arc<Channel> {
+        Channel::new(UserNo(1), DeviceNo(1), 1, 5)
+    }
+
+    #[test]
+    fn a_channel_is_live_only_from_the_head_on() {
+        let channel = channel();
+        channel.offer(6, &Bytes::from_static(b"six"));
+        assert!(channel.take(true).is_none(), "a lagging device reads the log");
+        assert!(!channel.catch_up(5));
+        assert!(channel.catch_up(6));
+        channel.offer(7, &Bytes::from_static(b"seven"));
+        assert!(channel.take(false).is_none(), "no room in the window");
+        assert!(matches!(channel.take(true), Some(Outbound::Entry { useq: 7, .. })));
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_entries_and_by_bytes() {
+        for (size, fits) in [(1, MAX_WAITING as u64), (10_000, 3)] {
+            let channel = channel();
+            assert!(channel.catch_up(5));
+            channel.answer(Outbound::Refused(wire::SendNack::default()));
+            let item = Bytes::from(vec![0; size]);
+            for useq in 6..6 + fits {
+                channel.offer(useq, &item);
+                assert!(!channel.is_lagging());
+            }
+            channel.offer(6 + fits, &item);
+            assert!(channel.is_lagging());
+            assert!(matches!(channel.take(true), Some(Outbound::Refused(_))), "answers are kept");
+            assert!(channel.take(true).is_none(), "entries are not");
+            assert_eq!(channel.head(), 6 + fits);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What follows from a commit, in the order of the commit: answers, pushes, bindings. Nothing of it happens before the
+//! commit is durable, and none of it if the commit fails.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, wire};
+use tokio::sync::oneshot;
+
+use super::op::{AccountError, LoggedIn, LoginError};
+use crate::{
+    channel::{Channel, Outbound},
+    log::UserNo,
+    sessions::Sessions,
+    store::StoreError,
+};
+
+/// How long a client should wait before it sends again what the store could not take.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub enum Effect {
+    /// An entry for every live device of a user.
+    Offer {
+        user: UserNo,
+        useq: u64,
+        item: Bytes,
+    },
+    /// A message is durable: its sender's device is answered, the sender's other devices get the entry.
+    Taken {
+        origin: Arc<Channel>,
+        ack: wire::SendAck,
+        item: Bytes,
+    },
+    /// An answer that does not depend on the commit, but must not overtake those that do.
+    Answer {
+        origin: Arc<Channel>,
+        answer: Outbound,
+    },
+    /// As Answer, for a refusal that uses a number up.
+    Refused {
+        origin: Arc<Channel>,
+        nack: wire::SendNack,
+    },
+    LoggedIn {
+        login: Box<LoggedIn>,
+        reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
+    },
+    /// An account was changed; if `close` is set, its sessions end.
+    Account {
+        user: UserNo,
+        close: Option<CloseCode>,
+        reply: oneshot::Sender<Result<(), AccountError>>,
+    },
+}
+
+impl Effect {
+    pub fn apply(self, sessions: &Sessions) {
+        match self {
+            Effect::Offer { user, useq, item } => sessions.for_each_of(user, |channel| channel.offer(useq, &item)),
+            Effect::Taken { origin, ack, item } => {
+                sessions.for_each_of(origin.user, |channel| {
+                    if !Arc::ptr_eq(channel, &origin) {
+                        channel.offer(ack.useq, &item);
+                    }
+                });
+                origin.answer(Outbound::Acked(ack));
+            }
+            Effect::Answer { origin, answer } => origin.answer(answer),
+            Effect::Refused { origin, nack } => origin.answer(Outbound::Refused(nack)),
+            Effect::LoggedIn { login, reply } => {
+                sessions.bind(&login.channel);
+                if let Err(Ok(unclaimed)) = reply.send(Ok(*login)) {
+                    // The connection went away while its login was being committed.
+                    sessions.unbind(&unclaimed.channel);
+                }
+            }
+            Effect::Account { user, close, reply } => {
+                if let Some(code) = close {
+                    sessions.for_each_of(user, |channel| {
+                        channel.close(code, "an operator ended all sessions of this user")
+                    });
+                }
+                // Whether the operator still listens changes nothing.
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+
+    /// The commit failed: says so to whoever waits. What they asked for has not happened.
+    pub fn fail(self, error: &StoreError) {
+        match self {
+            Effect::Taken { origin, ack, .. } => origin.answer(Outbound::Refused(unavailable(ack.send_no))),
+            Effect::Refused { origin, nack } => origin.answer(Outbound::Refused(unavailable(nack.send_no))),
+            Effect::Answer { origin, answer } => origin.answer(answer),
+            Effect::LoggedIn { reply, .. } => drop(reply.send(Err(LoginError::Store(error.clone())))),
+            Effect::Account { reply, .. } => drop(reply.send(Err(AccountError::Store(error.clone())))),
+            Effect::Offer { .. } => {}
+        }
+    }
+}
+
+/// A SEND that the store could not take now.
+pub fn unavailable(send_no: u64) -> wire::SendNack {
+    wire::SendNack {
+        send_no,
+        code: wire::NackCode::NackUnavailable as i32,
+        reason: "the store takes no writes now".into(),
+        retry_after_ms: RETRY_AFTER.as_millis() as u32,
+        expected: 0,
+    }
+}

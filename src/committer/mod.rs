@@ -1,0 +1,322 @@
+//! The committer: the one place where messages get their numbers and become durable.
+//!
+//! It takes whatever has been handed over since the last commit, stages all of it (numbers, rows), commits once, and then
+//! lets the effects happen in the order of the commit. While it waits for the disk the next batch gathers by itself, so
+//! one sync serves one message when there is little to do and thousands when there is much.
+//!
+//! ```text
+//!   CommitQueue ──▶ stage: submit, login, account, upkeep ──▶ Engine::commit ──▶ effects: answer, offer, bind
+//!                        numbers and rows, nothing visible        durable             visible
+//! ```
+//!
+//! If a commit fails, nothing of it has happened: whoever waits is told so, and what is in memory is read anew from the
+//! log. Time comes in as an argument, randomness with the operations, so a simulator can run it.
+//!
+//! *Architecture Invariant*: nobody else writes to the store, and nobody else binds channels.
+
+mod account;
+mod effect;
+mod login;
+pub mod op;
+mod queue;
+pub mod rate;
+mod receipts;
+mod submit;
+mod upkeep;
+mod user;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use effect::Effect;
+use hongyan_proto::{Uid, wire};
+use op::Op;
+use prost::Message;
+pub use queue::CommitQueue;
+use user::User;
+
+use crate::{
+    log::{AccountRecord, ConversationNo, Log, RunRecord, UserNo, keys, keys::meta},
+    metrics::Metrics,
+    sessions::Sessions,
+    store::{Batch, Durability, StoreError, Table},
+};
+
+/// The moment at which a batch is worked on.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub instant: Instant,
+    /// Milliseconds since 1970; only shown to people and compared with what tokens say.
+    pub unix_ms: u64,
+}
+
+/// What the committer decides by.
+#[derive(Clone, Debug)]
+pub struct CommitterSettings {
+    pub durability: Durability,
+    pub limits: wire::Limits,
+    /// SENDs a device may have unanswered; as many answers are kept for repetition.
+    pub send_window: usize,
+    /// Make an account for an unknown recipient instead of refusing the message.
+    pub accept_unknown_recipients: bool,
+    pub devices_per_user: usize,
+    pub channels_per_user: usize,
+    pub resume_ttl: Duration,
+    /// Delivered receipts of one user are gathered for this long.
+    pub receipt_delay: Duration,
+    /// Entries of a timeline that are kept even if every device has them.
+    pub timeline_entries: u64,
+}
+
+/// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
+const CURSOR_DELAY: Duration = Duration::from_secs(1);
+/// Users kept in memory beyond those with something to do.
+const MAX_IDLE_USERS: usize = 65_536;
+
+/// The state between commits. See the module's page.
+pub struct Committer {
+    log: Log,
+    sessions: Arc<Sessions>,
+    metrics: Arc<Metrics>,
+    settings: CommitterSettings,
+    log_epoch: u64,
+    hours: u64,
+    last_user: u32,
+    last_conversation: u64,
+    users: HashMap<UserNo, User>,
+    names: HashMap<Uid, UserNo>,
+    pairs: HashMap<(UserNo, UserNo), ConversationNo>,
+    /// The newest cseq of the conversations in `pairs`.
+    heads: HashMap<ConversationNo, u64>,
+    batch: Batch,
+    effects: Vec<Effect>,
+    /// Users whose run, devices or account the batch must write.
+    touched: Vec<UserNo>,
+    /// The batch holds something that somebody waits for.
+    is_urgent: bool,
+    /// When changed cursors must be written.
+    cursors_due: Option<Instant>,
+    /// Whose delivered receipts are written when; each user once, in rising time.
+    receipts_due: VecDeque<(Instant, UserNo)>,
+}
+
+impl Committer {
+    /// Reads where the log stands.
+    pub async fn open(
+        log: Log,
+        sessions: Arc<Sessions>,
+        metrics: Arc<Metrics>,
+        settings: CommitterSettings,
+    ) -> Result<Self, StoreError> {
+        let mut committer = Self {
+            log_epoch: log.meta(meta::LOG_EPOCH).await?,
+            log,
+            sessions,
+            metrics,
+            settings,
+            hours: 0,
+            last_user: 0,
+            last_conversation: 0,
+            users: HashMap::new(),
+            names: HashMap::new(),
+            pairs: HashMap::new(),
+            heads: HashMap::new(),
+            batch: Batch::default(),
+            effects: Vec::new(),
+            touched: Vec::new(),
+            is_urgent: false,
+            cursors_due: None,
+            receipts_due: VecDeque::new(),
+        };
+        committer.forget_memory().await?;
+        Ok(committer)
+    }
+
+    /// Works through `ops` and everything that has fallen due: one commit.
+    pub async fn process(&mut self, ops: Vec<Op>, now: Now) {
+        for op in ops {
+            self.stage(op, now).await;
+        }
+        if let Err(error) = self.stage_receipts(now).await {
+            tracing::error!(%error, "delivered receipts could not be read");
+        }
+        let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
+        if self.is_urgent || cursors_are_due {
+            self.commit().await;
+        } else {
+            // Nothing durable is waited for; what there is to say does not depend on a commit.
+            self.apply_effects();
+        }
+        self.let_go_of_idle_users(now);
+    }
+
+    /// When to call [`Self::process`] even if nothing is handed over.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let receipts = self.receipts_due.front().map(|(due, _)| *due);
+        receipts.into_iter().chain(self.cursors_due).min()
+    }
+
+    async fn stage(&mut self, op: Op, now: Now) {
+        match op {
+            Op::Submit(submit) => self.submit(submit, now).await,
+            Op::Acked { channel, useq } => self.acked(&channel, useq, now).await,
+            Op::Login(login) => self.log_in(*login, now).await,
+            Op::Left(channel) => self.left(&channel, now).await,
+            Op::Account(change) => self.change_account(*change, now).await,
+            Op::Forget { user, device, last_seen_hour } => self.forget_device(user, device, last_seen_hour, now).await,
+            Op::Hour => self.count_hour(now),
+        }
+    }
+
+    async fn commit(&mut self) {
+        self.write_touched();
+        let batch = std::mem::take(&mut self.batch);
+        let durability = if self.is_urgent { self.settings.durability } else { Durability::Buffered };
+        self.is_urgent = false;
+        self.cursors_due = None;
+        let rows = batch.writes.len();
+        let started = Instant::now();
+        match self.log.engine().commit(batch, durability).await {
+            Ok(()) => {
+                self.metrics.on_commit(rows, started.elapsed());
+                self.apply_effects();
+            }
+            Err(error) => self.fail(&error).await,
+        }
+    }
+
+    fn apply_effects(&mut self) {
+        for effect in self.effects.drain(..) {
+            effect.apply(&self.sessions);
+        }
+    }
+
+    /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
+    async fn fail(&mut self, error: &StoreError) {
+        self.metrics.on_commit_failed();
+        tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
+        for effect in self.effects.drain(..) {
+            effect.fail(error);
+        }
+        if let Err(error) = self.forget_memory().await {
+            tracing::error!(%error, "the log cannot be read");
+        }
+    }
+
+    /// Empties the caches and reads the store's counters anew.
+    async fn forget_memory(&mut self) -> Result<(), StoreError> {
+        self.users.clear();
+        self.names.clear();
+        self.pairs.clear();
+        self.heads.clear();
+        self.touched.clear();
+        self.receipts_due.clear();
+        self.hours = self.log.meta(meta::HOURS).await?;
+        self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
+        self.last_conversation = self.log.meta(meta::LAST_CONVERSATION).await?;
+        Ok(())
+    }
+
+    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user.
+    fn write_touched(&mut self) {
+        for no in std::mem::take(&mut self.touched) {
+            let Some(user) = self.users.get_mut(&no) else { continue };
+            if !user.run.is_empty() {
+                let first = user.bounds.head + 1 - user.run.len() as u64;
+                let run = RunRecord { refs: std::mem::take(&mut user.run) };
+                self.batch.put(Table::Timelines, keys::run(no, first), encode(&run));
+            }
+            if std::mem::take(&mut user.account_changed) {
+                self.batch.put(Table::Users, keys::user(no), encode(&user.account));
+            }
+            for device in user.devices.iter_mut().filter(|device| device.changed) {
+                device.changed = false;
+                self.batch.put(Table::Devices, keys::device(no, device.no), encode(&device.to_record()));
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ memory
+
+    /// The user, loaded if need be. None: there is no such user.
+    async fn user(&mut self, no: UserNo, now: Now) -> Result<Option<&mut User>, StoreError> {
+        if !self.users.contains_key(&no) {
+            let Some(account) = self.log.account(no).await? else { return Ok(None) };
+            let user = User::load(&self.log, no, account, now.instant).await?;
+            self.names.insert(user.uid.clone(), no);
+            self.users.insert(no, user);
+        }
+        let user = self.users.get_mut(&no).expect("it was there or has just been loaded");
+        user.last_used = now.instant;
+        Ok(Some(user))
+    }
+
+    async fn user_no(&mut self, uid: &Uid, now: Now) -> Result<Option<UserNo>, StoreError> {
+        if let Some(no) = self.names.get(uid) {
+            return Ok(Some(*no));
+        }
+        let Some(no) = self.log.user_no(uid).await? else { return Ok(None) };
+        Ok(self.user(no, now).await?.map(|user| user.no))
+    }
+
+    /// Makes an account, in this batch.
+    fn create_user(&mut self, uid: &Uid, password_hash: Option<String>, now: Now) -> UserNo {
+        self.last_user += 1;
+        let no = UserNo(self.last_user);
+        let account = AccountRecord {
+            uid: uid.as_str().into(),
+            password_hash: password_hash.unwrap_or_default(),
+            created_ms: now.unix_ms,
+            ..Default::default()
+        };
+        let name = Bytes::copy_from_slice(uid.as_str().as_bytes());
+        self.batch.put(Table::UserNames, name, keys::user(no));
+        self.put_meta(meta::LAST_USER, u64::from(self.last_user));
+        self.users.insert(no, User::new(no, uid.clone(), account, now.instant));
+        self.names.insert(uid.clone(), no);
+        self.touch(no);
+        no
+    }
+
+    fn put_meta(&mut self, key: &'static str, value: u64) {
+        self.batch.put(Table::Meta, Bytes::from_static(key.as_bytes()), keys::number(value));
+    }
+
+    /// Somebody waits for the change of this user.
+    fn touch(&mut self, no: UserNo) {
+        self.is_urgent = true;
+        self.touched.push(no);
+    }
+
+    /// The change of this user may wait a little.
+    fn touch_lazily(&mut self, no: UserNo, now: Now) {
+        self.touched.push(no);
+        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+    }
+}
+
+fn encode(record: &impl Message) -> Bytes {
+    record.encode_to_vec().into()
+}
+
+/// Runs a committer until its queue is closed. `clock` tells the time.
+pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn() -> Now) {
+    loop {
+        let ops = match committer.poll_timeout() {
+            None => queue.take().await,
+            Some(due) => match tokio::time::timeout_at(due.into(), queue.take()).await {
+                Ok(ops) => ops,
+                Err(_) => Some(Vec::new()),
+            },
+        };
+        let Some(ops) = ops else { break };
+        committer.process(ops, clock()).await;
+    }
+    // Cursors that could still have waited.
+    committer.cursors_due = Some(clock().instant);
+    committer.process(Vec::new(), clock()).await;
+}

@@ -1,0 +1,171 @@
+//! What the committer is asked to do, and what it answers.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
+use tokio::sync::oneshot;
+
+use crate::{
+    auth::resume::ResumeToken,
+    channel::Channel,
+    log::{DeviceNo, UserNo},
+    store::StoreError,
+};
+
+/// One change to the log. Changes are made in the order in which they are handed over.
+pub enum Op {
+    Submit(Submit),
+    /// A device has stored everything up to `useq`.
+    Acked {
+        channel: Arc<Channel>,
+        useq: u64,
+    },
+    Login(Box<Login>),
+    /// A connection has ended.
+    Left(Arc<Channel>),
+    Account(Box<AccountChange>),
+    /// A device that has been silent for too long, unless it came back after `last_seen_hour`.
+    Forget {
+        user: UserNo,
+        device: DeviceNo,
+        last_seen_hour: u64,
+    },
+    /// The server has run for another hour.
+    Hour,
+}
+
+impl Op {
+    /// Roughly the memory it holds while it waits.
+    pub fn weight(&self) -> usize {
+        let content = match self {
+            Op::Submit(Submit { body: Ok(addressed), .. }) => addressed.content.len(),
+            _ => 0,
+        };
+        content + 256
+    }
+}
+
+/// A SEND. It is answered through the channel it came from, also if it is refused, so that answers keep their order.
+pub struct Submit {
+    pub channel: Arc<Channel>,
+    pub send_no: u64,
+    /// Err: refused for good before it came here; the number is used up all the same.
+    pub body: Result<Addressed, Refusal>,
+}
+
+pub struct Addressed {
+    pub to: Uid,
+    pub content: Bytes,
+}
+
+/// A permanent refusal of a SEND.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: wire::NackCode,
+    pub reason: &'static str,
+}
+
+/// A login whose credential has been verified, or a resume whose token is still to be looked at.
+pub struct Login {
+    pub who: Who,
+    /// The token for the next resume, as 32 random bytes.
+    pub next_secret: [u8; 32],
+    pub reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
+}
+
+pub enum Who {
+    Credential(Credential),
+    Resume { token: ResumeToken, cursor: u64 },
+}
+
+/// What a HELLO says, after its credential was found good.
+pub struct Credential {
+    pub uid: Uid,
+    /// A token proves that the user exists: the account is made if this is the first time.
+    pub by_token: bool,
+    /// The revocation epoch in the token, if it has one.
+    pub token_epoch: Option<u64>,
+    /// When the token was issued, in seconds since 1970, if it says so.
+    pub issued_at_s: Option<u64>,
+    pub device: DeviceName,
+    pub device_epoch: u32,
+    pub cursor: Option<u64>,
+    pub log_epoch: u64,
+    pub last_send_no: u64,
+    pub from_head: bool,
+    pub ephemeral: bool,
+}
+
+/// A device is bound: its channel gets everything after `cursor`.
+pub struct LoggedIn {
+    pub uid: Uid,
+    pub channel: Arc<Channel>,
+    pub resume_token: Bytes,
+    pub head: u64,
+    pub cursor: u64,
+    pub last_send_no: u64,
+    /// The cursor could not be continued.
+    pub reset: Option<wire::SyncReset>,
+}
+
+#[derive(Debug)]
+pub enum LoginError {
+    Refused { code: CloseCode, reason: &'static str },
+    Store(StoreError),
+}
+
+impl From<StoreError> for LoginError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What an operator does to an account.
+pub struct AccountChange {
+    pub uid: Uid,
+    pub action: AccountAction,
+    pub reply: oneshot::Sender<Result<(), AccountError>>,
+}
+
+#[derive(Clone)]
+pub enum AccountAction {
+    /// With the PHC string of a password, or without: then only tokens log in.
+    Add {
+        password_hash: Option<String>,
+    },
+    /// Make the account if there is none.
+    Ensure,
+    SetPassword {
+        password_hash: String,
+    },
+    Disable,
+    Enable,
+    /// End all sessions, refuse all tokens minted so far.
+    Revoke,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AccountError {
+    #[error("user {0} exists already")]
+    Exists(Uid),
+    #[error("there is no user {0}: add it with `hongyan user add {0}`")]
+    Unknown(Uid),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl fmt::Debug for Op {
+    /// Kind only: contents are nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Op::Submit(_) => "Submit",
+            Op::Acked { .. } => "Acked",
+            Op::Login(_) => "Login",
+            Op::Left(_) => "Left",
+            Op::Account(_) => "Account",
+            Op::Forget { .. } => "Forget",
+            Op::Hour => "Hour",
+        })
+    }
+}

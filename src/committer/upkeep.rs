@@ -1,0 +1,101 @@
+//! Keeping the log and the memory small: trimming, forgetting devices, letting go of idle users, counting hours.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{CURSOR_DELAY, Committer, MAX_IDLE_USERS, Now};
+use crate::{
+    channel::Channel,
+    log::{DeviceNo, UserNo, keys, keys::meta},
+    store::{Scan, Table},
+};
+
+/// A timeline is trimmed in steps of at least so many entries, so that it costs little.
+const TRIM_STEP: u64 = 256;
+/// Runs that one step removes at most.
+const TRIM_RUNS: usize = 256;
+
+impl Committer {
+    /// A connection has ended: from now on its device is silent.
+    pub(super) async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
+        let hours = self.hours;
+        let Ok(Some(user)) = self.user(channel.user, now).await else { return };
+        let Some(device) = user.device_mut(channel.device) else { return };
+        if device.record.conn_epoch == channel.conn_epoch && device.record.last_seen_hour != hours {
+            device.record.last_seen_hour = hours;
+            device.changed = true;
+            self.touch_lazily(channel.user, now);
+        }
+    }
+
+    /// Forgets a device, unless it is live or has been seen since.
+    pub(super) async fn forget_device(&mut self, no: UserNo, device_no: DeviceNo, last_seen_hour: u64, now: Now) {
+        if self.sessions.is_live(no, device_no) {
+            return;
+        }
+        let Ok(Some(user)) = self.user(no, now).await else { return };
+        let silent = |seen: u64| seen == last_seen_hour;
+        if user.device_mut(device_no).is_some_and(|device| silent(device.record.last_seen_hour)) {
+            user.devices.retain(|device| device.no != device_no);
+            self.batch.remove(Table::Devices, keys::device(no, device_no));
+            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+        }
+    }
+
+    pub(super) fn count_hour(&mut self, now: Now) {
+        self.hours += 1;
+        self.put_meta(meta::HOURS, self.hours);
+        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+    }
+
+    /// Removes the runs of a timeline that every device has and the retention does not ask for. The newest run stays,
+    /// so that the rows alone tell where the timeline ends.
+    pub(super) async fn trim(&mut self, no: UserNo) {
+        let Some(user) = self.users.get(&no) else { return };
+        let low = user.bounds.low;
+        let target = user.acked_by_all().min(user.bounds.head.saturating_sub(self.settings.timeline_entries));
+        if target < low + TRIM_STEP {
+            return;
+        }
+        let scan = Scan {
+            table: Table::Timelines,
+            from: keys::run(no, 0),
+            to: keys::run(no, target + 1),
+            limit: TRIM_RUNS,
+            descending: false,
+        };
+        // A timeline that cannot be read now is trimmed another time.
+        let Ok(rows) = self.log.engine().scan(scan).await else { return };
+        let keys: Vec<Bytes> = rows.into_iter().map(|(key, _)| key).collect();
+        // A run ends where the next one begins, so the last of these is kept.
+        let Some((first_kept, removed)) = keys.split_last() else { return };
+        let Ok(first_kept) = keys::parse_second_of_user(first_kept) else { return };
+        for key in removed {
+            self.batch.remove(Table::Timelines, key.clone());
+        }
+        if let Some(user) = self.users.get_mut(&no) {
+            user.bounds.low = first_kept - 1;
+        }
+    }
+
+    /// Keeps memory bounded: users with nothing to do are read from the log again when they are needed.
+    pub(super) fn let_go_of_idle_users(&mut self, now: Now) {
+        if self.users.len() > MAX_IDLE_USERS + self.sessions.len() && self.cursors_due.is_none() {
+            let sessions = &self.sessions;
+            let mut idle: Vec<_> = self.users.values().filter(|user| !user.receipts_wait).collect();
+            idle.retain(|user| !user.devices.iter().any(|device| sessions.is_live(user.no, device.no)));
+            idle.sort_unstable_by_key(|user| now.instant.duration_since(user.last_used));
+            let leaving: Vec<UserNo> = idle.split_off(idle.len() / 2).into_iter().map(|user| user.no).collect();
+            for no in leaving {
+                if let Some(user) = self.users.remove(&no) {
+                    self.names.remove(&user.uid);
+                }
+            }
+        }
+        if self.pairs.len() > 4 * MAX_IDLE_USERS {
+            self.pairs.clear();
+            self.heads.clear();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the committer keeps in memory of the users it works for: their numbers, their devices, their open run.
+
+use std::{collections::VecDeque, time::Instant};
+
+use hongyan_proto::{Uid, wire};
+
+use super::rate::Bucket;
+use crate::{
+    auth::resume::{Slots, TokenHash},
+    log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
+    store::StoreError,
+};
+
+/// One user, loaded from the log and kept while there is something to do.
+pub struct User {
+    pub no: UserNo,
+    pub uid: Uid,
+    pub account: AccountRecord,
+    pub bounds: Bounds,
+    pub devices: Vec<Device>,
+    /// References that the commit under way adds, the newest of them at `bounds.head`.
+    pub run: Vec<EntryRef>,
+    pub account_changed: bool,
+    pub sends: Bucket,
+    /// Delivered receipts wait to be written.
+    pub receipts_wait: bool,
+    pub last_used: Instant,
+}
+
+/// One device of a user.
+pub struct Device {
+    pub no: DeviceNo,
+    pub record: DeviceRecord,
+    pub answers: VecDeque<Answer>,
+    pub slots: Slots,
+    /// The resume token that its live connection was given and has not yet shown to have stored.
+    pub offered: Option<TokenHash>,
+    pub changed: bool,
+}
+
+/// What a send_no is, seen from the numbers a device has used.
+pub enum SendNo {
+    Next,
+    Answered(Answer),
+    /// Answered so long ago that the answer is gone.
+    Expired,
+    Gap {
+        expected: u64,
+    },
+}
+
+impl User {
+    pub async fn load(log: &Log, no: UserNo, account: AccountRecord, now: Instant) -> Result<Self, StoreError> {
+        let uid = Uid::new(&account.uid).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let bounds = log.bounds(no).await?;
+        let devices = log.devices(no).await?.into_iter().map(|(no, record)| Device::new(no, record)).collect();
+        Ok(Self {
+            no,
+            uid,
+            account,
+            bounds,
+            devices,
+            run: Vec::new(),
+            account_changed: false,
+            sends: Bucket::default(),
+            receipts_wait: false,
+            last_used: now,
+        })
+    }
+
+    /// A user who is made by the commit under way.
+    pub fn new(no: UserNo, uid: Uid, account: AccountRecord, now: Instant) -> Self {
+        Self {
+            no,
+            uid,
+            account,
+            bounds: Bounds::default(),
+            devices: Vec::new(),
+            run: Vec::new(),
+            account_changed: true,
+            sends: Bucket::default(),
+            receipts_wait: false,
+            last_used: now,
+        }
+    }
+
+    /// Adds an entry to the timeline and gives its useq.
+    pub fn append(&mut self, reference: EntryRef) -> u64 {
+        self.run.push(reference);
+        self.bounds.head += 1;
+        self.bounds.head
+    }
+
+    pub fn device_mut(&mut self, no: DeviceNo) -> Option<&mut Device> {
+        self.devices.iter_mut().find(|device| device.no == no)
+    }
+
+    /// How far the user has received the log: the cursor of the device that is furthest.
+    pub fn delivered(&self) -> u64 {
+        self.devices.iter().map(|device| device.record.cursor).max().unwrap_or(0)
+    }
+
+    /// Up to here every device has the log.
+    pub fn acked_by_all(&self) -> u64 {
+        self.devices.iter().map(|device| device.record.cursor).min().unwrap_or(0)
+    }
+}
+
+impl Device {
+    pub fn new(no: DeviceNo, mut record: DeviceRecord) -> Self {
+        let answers = std::mem::take(&mut record.answers).into();
+        let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
+        Self { no, record, answers, slots, offered: None, changed: false }
+    }
+
+    pub fn classify(&self, send_no: u64) -> SendNo {
+        let last = self.record.last_send_no;
+        if send_no == last + 1 {
+            return SendNo::Next;
+        }
+        if send_no > last {
+            return SendNo::Gap { expected: last + 1 };
+        }
+        let back = (last - send_no) as usize;
+        let answer = self.answers.len().checked_sub(back + 1).and_then(|index| self.answers.get(index));
+        answer.map_or(SendNo::Expired, |answer| SendNo::Answered(*answer))
+    }
+
+    /// Uses the next number up.
+    pub fn record_answer(&mut self, answer: Answer, window: usize) {
+        self.record.last_send_no += 1;
+        self.answers.push_back(answer);
+        while self.answers.len() > window {
+            self.answers.pop_front();
+        }
+        self.changed = true;
+    }
+
+    /// The device's client has acted on this connection, so it has stored the resume token it was given.
+    pub fn confirm_token(&mut self) {
+        if let Some(offered) = self.offered.take() {
+            self.slots.confirm(&offered);
+            self.changed = true;
+        }
+    }
+
+    /// The row to store.
+    pub fn to_record(&self) -> DeviceRecord {
+        DeviceRecord {
+            answers: self.answers.iter().copied().collect(),
+            resume_slots: self.slots.encode().into(),
+            ..self.record.clone()
+        }
+    }
+}
+
+/// The frame that says again what was answered to `send_no`.
+pub fn answer_frame(send_no: u64, answer: &Answer) -> Result<wire::SendAck, wire::SendNack> {
+    let Answer { cseq, useq, time_ms, nack } = *answer;
+    match nack {
+        0 => Ok(wire::SendAck { send_no, cseq, useq, time_ms }),
+        code => Err(wire::SendNack { send_no, code: code as i32, ..Default::default() }),
+    }
+}

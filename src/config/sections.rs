@@ -1,0 +1,234 @@
+//! The settings themselves: what each means, its unit, its default, and what happens at the limit.
+//!
+//! The lists of keys that verify tokens are in [`super::token_keys`]; rules between settings in [`super::validate`].
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    kind::{Address, Count, FilePath, LogFilter, Name, OneOf, Size, Span, Switch, Unless},
+    setting::settings,
+    token_keys::{TokenKey, TokenKeys},
+};
+
+/// The protocol's own limit.
+const MAX_FRAME: u64 = hongyan_proto::codec::MAX_FRAME as u64;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+settings! {
+    /// The whole configuration of a server.
+    Config {
+        /// Where the native protocol listens. Port 0 takes a free one, which the ready line names.
+        /// Anything but loopback needs TLS (the section tls), or tls.allow_plaintext_off_loopback.
+        listen: SocketAddr = ([127, 0, 0, 1], 7600).into(), Address;
+        /// Where HTTP listens: /healthz, /readyz and /metrics. "off" disables it.
+        /// It speaks plain HTTP and asks for no login, so keep it on loopback or a private network.
+        http: Option<SocketAddr> = Some(([127, 0, 0, 1], 7680).into()), Unless { word: "off", kind: Address };
+        /// The directory of the store, of the key that signs tokens, and of the admin socket.
+        /// It is created when missing. A relative path starts from the working directory.
+        data: PathBuf = "./hongyan-data".into(), FilePath;
+        /// The server's name, the issuer and audience of its tokens unless auth.iss and auth.aud say otherwise.
+        server_name: String = "hongyan".to_owned(), Name;
+    }
+    sections {
+        tls: Tls,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        delivery: Delivery,
+        auth: Auth,
+        store: Store,
+        retention: Retention,
+        drain: Drain,
+        log: Log,
+    }
+}
+
+impl Config {
+    /// The issuer (`iss`) that a token must have.
+    pub fn issuer(&self) -> &str {
+        self.auth.iss.as_deref().unwrap_or(&self.server_name)
+    }
+
+    /// The audience (`aud`) that a token must have.
+    pub fn audience(&self) -> &str {
+        self.auth.aud.as_deref().unwrap_or(&self.server_name)
+    }
+}
+
+settings! {
+    /// Encryption of the native port. Certificate and key are read again on SIGHUP.
+    Tls {
+        /// The certificate chain, a PEM file. Empty: no TLS.
+        cert: Option<PathBuf> = None, Unless { word: "", kind: FilePath };
+        /// The private key of the certificate, a PEM file. Empty: no TLS.
+        key: Option<PathBuf> = None, Unless { word: "", kind: FilePath };
+        /// Whether to listen off loopback without TLS. Everyone on the path can then read and alter passwords, tokens
+        /// and messages. The flag --insecure-plaintext sets it.
+        allow_plaintext_off_loopback: bool = false, Switch;
+    }
+}
+
+settings! {
+    /// What one server, one address and one user may use.
+    Limits {
+        /// Connections open at once. Beyond it new connections wait in the listen queue of the operating system.
+        /// Each takes one file descriptor: keep `ulimit -n` at least 500 above.
+        max_connections: u64 = 10_000, Count(1..=1_000_000);
+        /// Connections that have not logged in yet, in total. Beyond it a new connection is closed at once.
+        max_unauthenticated: u64 = 1024, Count(1..=1_000_000);
+        /// The same from one IP address, loopback too.
+        max_unauthenticated_per_ip: u64 = 64, Count(1..=1_000_000);
+        /// From the accept to a finished login, TLS included. Heartbeats do not extend it; then the connection is closed.
+        login_timeout: Duration = 5 * SECOND, Span(SECOND..=MINUTE);
+        /// The largest frame after login, as LEN counts it. A longer one closes the connection before it is read.
+        /// Before login the limit is always 4KiB.
+        max_frame: u64 = 64 * KIB, Size(2 * KIB..=MAX_FRAME);
+        /// The largest content of one message. A larger one is refused; the connection lives.
+        /// At least 1KiB below max_frame, for what surrounds the content.
+        max_content: u64 = 32 * KIB, Size(1..=MIB);
+        /// Entries pushed to a device and not yet acked. At the limit pushing waits for acks; nothing is dropped.
+        push_window: u64 = 64, Count(1..=1024);
+        /// Messages that a device may have sent and not yet got an answer for.
+        /// A message beyond it is the client's mistake and closes the connection.
+        send_window: u64 = 64, Count(1..=256);
+        /// Messages a second that one user may send on average, over all devices.
+        /// Beyond it a message is refused with the time to wait; the connection lives.
+        messages_per_second: u64 = 1000, Count(1..=1_000_000);
+        /// Messages that one user may send at once after a quiet time.
+        messages_burst: u64 = 10_000, Count(1..=1_000_000);
+        /// Failed logins a minute from one IP address. Beyond it logins from there are refused for a
+        /// while; no account is ever locked.
+        logins_per_minute_per_ip: u64 = 30, Count(1..=1_000_000);
+        /// Devices remembered for one user. A login from one more is refused until an old one is forgotten.
+        devices_per_user: u64 = 64, Count(1..=1024);
+        /// Devices of one user connected at once. A login beyond it is refused.
+        channels_per_user: u64 = 16, Count(1..=1024);
+        /// Bytes of messages accepted and not yet committed, over all users.
+        /// At the limit the server stops reading from senders until a commit has made room.
+        committer_queue: u64 = 64 * MIB, Size(MIB..=16 * GIB);
+    }
+}
+
+settings! {
+    /// How often a silent client must show that it is alive. The client proposes, the server keeps within these bounds.
+    Heartbeat {
+        /// Proposed to a client that asks for nothing else.
+        interval: Duration = 60 * SECOND, Span(SECOND..=HOUR);
+        /// The shortest interval accepted.
+        min: Duration = 10 * SECOND, Span(SECOND..=HOUR);
+        /// The longest interval accepted.
+        max: Duration = 600 * SECOND, Span(SECOND..=HOUR);
+    }
+}
+
+settings! {
+    /// How pushed entries are followed up. Nothing here loses an entry: what is not acked is pushed after the next login.
+    Delivery {
+        /// How long a push may stay unacked before the device is probed.
+        ack_timeout: Duration = 3 * SECOND, Span(100 * MS..=MINUTE);
+        /// How often the oldest unacked entries are pushed again to a device that answers probes, each time after twice
+        /// the wait; then the connection is closed as too slow.
+        retransmits: u64 = 3, Count(0..=10);
+        /// How long a device may lag behind, alive but without any progress, before the connection is closed.
+        lagging_timeout: Duration = 5 * MINUTE, Span(SECOND..=HOUR);
+        /// How long a delivered receipt waits for others to join it. 0ms sends each at once.
+        receipt_delay: Duration = 500 * MS, Span(Duration::ZERO..=MINUTE);
+    }
+}
+
+settings! {
+    /// Who may log in, by token (a JWT) or by password.
+    Auth {
+        /// The issuer a token must name. Empty: server_name.
+        iss: Option<String> = None, Unless { word: "", kind: Name };
+        /// The audience a token must name. Empty: server_name.
+        aud: Option<String> = None, Unless { word: "", kind: Name };
+        /// How far another clock may be off when a token's times are checked.
+        clock_leeway: Duration = 30 * SECOND, Span(Duration::ZERO..=10 * MINUTE);
+        /// Whether a message to a user that nobody has ever seen is kept for them. false: it is refused as NOT_FOUND.
+        accept_unknown_recipients: bool = false, Switch;
+        /// How long a device can resume after it was last connected; later it logs in again.
+        resume_ttl: Duration = 14 * DAY, Span(MINUTE..=365 * DAY);
+        /// Memory for one password hash (argon2id). At most two are computed at once.
+        password_memory: u64 = 19 * MIB, Size(19 * MIB..=GIB);
+        /// Passes over that memory.
+        password_passes: u64 = 2, Count(2..=16);
+        /// Keys of an app's backend that mints tokens, beside the server's own key in the data directory. Each is
+        /// { kid = "app", alg = "HS256", secret_file = "app.secret" } (at least 32 bytes) or
+        /// { kid = "app", alg = "EdDSA", public_key_file = "app.pem" }; it may also be written as [[auth.keys]].
+        keys: Vec<TokenKey> = Vec::new(), TokenKeys;
+    }
+}
+
+/// When a message counts as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// On stable storage: an acknowledged message survives a power cut.
+    Always,
+    /// In the operating system's hands: it survives a crash of the server, not of the machine.
+    Os,
+}
+
+settings! {
+    /// The durable store in the data directory.
+    Store {
+        /// When a message is acknowledged. "always": on stable storage, so that it survives a power cut.
+        /// "os": in the operating system's hands, so that it survives a crash of the server but not of the machine.
+        sync: Sync = Sync::Always, OneOf(&[("always", Sync::Always), ("os", Sync::Os)]);
+        /// Memory for blocks of the store that were read.
+        cache: u64 = 64 * MIB, Size(MIB..=64 * GIB);
+        /// Disk space for the write-ahead journal. A larger one makes the start after a crash slower.
+        journal: u64 = 128 * MIB, Size(64 * MIB..=16 * GIB);
+        /// Disk space to keep free. Below it messages are refused and reading goes on.
+        reserve: u64 = 64 * MIB, Size(0..=GIB * 1024);
+    }
+}
+
+settings! {
+    /// What is kept, and for how long.
+    Retention {
+        /// The newest entries of one user's timeline that are kept even after every device has them, for new devices.
+        /// Older ones go once every remembered device has acked them; messages stay in their conversations.
+        timeline_entries: u64 = 100_000, Count(64..=100_000_000);
+        /// A device silent for longer is forgotten and no longer holds trimming back.
+        devices_forgotten_after: Duration = 90 * DAY, Span(HOUR..=3650 * DAY);
+        /// The same for a device that said at login that it would not come back.
+        ephemeral_forgotten_after: Duration = HOUR, Span(MINUTE..=365 * DAY);
+    }
+}
+
+settings! {
+    /// How the server stops on SIGTERM or SIGINT. A second signal exits at once.
+    Drain {
+        /// The longest time to wait for connections to leave; then the rest are closed. Nothing acknowledged is lost.
+        deadline: Duration = 10 * SECOND, Span(Duration::ZERO..=10 * MINUTE);
+        /// Clients are asked to leave at moments spread over this time, so that they do not all come back at once.
+        spread: Duration = 5 * SECOND, Span(Duration::ZERO..=10 * MINUTE);
+    }
+}
+
+/// The shape of the log on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+settings! {
+    /// The log, on stderr. It never contains contents of messages, tokens or passwords.
+    Log {
+        /// What is logged: off, error, warn, info, debug or trace; or targets with levels, such as
+        /// "info,hongyan::link=debug".
+        level: String = "info".to_owned(), LogFilter;
+        /// "human": lines for people. "json": one JSON object a line.
+        format: LogFormat = LogFormat::Human, OneOf(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    }
+}

@@ -1,0 +1,52 @@
+//! Checking a SEND and handing it to the committer; passing signals on.
+
+use std::sync::Arc;
+
+use hongyan_proto::{
+    Uid,
+    wire::{self, NackCode},
+};
+
+use crate::{
+    channel::{Channel, Outbound},
+    committer::op::{Addressed, Op, Refusal, Submit},
+    core::Core,
+};
+
+/// The longest body of a signal, in bytes.
+pub const MAX_SIGNAL: usize = 1024;
+
+/// Takes a SEND of an authenticated device. Its answer comes through the device's channel, after the commit.
+pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send) {
+    core.metrics.messages_received.inc();
+    let send_no = send.send_no;
+    let body = check(core, send);
+    if !core.queue.put(Op::Submit(Submit { channel: channel.clone(), send_no, body })) {
+        let code = NackCode::NackUnavailable as i32;
+        let reason = "the server is stopping".into();
+        channel.answer(Outbound::Refused(wire::SendNack { send_no, code, reason, retry_after_ms: 1000, expected: 0 }));
+    }
+}
+
+fn check(core: &Core, send: wire::Send) -> Result<Addressed, Refusal> {
+    let to = Uid::new(&send.to).map_err(|_| Refusal {
+        code: NackCode::NackInvalid,
+        reason: "to: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -",
+    })?;
+    if send.content.len() > core.limits().max_content as usize {
+        let reason = "the content is larger than max_content in WELCOME";
+        return Err(Refusal { code: NackCode::NackTooLarge, reason });
+    }
+    Ok(Addressed { to, content: send.content })
+}
+
+/// Passes a signal on to the live devices of its recipient; nobody is told if there are none.
+pub async fn signal(core: &Core, from: &Uid, signal: wire::Signal) {
+    if signal.body.len() > MAX_SIGNAL {
+        return;
+    }
+    let Ok(to) = Uid::new(&signal.to) else { return };
+    let Ok(Some(recipient)) = core.log.user_no(&to).await else { return };
+    let passed = wire::Signal { to: String::new(), from: from.as_str().into(), body: signal.body };
+    core.sessions.for_each_of(recipient, |channel| channel.signal(passed.clone()));
+}

@@ -1,0 +1,353 @@
+//! The task that drives one connection: bytes from the socket into the protocol, what the protocol wants into the use
+//! cases, what waits for the device out to the socket. An idle link owns no buffer.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant, SystemTime},
+};
+
+use hongyan_proto::{
+    BytesMut, CloseCode,
+    server::{Connection, Event},
+    wire,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    auth,
+    channel::Outbound,
+    committer::op::LoggedIn,
+    core::Core,
+    dispatch::Session,
+    listener::Admission,
+    login::{self, Attempt, Rejection},
+    sync::{self, Page},
+};
+
+/// The most that is read at once. The buffer is one per thread, not one per connection.
+const READ_BYTES: usize = 16 * 1024;
+/// Above this nothing more is produced or read for a peer until it has taken what there is.
+const OUT_HIGH_WATER: usize = 32 * 1024;
+/// Bytes read from the log at once for one device.
+const PAGE_BYTES: usize = 16 * 1024;
+/// After CLOSE, how long to wait for the peer to have read it.
+const LINGER: Duration = Duration::from_secs(1);
+/// One login in so many is greased.
+const GREASE_ONE_IN: u8 = 16;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// One connection's transport, protocol and session.
+pub struct Link<S> {
+    stream: S,
+    address: IpAddr,
+    core: Arc<Core>,
+    connection: Connection,
+    /// Taken from the connection, not yet taken by the socket.
+    unwritten: BytesMut,
+    /// Held until the login: counts against the limits for strangers.
+    admission: Option<Admission>,
+    session: Option<Session>,
+    is_over: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
+        let connection = Connection::new(core.protocol.clone(), accepted_at);
+        let unwritten = BytesMut::new();
+        Self { stream, address, core, connection, unwritten, admission: Some(admission), session: None, is_over: false }
+    }
+
+    /// Runs until the connection is over. Returns early only if the transport fails.
+    pub async fn run(mut self) -> io::Result<()> {
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        while !self.is_over {
+            self.handle_events().await;
+            self.pump().await;
+            self.unwritten.unsplit(self.connection.take_output());
+            if self.is_over {
+                break;
+            }
+            if let Some(deadline) = self.connection.poll_timeout()
+                && (timer.is_elapsed() || timer.deadline().into_std() > deadline)
+            {
+                timer.as_mut().reset(deadline.into());
+            }
+            let channel = self.session.as_ref().map(|session| session.channel().clone());
+            let rung = async {
+                match &channel {
+                    Some(channel) => channel.rung().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let has_room = self.core.queue.has_room();
+            let core = self.core.clone();
+            tokio::select! {
+                biased;
+                io = poll_fn(|context| self.poll_io(context, has_room)) => self.on_io(io?),
+                () = rung => {}
+                () = core.queue.room(), if !has_room => {}
+                () = timer.as_mut() => self.connection.handle_timeout(Instant::now()),
+            }
+        }
+        self.linger().await
+    }
+
+    // ------------------------------------------------------------ transport
+
+    /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
+    fn poll_io(&mut self, context: &mut Context<'_>, may_read: bool) -> Poll<io::Result<Option<BytesMut>>> {
+        let waited = !self.unwritten.is_empty();
+        let written = self.poll_write(context)?;
+        if may_read
+            && self.unwritten.len() < OUT_HIGH_WATER
+            && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
+        {
+            return Poll::Ready(Ok(Some(read)));
+        }
+        match written {
+            Poll::Ready(()) if waited => Poll::Ready(Ok(None)),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unwritten.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.unwritten.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unwritten))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let _ = self.unwritten.split_to(written);
+        }
+        self.unwritten = BytesMut::new();
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn on_io(&mut self, read: Option<BytesMut>) {
+        match read {
+            Some(bytes) if bytes.is_empty() => self.is_over = true,
+            Some(bytes) => self.connection.handle_bytes(bytes, Instant::now()),
+            None => {}
+        }
+    }
+
+    /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
+    /// see what was written last.
+    async fn linger(mut self) -> io::Result<()> {
+        drop(self.session.take());
+        let farewell = async {
+            poll_fn(|context| self.poll_write(context)).await?;
+            poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await?;
+            while !poll_fn(|context| poll_read(&mut self.stream, context)).await?.is_empty() {}
+            Ok(())
+        };
+        tokio::time::timeout(LINGER, farewell).await.unwrap_or(Ok(()))
+    }
+
+    // ------------------------------------------------------------ events
+
+    async fn handle_events(&mut self) {
+        if let Some(session) = &self.session {
+            self.connection.on_head(session.channel().head());
+        }
+        // A peer that does not read its answers gets no further questions read.
+        while self.connection.output_len() < OUT_HIGH_WATER {
+            let Some(event) = self.connection.poll_event(Instant::now()) else { return };
+            match event {
+                Event::Hello(hello) => self.on_hello(*hello).await,
+                Event::Resume(resume) => self.on_resume(*resume).await,
+                Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
+                Event::Send(send) => self.with_session(|session| session.submit(send)),
+                Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
+                Event::Signal(signal) => {
+                    if let Some(session) = &self.session {
+                        session.signal(signal).await;
+                    }
+                }
+                Event::Request(request) => {
+                    if let Some(session) = &self.session {
+                        let response = session.request(request).await;
+                        self.connection.respond(&response);
+                    }
+                }
+            }
+        }
+    }
+
+    fn with_session(&self, act: impl FnOnce(&Session)) {
+        if let Some(session) = &self.session {
+            act(session);
+        }
+    }
+
+    fn on_closed(&mut self, code: CloseCode, reason: &str, by_peer: bool) {
+        let uid = self.session.as_ref().map(|session| session.uid().as_str());
+        tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = %self.address, "a connection ends");
+        self.core.metrics.on_close(code);
+        self.is_over = true;
+    }
+
+    // ------------------------------------------------------------ login
+
+    fn attempt(&self) -> Attempt {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Attempt { address: self.address, now: Instant::now(), unix_s: unix.as_secs(), next_secret: auth::random() }
+    }
+
+    async fn on_hello(&mut self, hello: wire::Hello) {
+        match login::hello(&self.core, hello, &self.attempt()).await {
+            Ok(login) => {
+                let welcome = wire::Welcome {
+                    conn_epoch: login.channel.conn_epoch,
+                    resume_token: login.resume_token.clone(),
+                    resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
+                    head: login.head,
+                    last_send_no: login.last_send_no,
+                    log_epoch: self.core.log_epoch,
+                    cursor: login.cursor,
+                    time_ms: unix_ms(),
+                    uid: login.uid.as_str().into(),
+                    ..Default::default()
+                };
+                self.connection.welcome(welcome, Instant::now());
+                self.on_logged_in(login);
+            }
+            Err(rejection) => self.reject(&rejection),
+        }
+    }
+
+    async fn on_resume(&mut self, resume: wire::Resume) {
+        let (cursor, limits_id) = (resume.cursor, resume.limits_id);
+        match (login::resume(&self.core, &resume, &self.attempt()).await, resume.fallback) {
+            (Ok(login), _) => {
+                let resumed = wire::Resumed {
+                    conn_epoch: login.channel.conn_epoch,
+                    resume_token: login.resume_token.clone(),
+                    head: login.head,
+                    last_send_no: login.last_send_no,
+                    ..Default::default()
+                };
+                self.connection.resumed(resumed, cursor, limits_id, Instant::now());
+                self.on_logged_in(login);
+            }
+            (Err(refused), Some(fallback)) if refused.code == CloseCode::RESUME_REFUSED => {
+                self.on_hello(fallback).await;
+            }
+            (Err(rejection), _) => self.reject(&rejection),
+        }
+    }
+
+    fn reject(&mut self, rejection: &Rejection) {
+        let Rejection { code, reason, retry_after } = *rejection;
+        tracing::debug!(%code, reason, address = %self.address, "a login was refused");
+        self.connection.reject(code, reason, retry_after);
+    }
+
+    fn on_logged_in(&mut self, login: LoggedIn) {
+        if let Some(reset) = login.reset {
+            self.connection.sync_reset(reset);
+        }
+        let [random] = auth::random();
+        if random % GREASE_ONE_IN == 0 {
+            self.connection.grease(random);
+        }
+        tracing::debug!(uid = %login.uid, address = %self.address, "a device is live");
+        self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
+        self.admission = None;
+    }
+
+    // ------------------------------------------------------------ pushing
+
+    /// Moves what waits for the device into the connection, as far as its window and the socket allow.
+    async fn pump(&mut self) {
+        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        while self.connection.is_live() && self.unwritten.len() + self.connection.output_len() < OUT_HIGH_WATER {
+            let live = self.connection.lagging_after().is_none();
+            if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
+                self.write(outbound);
+                continue;
+            }
+            if live && channel.is_lagging() {
+                self.connection.fall_behind();
+            }
+            match self.connection.lagging_after() {
+                Some(after) if self.connection.push_room() > 0 => {
+                    channel.fall_behind();
+                    if !self.push_from_log(after).await {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn write(&mut self, outbound: Outbound) {
+        let now = Instant::now();
+        match outbound {
+            Outbound::Entry { useq, item } => {
+                if self.connection.push(useq, 0, &item, now) {
+                    self.core.metrics.entries_pushed.inc();
+                }
+            }
+            Outbound::Acked(ack) => self.connection.acked(ack, now),
+            Outbound::Refused(nack) => self.connection.refused(nack),
+            Outbound::Signal(signal) => self.connection.signal(&signal),
+            Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
+            Outbound::Close { code, reason } => self.connection.close(code, reason),
+        }
+    }
+
+    /// False: the log cannot be read; the device is asked to come back later.
+    async fn push_from_log(&mut self, after: u64) -> bool {
+        let Some(session) = &self.session else { return false };
+        let (room, channel) = (self.connection.push_room(), session.channel().clone());
+        self.connection.on_head(channel.head());
+        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await {
+            Ok(Page::CaughtUp) => self.connection.caught_up(),
+            Ok(Page::Reset(reset)) => self.connection.sync_reset(reset),
+            Ok(Page::Entries(entries)) => {
+                let now = Instant::now();
+                for entry in entries {
+                    let own = if entry.own_device == channel.device.0 { entry.own_send_no } else { 0 };
+                    self.connection.push(entry.useq, own, &entry.item, now);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
+                self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Reads into the thread's buffer and copies exactly what came. Empty: the peer has closed.
+fn poll_read(stream: &mut (impl AsyncRead + Unpin), context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(BytesMut::from(buffer.filled())))
+    })
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// What a peer wrote, fit for a log line.
+fn printable(text: &str) -> String {
+    text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+}

@@ -1,0 +1,108 @@
+//! The keys of the tables: big-endian numbers, so that byte order is number order.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{ConversationNo, DeviceNo, UserNo};
+use crate::store::StoreError;
+
+/// Above every key that begins with a number.
+pub const END: Bytes = Bytes::from_static(&[0xFF; 17]);
+
+/// Rows of the table Meta.
+pub mod meta {
+    /// The layout of the store.
+    pub const FORMAT: &str = "format";
+    /// Drawn when the store was made or restored: useqs of another epoch mean nothing here.
+    pub const LOG_EPOCH: &str = "log_epoch";
+    /// The newest user number.
+    pub const LAST_USER: &str = "last_user";
+    /// The newest conversation number.
+    pub const LAST_CONVERSATION: &str = "last_conversation";
+    /// For how many hours the server has run, over all starts.
+    pub const HOURS: &str = "hours";
+}
+
+pub fn user(user: UserNo) -> Bytes {
+    Bytes::copy_from_slice(&user.0.to_be_bytes())
+}
+
+/// Above every key that begins with this user.
+pub fn after_user(user: UserNo) -> Bytes {
+    match user.0.checked_add(1) {
+        Some(next) => Bytes::copy_from_slice(&next.to_be_bytes()),
+        None => END,
+    }
+}
+
+pub fn device(user: UserNo, device: DeviceNo) -> Bytes {
+    let mut key = BytesMut::with_capacity(8);
+    key.put_u32(user.0);
+    key.put_u32(device.0);
+    key.freeze()
+}
+
+pub fn conversation(no: ConversationNo) -> Bytes {
+    Bytes::copy_from_slice(&no.0.to_be_bytes())
+}
+
+pub fn membership(user: UserNo, no: ConversationNo) -> Bytes {
+    user_and(user, no.0)
+}
+
+/// The pair of users in either order.
+pub fn pair(a: UserNo, b: UserNo) -> Bytes {
+    let mut key = BytesMut::with_capacity(8);
+    key.put_u32(a.0.min(b.0));
+    key.put_u32(a.0.max(b.0));
+    key.freeze()
+}
+
+/// The run of entries that begins with `useq`.
+pub fn run(user: UserNo, useq: u64) -> Bytes {
+    user_and(user, useq)
+}
+
+pub fn message(no: ConversationNo, cseq: u64) -> Bytes {
+    let mut key = BytesMut::with_capacity(16);
+    key.put_u64(no.0);
+    key.put_u64(cseq);
+    key.freeze()
+}
+
+pub fn number(value: u64) -> Bytes {
+    Bytes::copy_from_slice(&value.to_be_bytes())
+}
+
+fn user_and(user: UserNo, second: u64) -> Bytes {
+    let mut key = BytesMut::with_capacity(12);
+    key.put_u32(user.0);
+    key.put_u64(second);
+    key.freeze()
+}
+
+pub fn parse_u32(bytes: &[u8]) -> Result<u32, StoreError> {
+    bytes.try_into().map(u32::from_be_bytes).map_err(|_| malformed(bytes))
+}
+
+pub fn parse_u64(bytes: &[u8]) -> Result<u64, StoreError> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| malformed(bytes))
+}
+
+pub fn parse_device(key: &[u8]) -> Result<(UserNo, DeviceNo), StoreError> {
+    let (user, device) = key.split_at_checked(4).ok_or_else(|| malformed(key))?;
+    Ok((UserNo(parse_u32(user)?), DeviceNo(parse_u32(device)?)))
+}
+
+/// The number behind a conversation number.
+pub fn parse_second(key: &[u8]) -> Result<u64, StoreError> {
+    parse_u64(key.get(8..).ok_or_else(|| malformed(key))?)
+}
+
+/// The number behind a user number.
+pub fn parse_second_of_user(key: &[u8]) -> Result<u64, StoreError> {
+    parse_u64(key.get(4..).ok_or_else(|| malformed(key))?)
+}
+
+fn malformed(bytes: &[u8]) -> StoreError {
+    StoreError::Corrupt(format!("{bytes:02x?} is no number or key"))
+}

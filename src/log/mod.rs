@@ -1,0 +1,199 @@
+//! The durable log as the server thinks of it: accounts, devices, conversations, timelines. Reading is here; writing is
+//! the committer's alone ([`crate::committer`]). How rows are laid out is in [`keys`] and `proto/hongyan/store/v1`.
+
+pub mod keys;
+mod timeline;
+pub mod verify;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hongyan_proto::Uid;
+use prost::Message;
+
+pub use timeline::LogEntry;
+
+use crate::store::{Engine, Scan, StoreError, Table};
+
+/// The rows of the store, as generated from `proto/hongyan/store/v1`.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod record {
+    include!(concat!(env!("OUT_DIR"), "/hongyan.store.v1.rs"));
+}
+
+pub use record::{AccountRecord, Answer, ConversationRecord, DeviceRecord, EntryRef, RunRecord};
+
+/// A user's compact internal number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserNo(pub u32);
+
+/// A device's internal number: one for each (user, device name, device epoch). Dense per user, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceNo(pub u32);
+
+/// A conversation's internal number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationNo(pub u64);
+
+/// Reads the log.
+#[derive(Clone)]
+pub struct Log {
+    engine: Arc<dyn Engine>,
+}
+
+/// Where a timeline begins and ends: entries `low + 1 ..= head` are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Bounds {
+    pub low: u64,
+    pub head: u64,
+}
+
+impl Log {
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// A number of the table Meta; 0 if it was never written.
+    pub async fn meta(&self, key: &'static str) -> Result<u64, StoreError> {
+        match self.engine.get(Table::Meta, Bytes::from_static(key.as_bytes())).await? {
+            Some(value) => keys::parse_u64(&value),
+            None => Ok(0),
+        }
+    }
+
+    pub async fn user_no(&self, uid: &Uid) -> Result<Option<UserNo>, StoreError> {
+        let key = Bytes::copy_from_slice(uid.as_str().as_bytes());
+        let value = self.engine.get(Table::UserNames, key).await?;
+        value.map(|value| keys::parse_u32(&value).map(UserNo)).transpose()
+    }
+
+    pub async fn account(&self, user: UserNo) -> Result<Option<AccountRecord>, StoreError> {
+        decode(self.engine.get(Table::Users, keys::user(user)).await?)
+    }
+
+    pub async fn account_of(&self, uid: &Uid) -> Result<Option<(UserNo, AccountRecord)>, StoreError> {
+        let Some(user) = self.user_no(uid).await? else { return Ok(None) };
+        Ok(self.account(user).await?.map(|account| (user, account)))
+    }
+
+    /// Accounts after `after`, in the order in which they were made.
+    pub async fn accounts(&self, after: u32, limit: usize) -> Result<Vec<(UserNo, AccountRecord)>, StoreError> {
+        let from = keys::user(UserNo(after.saturating_add(1)));
+        let rows = self.scan(Table::Users, from, keys::END, limit).await?;
+        rows.into_iter().map(|(key, value)| Ok((UserNo(keys::parse_u32(&key)?), parse(&value)?))).collect()
+    }
+
+    pub async fn devices(&self, user: UserNo) -> Result<Vec<(DeviceNo, DeviceRecord)>, StoreError> {
+        let rows = self.scan(Table::Devices, keys::user(user), keys::after_user(user), usize::MAX).await?;
+        rows.into_iter().map(|(key, value)| Ok((keys::parse_device(&key)?.1, parse(&value)?))).collect()
+    }
+
+    /// Devices of all users behind the position `after`, for upkeep.
+    pub async fn all_devices(
+        &self,
+        after: Option<(UserNo, DeviceNo)>,
+        limit: usize,
+    ) -> Result<Vec<(UserNo, DeviceNo, DeviceRecord)>, StoreError> {
+        let from = after.map_or(Bytes::new(), |(user, device)| keys::device(user, DeviceNo(device.0 + 1)));
+        let rows = self.scan(Table::Devices, from, keys::END, limit).await?;
+        rows.into_iter()
+            .map(|(key, value)| keys::parse_device(&key).and_then(|(user, device)| Ok((user, device, parse(&value)?))))
+            .collect()
+    }
+
+    pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
+        decode(self.engine.get(Table::Conversations, keys::conversation(no)).await?)
+    }
+
+    /// The conversation of two users; of one with themselves if both are the same.
+    pub async fn conversation_between(&self, a: UserNo, b: UserNo) -> Result<Option<ConversationNo>, StoreError> {
+        let value = self.engine.get(Table::Pairs, keys::pair(a, b)).await?;
+        value.map(|value| keys::parse_u64(&value).map(ConversationNo)).transpose()
+    }
+
+    /// The newest cseq of a conversation.
+    pub async fn conversation_head(&self, no: ConversationNo) -> Result<u64, StoreError> {
+        let (from, to) = (keys::message(no, 0), keys::message(no, u64::MAX));
+        let scan = Scan { table: Table::Messages, from, to, limit: 1, descending: true };
+        let rows = self.engine.scan(scan).await?;
+        rows.first().map_or(Ok(0), |(key, _)| keys::parse_second(key))
+    }
+
+    /// A user's conversations behind the position `after`, with their records.
+    pub async fn conversations(
+        &self,
+        user: UserNo,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(ConversationNo, ConversationRecord)>, StoreError> {
+        let from = keys::membership(user, ConversationNo(after.saturating_add(1)));
+        let rows = self.scan(Table::Memberships, from, keys::after_user(user), limit).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, _) in rows {
+            let no = ConversationNo(keys::parse_second_of_user(&key)?);
+            let record = self.conversation(no).await?;
+            found.push((no, record.ok_or_else(|| missing(format!("conversation {}", no.0)))?));
+        }
+        Ok(found)
+    }
+
+    /// The uid of the other member of a conversation, as `user` sees it.
+    pub async fn peer(&self, user: UserNo, conversation: &ConversationRecord) -> Result<String, StoreError> {
+        let other = match conversation.first_user == user.0 {
+            true => conversation.second_user,
+            false => conversation.first_user,
+        };
+        let account = self.account(UserNo(other)).await?;
+        account.map(|account| account.uid).ok_or_else(|| missing(format!("user {other}")))
+    }
+
+    /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.
+    pub async fn history(&self, no: ConversationNo, range: HistoryRange) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let from = keys::message(no, range.after.saturating_add(1));
+        let to = keys::message(no, if range.before == 0 { u64::MAX } else { range.before });
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let scan = Scan { table: Table::Messages, from, to, limit: range.limit, descending: !range.forward };
+        let mut rows = self.engine.scan(scan).await?;
+        if !range.forward {
+            rows.reverse();
+        }
+        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, value))).collect()
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        from: Bytes,
+        to: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        self.engine.scan(Scan { table, from, to, limit, descending: false }).await
+    }
+}
+
+/// Which part of a conversation to read. `before` 0: up to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryRange {
+    pub after: u64,
+    pub before: u64,
+    pub limit: usize,
+    pub forward: bool,
+}
+
+fn parse<T: Message + Default>(value: &Bytes) -> Result<T, StoreError> {
+    T::decode(value.clone()).map_err(|error| StoreError::Corrupt(format!("a row does not decode: {error}")))
+}
+
+fn decode<T: Message + Default>(value: Option<Bytes>) -> Result<Option<T>, StoreError> {
+    value.map(|value| parse(&value)).transpose()
+}
+
+fn missing(what: String) -> StoreError {
+    StoreError::Corrupt(format!("{what} is referred to but not there"))
+}

@@ -1,0 +1,225 @@
+//! Logging in: from a HELLO or RESUME to a bound device, or to a refusal that tells an attacker nothing.
+
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hongyan_proto::{CloseCode, DeviceName, Uid, wire, wire::hello};
+use tokio::sync::oneshot;
+
+use crate::{
+    auth::{
+        Secret,
+        backoff::Backoff,
+        password::{PasswordError, PasswordPool},
+        resume::ResumeToken,
+        token::{TokenError, Tokens},
+    },
+    committer::op::{Credential, LoggedIn, Login, LoginError, Op, Who},
+    core::Core,
+    store::StoreError,
+};
+
+/// The longest `agent`, in bytes.
+const MAX_AGENT: usize = 64;
+/// What a failed login says, whoever failed and why.
+const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
+
+/// What decides who may come in.
+pub struct Gate {
+    pub tokens: Tokens,
+    pub passwords: PasswordPool,
+    backoff: Mutex<Backoff>,
+}
+
+impl Gate {
+    pub fn new(tokens: Tokens, passwords: PasswordPool, backoff: Backoff) -> Self {
+        Self { tokens, passwords, backoff: Mutex::new(backoff) }
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Circumstances of an attempt. Clock and randomness come from the link.
+pub struct Attempt {
+    pub address: IpAddr,
+    pub now: Instant,
+    pub unix_s: u64,
+    /// 32 random bytes for the next resume token.
+    pub next_secret: [u8; 32],
+}
+
+/// Why a login or resume was refused.
+#[derive(Debug)]
+pub struct Rejection {
+    pub code: CloseCode,
+    pub reason: &'static str,
+    pub retry_after: Duration,
+}
+
+impl Rejection {
+    fn new(code: CloseCode, reason: &'static str) -> Self {
+        Self { code, reason, retry_after: Duration::ZERO }
+    }
+}
+
+impl From<LoginError> for Rejection {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Refused { code, reason } => Self::new(code, reason),
+            LoginError::Store(error) => {
+                tracing::error!(%error, "a login failed");
+                Self::new(CloseCode::UNAVAILABLE, "the store takes no writes now")
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        LoginError::Store(error).into()
+    }
+}
+
+/// A HELLO: verifies its credential and binds the device.
+pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let device = check_fields(&hello)?;
+    let proof = prove(core, &hello, &device, attempt).await?;
+    let credential = Credential {
+        uid: proof.uid,
+        by_token: proof.by_token,
+        token_epoch: proof.token_epoch,
+        issued_at_s: proof.issued_at_s,
+        device,
+        device_epoch: hello.device_epoch,
+        cursor: hello.cursor,
+        log_epoch: hello.log_epoch,
+        last_send_no: hello.last_send_no,
+        from_head: hello.from_head,
+        ephemeral: hello.ephemeral,
+    };
+    let logged_in = bind(core, Who::Credential(credential), attempt).await?;
+    core.metrics.logins.inc();
+    Ok(logged_in)
+}
+
+/// A RESUME: the token is looked at where it is rotated, in the committer. No password is hashed here, ever.
+pub async fn resume(core: &Core, resume: &wire::Resume, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let Some(token) = ResumeToken::decode(&resume.resume_token) else {
+        return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
+    };
+    let logged_in = bind(core, Who::Resume { token, cursor: resume.cursor }, attempt).await?;
+    core.metrics.resumes.inc();
+    Ok(logged_in)
+}
+
+async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let (reply, answer) = oneshot::channel();
+    let login = Login { who, next_secret: attempt.next_secret, reply };
+    let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
+    if !core.queue.put(Op::Login(Box::new(login))) {
+        return Err(stopping());
+    }
+    Ok(answer.await.map_err(|_| stopping())??)
+}
+
+fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {
+    let bad = |reason| Rejection::new(CloseCode::BAD_FIELD, reason);
+    let device =
+        DeviceName::new(&hello.device).map_err(|_| bad("device: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
+    if hello.device_epoch == 0 {
+        return Err(bad("device_epoch is 0: draw a random number once, when the device's store is made"));
+    }
+    if hello.agent.len() > MAX_AGENT || !hello.agent.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return Err(bad("agent: at most 64 bytes of printable ASCII"));
+    }
+    if hello.from_head && hello.cursor.is_some() {
+        return Err(bad("from_head and cursor exclude each other"));
+    }
+    Ok(device)
+}
+
+/// Who somebody has proved to be.
+struct Proof {
+    uid: Uid,
+    by_token: bool,
+    token_epoch: Option<u64>,
+    issued_at_s: Option<u64>,
+}
+
+async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attempt) -> Result<Proof, Rejection> {
+    let named = match hello.uid.as_str() {
+        "" => None,
+        uid => Some(Uid::new(uid).map_err(|_| {
+            Rejection::new(CloseCode::BAD_FIELD, "uid: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -")
+        })?),
+    };
+    let key = named.as_ref().map_or("", Uid::as_str);
+    core.gate.backoff().check(key, at.address, at.now).map_err(|retry_after| Rejection {
+        retry_after,
+        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many failed logins, wait")
+    })?;
+    let proof = match &hello.credential {
+        Some(hello::Credential::Token(token)) => prove_by_token(core, token, named.clone(), device, at),
+        Some(hello::Credential::Password(password)) => prove_by_password(core, named.clone(), password.clone()).await,
+        None => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "a HELLO needs a token or a password")),
+    };
+    match &proof {
+        Ok(proof) => core.gate.backoff().on_success(proof.uid.as_str(), at.address),
+        Err(refused) if refused.code == CloseCode::BAD_CREDENTIALS => {
+            core.gate.backoff().on_failure(key, at.address, at.now);
+        }
+        Err(_) => {}
+    }
+    proof
+}
+
+fn prove_by_token(
+    core: &Core,
+    token: &str,
+    named: Option<Uid>,
+    device: &DeviceName,
+    at: &Attempt,
+) -> Result<Proof, Rejection> {
+    let claims = core.gate.tokens.verify(token.as_bytes(), at.unix_s).map_err(|error| {
+        tracing::debug!(%error, "a token was refused");
+        match error {
+            TokenError::Expired { .. } | TokenError::NotYetValid { .. } => {
+                Rejection::new(CloseCode::TOKEN_EXPIRED, "the token is no longer, or not yet, valid")
+            }
+            _ => Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS),
+        }
+    })?;
+    let uid = Uid::new(&claims.uid).map_err(|_| Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS))?;
+    let other_user = named.is_some_and(|named| named != uid);
+    let other_device = claims.device.is_some_and(|named| named != device.as_str());
+    if other_user || other_device {
+        return Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "the token is for another user or device"));
+    }
+    Ok(Proof { uid, by_token: true, token_epoch: claims.epoch, issued_at_s: claims.issued_at })
+}
+
+/// The same work and the same answer whether or not the user exists, has a password, or is disabled.
+async fn prove_by_password(core: &Core, named: Option<Uid>, password: String) -> Result<Proof, Rejection> {
+    let uid = named.ok_or_else(|| Rejection::new(CloseCode::BAD_FIELD, "a login by password needs a uid"))?;
+    let account = core.log.account_of(&uid).await?;
+    let stored = account.map(|(_, account)| account.password_hash).filter(|hash| !hash.is_empty());
+    let good = core.gate.passwords.verify(Secret::from(password), stored).await.map_err(|error| match error {
+        PasswordError::Busy => Rejection {
+            retry_after: Duration::from_secs(1),
+            ..Rejection::new(CloseCode::OVERLOADED, "too many logins are being checked, wait")
+        },
+        error => {
+            tracing::error!(%error, "a password could not be checked");
+            Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS)
+        }
+    })?;
+    match good {
+        true => Ok(Proof { uid, by_token: false, token_epoch: None, issued_at_s: None }),
+        false => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS)),
+    }
+}

@@ -1,0 +1,239 @@
+//! From a configuration to a working core: keys, store, committer. The same for a server and for an operator's command
+//! on a stopped server's data.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use hongyan_proto::{server, server::PushSettings, wire};
+use prost::Message;
+use ring::rand::SystemRandom;
+use tokio::task::JoinHandle;
+
+use crate::{
+    auth::{
+        self,
+        backoff::{Backoff, BackoffPolicy},
+        keys::{KeyError, KeyRing, SigningKey, VerifyKey},
+        password::{PasswordCost, PasswordError, PasswordPool},
+        token::{TokenPolicy, Tokens},
+    },
+    committer::{self, CommitQueue, Committer, CommitterSettings, Now},
+    config::{Config, KeyMaterial, Sync},
+    core::{Core, CoreParts},
+    log::{Log, keys, keys::meta},
+    login::Gate,
+    metrics::Metrics,
+    sessions::Sessions,
+    store::{
+        Batch, Durability, Engine, StoreError, Table,
+        fjall::{FjallEngine, FjallOptions},
+    },
+};
+
+/// The layout of the store that this program writes.
+const FORMAT: u64 = 1;
+/// Callers that may wait for one of the two places where passwords are hashed.
+const PASSWORDS_WAITING: usize = 64;
+
+/// Why there is no working core.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot create the data directory {}: {source}", path.display())]
+    Data { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the store in {} has layout {found}, this program knows {FORMAT}: use the hongyan that wrote it, and export", path.display())]
+    Format { path: PathBuf, found: u64 },
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot read the key file {}: {source}", path.display())]
+    KeyFile { path: PathBuf, source: io::Error },
+    #[error("auth.keys, kid {kid}: {source}")]
+    TokenKey { kid: String, source: KeyError },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+}
+
+/// A core whose committer runs.
+pub struct Opened {
+    pub core: Arc<Core>,
+    committer: JoinHandle<()>,
+}
+
+impl Opened {
+    /// Takes no more changes, and waits until those that were handed over are committed.
+    pub async fn close(self) {
+        self.core.queue.close();
+        if let Err(error) = self.committer.await {
+            tracing::error!(%error, "the committer failed");
+        }
+    }
+}
+
+/// Where the store of a data directory is.
+pub fn store_path(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+/// Opens the engine alone.
+pub fn open_engine(config: &Config) -> Result<FjallEngine, OpenError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+    made.map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
+    let started = Instant::now();
+    let options = FjallOptions {
+        cache_bytes: config.store.cache,
+        journal_bytes: config.store.journal,
+        reserve_bytes: config.store.reserve,
+    };
+    let engine = FjallEngine::open(store_path(&config.data), options)?;
+    tracing::info!(path = %config.data.display(), took_ms = started.elapsed().as_millis() as u64, "the store is open");
+    Ok(engine)
+}
+
+/// Opens the data directory and starts the committer on the current runtime.
+pub async fn open(config: &Config) -> Result<Opened, OpenError> {
+    let engine: Arc<dyn Engine> = Arc::new(open_engine(config)?);
+    let tokens = tokens(config)?;
+    open_with(config, engine, tokens).await
+}
+
+async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
+    let log = Log::new(engine);
+    prepare(&log, &config.data).await?;
+    let sessions = Arc::new(Sessions::default());
+    let metrics = Arc::new(Metrics::default());
+    let protocol = protocol_settings(config);
+    let settings = committer_settings(config, protocol.limits);
+    let committer = Committer::open(log.clone(), sessions.clone(), metrics.clone(), settings).await?;
+    let core = Arc::new(Core::new(CoreParts {
+        log_epoch: log.meta(meta::LOG_EPOCH).await?,
+        log,
+        queue: CommitQueue::new(config.limits.committer_queue as usize),
+        sessions,
+        metrics,
+        gate: gate(config, tokens)?,
+        protocol: Arc::new(protocol),
+        resume_ttl: config.auth.resume_ttl,
+    }));
+    let committing = core.clone();
+    let committer = tokio::spawn(async move { committer::run(committer, &committing.queue, clock).await });
+    Ok(Opened { core, committer })
+}
+
+/// Gives a new store its format and log epoch; refuses one of another format.
+async fn prepare(log: &Log, data: &Path) -> Result<(), OpenError> {
+    match log.meta(meta::FORMAT).await? {
+        FORMAT => Ok(()),
+        0 => {
+            let mut batch = Batch::default();
+            batch.put(Table::Meta, meta::FORMAT.as_bytes(), keys::number(FORMAT));
+            batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(new_log_epoch()));
+            Ok(log.engine().commit(batch, Durability::Synced).await?)
+        }
+        found => Err(OpenError::Format { path: data.to_owned(), found }),
+    }
+}
+
+/// A log epoch that has never been; 0 means "none known" on the wire.
+pub fn new_log_epoch() -> u64 {
+    u64::from_be_bytes(auth::random()).max(1)
+}
+
+fn tokens(config: &Config) -> Result<Tokens, OpenError> {
+    let own = SigningKey::load_or_create(&config.data.join("signing-key"), &SystemRandom::new())?;
+    let mut configured = Vec::new();
+    for key in &config.auth.keys {
+        let path = match &key.material {
+            KeyMaterial::Hs256 { secret_file: path } | KeyMaterial::EdDsa { public_key_file: path } => path,
+        };
+        let bytes = std::fs::read(path).map_err(|source| OpenError::KeyFile { path: path.clone(), source })?;
+        let kid = Some(key.kid.clone());
+        let parsed = match &key.material {
+            // A line end behind a secret is the editor's, not the secret's.
+            KeyMaterial::Hs256 { .. } => VerifyKey::hs256(kid, bytes.trim_ascii_end()),
+            KeyMaterial::EdDsa { .. } => VerifyKey::ed25519(kid, &bytes),
+        };
+        configured.push(parsed.map_err(|source| OpenError::TokenKey { kid: key.kid.clone(), source })?);
+    }
+    let policy = TokenPolicy {
+        issuer: config.issuer().to_owned(),
+        audience: config.audience().to_owned(),
+        leeway: config.auth.clock_leeway,
+    };
+    Ok(Tokens::new(KeyRing::new(own, configured)?, policy))
+}
+
+fn gate(config: &Config, tokens: Tokens) -> Result<Gate, OpenError> {
+    let memory_kib = (config.auth.password_memory / 1024) as u32;
+    let cost = PasswordCost { memory_kib, passes: config.auth.password_passes as u32 };
+    let passwords = PasswordPool::new(cost, PASSWORDS_WAITING)?;
+    let free_per_address = config.limits.logins_per_minute_per_ip as u32;
+    let backoff = Backoff::new(BackoffPolicy { free_per_address, ..BackoffPolicy::default() });
+    Ok(Gate::new(tokens, passwords, backoff))
+}
+
+fn protocol_settings(config: &Config) -> server::Settings {
+    let limits = &config.limits;
+    let mut announced = wire::Limits {
+        max_frame: limits.max_frame as u32,
+        max_content: limits.max_content as u32,
+        push_window: limits.push_window as u32,
+        heartbeat_ms: config.heartbeat.interval.as_millis() as u32,
+        heartbeat_min_ms: config.heartbeat.min.as_millis() as u32,
+        heartbeat_max_ms: config.heartbeat.max.as_millis() as u32,
+        sends_per_s: limits.messages_per_second as u32,
+        send_burst: limits.messages_burst as u32,
+        id: 0,
+    };
+    announced.id = name_of(&announced);
+    server::Settings {
+        login_timeout: limits.login_timeout,
+        limits: announced,
+        send_window: limits.send_window,
+        push: PushSettings {
+            window_entries: limits.push_window,
+            ack_timeout: config.delivery.ack_timeout,
+            retransmits: config.delivery.retransmits as u8,
+            lagging_timeout: config.delivery.lagging_timeout,
+            ..PushSettings::default()
+        },
+    }
+}
+
+/// A number that differs where the limits differ (FNV-1a), so that a client can tell whether it knows them.
+fn name_of(limits: &wire::Limits) -> u32 {
+    let hash = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    limits.encode_to_vec().iter().fold(0x811C_9DC5, hash).max(1)
+}
+
+fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSettings {
+    CommitterSettings {
+        durability: match config.store.sync {
+            Sync::Always => Durability::Synced,
+            Sync::Os => Durability::Buffered,
+        },
+        limits,
+        send_window: config.limits.send_window as usize,
+        accept_unknown_recipients: config.auth.accept_unknown_recipients,
+        devices_per_user: config.limits.devices_per_user as usize,
+        channels_per_user: config.limits.channels_per_user as usize,
+        resume_ttl: config.auth.resume_ttl,
+        receipt_delay: config.delivery.receipt_delay,
+        timeline_entries: config.retention.timeline_entries,
+    }
+}
+
+fn clock() -> Now {
+    Now { instant: Instant::now(), unix_ms: unix_ms() }
+}
+
+/// Milliseconds since 1970 by the system's clock.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}

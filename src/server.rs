@@ -1,0 +1,176 @@
+//! A whole server: bound, running, draining.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hongyan_proto::CloseCode;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin,
+    config::Config,
+    core::Core,
+    http,
+    listener::{self, ListenerLimits},
+    open::{self, OpenError, Opened},
+    tls::{Tls, TlsError, TlsParams},
+    upkeep,
+};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Listen { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error("cannot open the admin socket in {data}: {source}; a data directory with a shorter path may help")]
+    Admin { data: String, source: io::Error },
+}
+
+/// A server that listens, and has not accepted anybody yet.
+pub struct Server {
+    config: Config,
+    opened: Opened,
+    tls: Option<Arc<Tls>>,
+    native: TcpListener,
+    http: Option<TcpListener>,
+    admin: UnixListener,
+}
+
+impl Server {
+    /// Opens the data directory and binds the ports.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let tls = load_tls(&config)?;
+        let opened = open::open(&config).await?;
+        let failed = |key, address| move |source| StartError::Listen { key, address, source };
+        let native = listener::bind(config.listen).map_err(failed("listen", config.listen))?;
+        let http = match config.http {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(failed("http", address))?),
+            None => None,
+        };
+        let admin = admin::bind(&config.data)
+            .map_err(|source| StartError::Admin { data: config.data.display().to_string(), source })?;
+        Ok(Self { config, opened, tls, native, http, admin })
+    }
+
+    /// The real address of the native port.
+    pub fn native_address(&self) -> io::Result<SocketAddr> {
+        self.native.local_addr()
+    }
+
+    /// The real address of the HTTP port, if there is one.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|http| http.local_addr().ok())
+    }
+
+    /// Serves until `shutdown`, then drains: accepts nobody, asks everybody to move, closes who is left at the deadline,
+    /// commits what has been taken.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { config, opened, tls, native, http, admin } = self;
+        let core = opened.core.clone();
+        let links = TaskTracker::new();
+        let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
+        let around = TaskTracker::new();
+        let limits = ListenerLimits {
+            max_connections: config.limits.max_connections as usize,
+            max_unauthenticated: config.limits.max_unauthenticated as usize,
+            max_unauthenticated_per_ip: config.limits.max_unauthenticated_per_ip as usize,
+            login_timeout: config.limits.login_timeout,
+        };
+        let accepts =
+            tokio::spawn(listener::run(native, core.clone(), limits, tls.clone(), links.clone(), accepting.clone()));
+        if let Some(http) = http {
+            around.spawn(http::run(http, core.clone(), serving.clone()));
+        }
+        around.spawn(admin::run(admin, core.clone(), serving.clone()));
+        around.spawn(upkeep::run(core.clone(), config.retention.clone(), serving.clone()));
+        if let Some(tls) = tls {
+            around.spawn(reload_on_hangup(tls, serving.clone()));
+        }
+
+        shutdown.await;
+        tracing::info!(devices = core.sessions.len(), "draining");
+        core.start_draining();
+        accepting.cancel();
+        // The port is free for a successor as soon as the listener is gone.
+        let _ = accepts.await;
+        drain(&core, &links, config.drain.deadline, config.drain.spread).await;
+        serving.cancel();
+        around.close();
+        around.wait().await;
+        opened.close().await;
+        let _ = std::fs::remove_file(admin::socket_path(&config.data));
+        tracing::info!("stopped");
+    }
+}
+
+/// Asks every device to move, waits, and closes those that stay.
+async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Duration) {
+    links.close();
+    core.sessions.for_each(|channel| channel.go_away(deadline, spread.min(deadline)));
+    if tokio::time::timeout(deadline, links.wait()).await.is_ok() {
+        return;
+    }
+    core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
+    // Strangers and peers that do not read are dropped with the runtime.
+    let _ = tokio::time::timeout(Duration::from_secs(2), links.wait()).await;
+}
+
+fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
+    let (Some(certificate), Some(key)) = (config.tls.cert.clone(), config.tls.key.clone()) else { return Ok(None) };
+    let (tls, warning) = Tls::load(TlsParams { certificate, key, allow_tls12: false })?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(Arc::new(tls)))
+}
+
+async fn reload_on_hangup(tls: Arc<Tls>, stop: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hangup.recv() => {}
+        }
+        match tls.reload() {
+            Ok(None) => tracing::info!("the certificate was read again"),
+            Ok(Some(warning)) => tracing::warn!("the certificate was read again: {warning}"),
+            Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+        }
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for the first, and leaves a task behind that waits for the second.
+    pub async fn shutdown(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("a second signal: leaving without draining; what was acknowledged is safe");
+            std::process::exit(1);
+        });
+    }
+}

@@ -1,0 +1,186 @@
+//! The durable engine: fjall, one keyspace a table.
+//!
+//! Here is opening and reading; `writer` commits, `tables` tunes each table, `errors` translates. Before the engine
+//! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
+//! left, or finds damage.
+
+use std::{
+    fs::DirBuilder,
+    ops::ControlFlow,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use bytes::Bytes;
+use fjall::{Database, Iter, Keyspace, Readable};
+use tokio::sync::oneshot;
+
+use self::{errors::translate, lock::DirectoryLock, writer::Job};
+use super::{
+    Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
+    free_space::{FreeSpace, Probe, available_bytes},
+};
+
+mod errors;
+mod journal;
+mod lock;
+mod tables;
+mod unfinished;
+mod writer;
+
+/// How large the engine may grow; what is not here is fixed per table when the store is created.
+#[derive(Debug, Clone)]
+pub struct FjallOptions {
+    /// Blocks kept in memory. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Journals kept beside the one being written, so about how much is read again when the store is opened.
+    /// At least 64 MiB, raised to it if below; the default.
+    pub journal_bytes: u64,
+    /// Commits are refused while fewer bytes than this would be left on the disk. Default 64 MiB.
+    pub reserve_bytes: u64,
+}
+
+impl FjallOptions {
+    const MIN_JOURNAL_BYTES: u64 = 64 << 20;
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        FjallOptions { cache_bytes: 64 << 20, journal_bytes: Self::MIN_JOURNAL_BYTES, reserve_bytes: 64 << 20 }
+    }
+}
+
+/// A store in one directory, which it keeps locked while it is open.
+///
+/// Reads run on the caller's thread. Commits run on a thread of the engine's own, one after the other: a sync never
+/// blocks a network task. Values read are slices of cached blocks (a few KiB each); copy one that is kept for long.
+///
+/// After a failed write or sync the engine commits no more: whether the disk holds what was written cannot be known, and
+/// a second sync would succeed without having written it. Reads go on.
+pub struct FjallEngine {
+    db: Database,
+    keyspaces: Arc<Keyspaces>,
+    /// Taken when the engine is dropped, which ends the writer.
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+type Keyspaces = [Keyspace; Table::ALL.len()];
+
+impl FjallEngine {
+    /// Opens the store in the directory `path`, creating both (mode 0700) if they are not there.
+    ///
+    /// Reads the journals of the last run twice, up to about `journal_bytes` and 64 MiB. Blocks.
+    ///
+    /// # Errors
+    /// `Locked` if another engine has it open, `Corrupt` if it is damaged, `Io` for all else.
+    pub fn open(path: impl AsRef<Path>, options: FjallOptions) -> Result<Self, StoreError> {
+        Self::open_with_probe(path.as_ref(), options, Box::new(available_bytes))
+    }
+
+    pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
+        let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", path.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let lock = DirectoryLock::take(path)?;
+        unfinished::clear(path)?;
+        journal::check(path)?;
+        // The engine takes it again; whoever comes between does the same checks.
+        drop(lock);
+        let db = Database::builder(path)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes.max(FjallOptions::MIN_JOURNAL_BYTES))
+            .open()
+            .map_err(|error| translate(error, path))?;
+        let mut keyspaces = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            let keyspace = db.keyspace(table.name(), || tables::options(table));
+            keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
+        }
+        let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
+        let keyspaces = Arc::new(keyspaces);
+        let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
+        let writer = writer::Writer::new(db.clone(), Arc::clone(&keyspaces), free_space);
+        let (jobs, queue) = mpsc::channel();
+        let writer = thread::Builder::new().name("store-writer".into()).spawn(|| writer.run(queue)).map_err(io)?;
+        Ok(FjallEngine { db, keyspaces, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    fn keyspace(&self, table: Table) -> &Keyspace {
+        &self.keyspaces[table.index()]
+    }
+
+    // Every read goes through a snapshot: without one it could see a batch that is only half applied.
+
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let value = self.db.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
+        Ok(value.map(Bytes::from))
+    }
+
+    fn read_range(&self, scan: Scan) -> Result<Vec<Row>, StoreError> {
+        if scan.from >= scan.to {
+            return Ok(Vec::new());
+        }
+        let rows = self.db.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
+        if scan.descending { collect(rows.rev(), scan.limit) } else { collect(rows, scan.limit) }
+    }
+}
+
+fn collect(rows: impl Iterator<Item = fjall::Guard>, limit: usize) -> Result<Vec<Row>, StoreError> {
+    rows.take(limit)
+        .map(|row| row.into_inner().map(|(key, value)| (key.into(), value.into())).map_err(errors::on_read))
+        .collect()
+}
+
+fn dump_table(table: Table, rows: Iter, each: &mut DumpSink<'_>) -> Result<ControlFlow<()>, StoreError> {
+    for row in rows {
+        let (key, value) = row.into_inner().map_err(errors::on_read)?;
+        if each(table, &key, &value) == ControlFlow::Break(()) {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+impl Engine for FjallEngine {
+    fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
+        batch.assert_sizes();
+        let (done, result) = oneshot::channel();
+        let jobs = self.jobs.as_ref().expect("the queue is there until the engine is dropped");
+        // If the writer is gone, `done` is dropped with the job, and awaiting its other end says so.
+        let _ = jobs.send(Job { batch, durability, done });
+        Box::pin(async move {
+            result.await.unwrap_or_else(|_| Err(StoreError::Failed("the thread that writes has stopped".into())))
+        })
+    }
+
+    fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(async move { self.read(table, &key) })
+    }
+
+    fn scan(&self, scan: Scan) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move { self.read_range(scan) })
+    }
+
+    fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
+        let snapshot = self.db.snapshot();
+        for table in Table::ALL {
+            if dump_table(table, snapshot.iter(self.keyspace(table)), each)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FjallEngine {
+    /// Commits what was handed in before, then closes the store.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer was reported to whoever waited for its commit.
+            let _ = writer.join();
+        }
+    }
+}

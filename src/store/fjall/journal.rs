@@ -1,0 +1,209 @@
+//! Reads the journals before the engine does, and tells a batch that a crash cut short from one that was damaged later.
+//!
+//! The engine cannot tell them apart: at a broken mark or length it silently drops the rest of that journal, with
+//! everything acknowledged in it, and at a page that a power cut left unwritten it refuses to open at all. Here:
+//!
+//! - The last journal ends in a batch that is not whole, because the file ends, or a sector of it was never written
+//!   (new journals are zeros): that batch was under way and nobody was told it is durable. It is cut off.
+//! - Anything else that is not a whole batch, or stands out of order, is damage. The store is not opened, and not touched.
+//!
+//! Doubts remain: damage in the very last batch that looks as if it had not been written to its end, and a changed
+//! sequence number of the very first, which nothing before it contradicts.
+//!
+//! A journal of the engine's format 3, integers little-endian, then zeros up to the end of the file:
+//!
+//! | part of a batch | bytes |
+//! |---|---|
+//! | start | 1, number of rows u32, sequence number u64 (rises from batch to batch) |
+//! | row | 2, kind u8, compression u8, keyspace u64, key length u16, value length u32, stored length u32, key, stored value |
+//! | end | 3, XXH3-64 of the rows u64, `FJL` 3 |
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::store::StoreError;
+
+#[cfg(test)]
+mod tests;
+
+const START: u8 = 1;
+const ROW: u8 = 2;
+const END: u8 = 3;
+const TRAILER: &[u8] = b"FJL\x03";
+/// The least that a disk writes at once.
+const SECTOR_BYTES: u64 = 512;
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// The journals in `path`, oldest first. The last is the one that the engine goes on writing.
+pub(super) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut journals = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        let number = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
+        journals.extend(number.map(|number| (number, file)));
+    }
+    journals.sort();
+    Ok(journals.into_iter().map(|(_, file)| file).collect())
+}
+
+/// Checks every batch in the journals in `path`, and cuts off one that was under way when the last run ended.
+/// Nobody else may have the store open.
+///
+/// # Errors
+/// `Corrupt` if a batch is damaged; nothing was changed then.
+pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+    let io = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
+    let mut last_seqno = None;
+    let mut journals = list(path).map_err(io)?.into_iter().peekable();
+    while let Some(journal) = journals.next() {
+        let is_last = journals.peek().is_none();
+        let damaged = |at| {
+            let name = journal.display();
+            StoreError::Corrupt(format!("the batch at byte {at} of the journal {name} is not what was written"))
+        };
+        let mut file = File::open(&journal).map_err(io)?;
+        match walk(&mut file, &mut last_seqno).map_err(io)? {
+            Tail::Clean => {}
+            Tail::OutOfOrder(at) => return Err(damaged(at)),
+            Tail::Broken(at) => {
+                if !is_last || !is_unfinished(&mut file, at).map_err(io)? {
+                    return Err(damaged(at));
+                }
+                tracing::warn!(journal = %journal.display(), at, "dropped a batch that was under way when the store was last used");
+                cut(&journal, at).map_err(io)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands where a journal's whole batches end.
+enum Tail {
+    /// The end of the file, or zeros up to it.
+    Clean,
+    /// Something that is not a whole batch, from this byte on.
+    Broken(u64),
+    /// A whole batch from this byte on, with a sequence number that was passed before.
+    OutOfOrder(u64),
+}
+
+fn walk(file: &mut File, last_seqno: &mut Option<u64>) -> io::Result<Tail> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, &mut *file);
+    let mut at = 0;
+    while let Some(batch) = read_batch(&mut reader)? {
+        if last_seqno.is_some_and(|last| batch.seqno <= last) {
+            return Ok(Tail::OutOfOrder(at));
+        }
+        *last_seqno = Some(batch.seqno);
+        at += batch.size_bytes;
+    }
+    drop(reader);
+    file.seek(SeekFrom::Start(at))?;
+    Ok(if is_all_zeros(file)? { Tail::Clean } else { Tail::Broken(at) })
+}
+
+/// Whether what follows byte `at` is a batch that was being written when the process or the machine stopped.
+fn is_unfinished(file: &mut File, at: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let rest = &rest[..written];
+    // The next batch is written after the sync of the one before, so whatever a whole batch follows was synced.
+    let is_followed = (1..rest.len()).any(|from| matches!(read_batch(&mut &rest[from..]), Ok(Some(_))));
+    let first_sector = (at.next_multiple_of(SECTOR_BYTES) - at) as usize;
+    let sectors = rest.get(first_sector..).unwrap_or_default().chunks_exact(SECTOR_BYTES as usize);
+    let has_unwritten_sector = sectors.into_iter().any(|sector| sector.iter().all(|byte| *byte == 0));
+    Ok(!is_followed && (has_unwritten_sector || !rest.ends_with(TRAILER)))
+}
+
+fn cut(journal: &Path, at: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(journal)?;
+    file.set_len(at)?;
+    file.sync_all()
+}
+
+fn is_all_zeros(file: &mut File) -> io::Result<bool> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(true),
+            read if buffer[..read].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
+struct BatchSeen {
+    seqno: u64,
+    size_bytes: u64,
+}
+
+/// Reads one batch; none if what is there is not a whole and valid one.
+fn read_batch(reader: &mut impl Read) -> io::Result<Option<BatchSeen>> {
+    let mut rows = Rows { reader, hash: Xxh3::new(), size_bytes: 0 };
+    match rows.batch() {
+        Ok(seqno) => Ok(seqno.map(|seqno| BatchSeen { seqno, size_bytes: rows.size_bytes })),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The reading of one batch. Keys and values go through a small buffer, so a damaged length allocates nothing.
+struct Rows<'a, R> {
+    reader: &'a mut R,
+    hash: Xxh3,
+    size_bytes: u64,
+}
+
+impl<R: Read> Rows<'_, R> {
+    fn batch(&mut self) -> io::Result<Option<u64>> {
+        let start: [u8; 13] = self.take()?;
+        if start[0] != START {
+            return Ok(None);
+        }
+        let (rows, seqno) = (number(&start[1..5]), number(&start[5..]));
+        for _ in 0..rows {
+            if !self.row()? {
+                return Ok(None);
+            }
+        }
+        let end: [u8; 13] = self.take()?;
+        let is_whole = end[0] == END && number(&end[1..9]) == self.hash.digest() && &end[9..] == TRAILER;
+        Ok(is_whole.then_some(seqno))
+    }
+
+    fn row(&mut self) -> io::Result<bool> {
+        let head: [u8; 21] = self.take()?;
+        if head[0] != ROW {
+            return Ok(false);
+        }
+        self.hash.update(&head);
+        let mut left = number(&head[11..13]) + number(&head[17..21]);
+        let mut buffer = [0; 4096];
+        while left > 0 {
+            let part = &mut buffer[..left.min(4096) as usize];
+            self.reader.read_exact(part)?;
+            self.hash.update(part);
+            self.size_bytes += part.len() as u64;
+            left -= part.len() as u64;
+        }
+        Ok(true)
+    }
+
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes)?;
+        self.size_bytes += N as u64;
+        Ok(bytes)
+    }
+}
+
+fn number(little_endian: &[u8]) -> u64 {
+    little_endian.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

@@ -1,0 +1,44 @@
+//! How each table is kept. The engine writes these into the store when it creates a table; for a table that exists,
+//! what was written then holds.
+
+use fjall::{
+    CompressionType, KeyspaceCreateOptions,
+    config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
+};
+
+use crate::store::Table;
+
+const MIB: u64 = 1 << 20;
+
+pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
+    let options = KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes(table));
+    match table {
+        // Appended, read in ranges by history and one by one by delivery, and nearly always there. The bodies are most
+        // of the store, and text compresses well.
+        Table::Messages => options
+            .expect_point_read_hits(true)
+            .data_block_size_policy(BlockSizePolicy::all(8 * 1024))
+            .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
+        // Appended and read in ranges only, where a filter is of no use.
+        Table::Timelines | Table::Memberships => {
+            options.filter_policy(FilterPolicy::disabled()).data_block_size_policy(BlockSizePolicy::all(8 * 1024))
+        }
+        // Read by keys that were read from elsewhere, so the filter of the last level would never say no.
+        Table::Meta | Table::Users | Table::Devices | Table::Conversations => options.expect_point_read_hits(true),
+        // Asked for what may well not be there: unknown names, pairs that have not talked yet.
+        Table::UserNames | Table::Pairs => options,
+    }
+}
+
+/// What a table gathers in memory before it goes to a file of its own. Small enough that the journal, which must hold
+/// everything not yet in a file, stays near its cap.
+fn memtable_bytes(table: Table) -> u64 {
+    match table {
+        Table::Messages => 32 * MIB,
+        Table::Timelines => 16 * MIB,
+        Table::Devices => 8 * MIB,
+        Table::Meta | Table::Users | Table::UserNames | Table::Conversations | Table::Memberships | Table::Pairs => {
+            4 * MIB
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The engine that keeps everything in memory, for tests and simulations: same promises as the durable one as long as
+//! the process lives, and faults on demand.
+
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    ops::ControlFlow,
+    sync::{Mutex, MutexGuard},
+};
+
+use bytes::Bytes;
+
+use super::{Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table};
+
+/// Tables in memory. A commit is done when the call returns, before its future is polled.
+#[derive(Default)]
+pub struct MemoryEngine {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tables: [BTreeMap<Bytes, Bytes>; Table::ALL.len()],
+    is_full: bool,
+    next_fault: Option<StoreError>,
+    /// Set by the first permanent fault: every later commit fails with it.
+    failure: Option<StoreError>,
+}
+
+impl MemoryEngine {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next commit fail with `error` and change nothing; if the error is permanent, every later one too.
+    pub fn fail_next_commit(&self, error: StoreError) {
+        self.state().next_fault = Some(error);
+    }
+
+    /// While full, every commit is refused with [`StoreError::DiskFull`] and changes nothing.
+    pub fn fill_up(&self, full: bool) {
+        self.state().is_full = full;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds the tables")
+    }
+}
+
+impl State {
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if let Some(fault) = self.next_fault.take() {
+            self.failure = Some(fault.clone()).filter(StoreError::is_permanent);
+            return Err(fault);
+        }
+        if self.is_full {
+            return Err(StoreError::DiskFull { path: "memory".into(), free: 0, reserve: 0 });
+        }
+        for write in batch.writes {
+            let table = &mut self.tables[write.table.index()];
+            match write.value {
+                Some(value) => table.insert(write.key, value),
+                None => table.remove(&write.key),
+            };
+        }
+        Ok(())
+    }
+
+    fn scan(&self, scan: Scan) -> Vec<Row> {
+        if scan.from >= scan.to {
+            return Vec::new();
+        }
+        let owned = |(key, value): (&Bytes, &Bytes)| (key.clone(), value.clone());
+        let rows = self.tables[scan.table.index()].range(scan.from..scan.to);
+        if scan.descending {
+            rows.rev().take(scan.limit).map(owned).collect()
+        } else {
+            rows.take(scan.limit).map(owned).collect()
+        }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn commit(&self, batch: Batch, _durability: Durability) -> StoreFuture<'_, ()> {
+        batch.assert_sizes();
+        Box::pin(ready(self.state().commit(batch)))
+    }
+
+    fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(ready(Ok(self.state().tables[table.index()].get(&key).cloned())))
+    }
+
+    fn scan(&self, scan: Scan) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(ready(Ok(self.state().scan(scan))))
+    }
+
+    fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
+        // A copy of the references, so that `each` may commit.
+        let tables = self.state().tables.clone();
+        for (table, rows) in Table::ALL.into_iter().zip(tables) {
+            for (key, value) in &rows {
+                if each(table, key, value) == ControlFlow::Break(()) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
