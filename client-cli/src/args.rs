@@ -244,7 +244,9 @@ mod tests {
 
     #[test]
     fn a_lone_dash_and_dashed_words_can_be_sent() {
-        assert!(matches!(parse("hongyan-cli send bob -").unwrap().command, Command::Send { text, .. } if text == ["-"]));
+        assert!(
+            matches!(parse("hongyan-cli send bob -").unwrap().command, Command::Send { text, .. } if text == ["-"])
+        );
         let dashed = parse("hongyan-cli send bob -- -5 --json").unwrap();
         assert!(!dashed.global.json);
         assert!(matches!(dashed.command, Command::Send { text, .. } if text == ["-5", "--json"]));

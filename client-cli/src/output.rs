@@ -119,11 +119,7 @@ impl<'a> From<&'a Sent> for AckRecord<'a> {
 impl Output {
     /// A message as data.
     pub fn message(&self, message: &Received) -> io::Result<()> {
-        if self.json {
-            self.record(&Record::Message(message.into()))
-        } else {
-            self.line(&text::message_line(message))
-        }
+        if self.json { self.record(&Record::Message(message.into())) } else { self.line(&text::message_line(message)) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hongyan_client::{Client, Credential, ErrorKind, Event, Events, StartAt};
 
 use crate::{
+    args::Global,
     exit::{Exit, Failure},
     frames::trace::tracer,
     output::Output,
@@ -24,6 +25,17 @@ pub enum Trace {
     Off,
     Frames,
     Bodies,
+}
+
+impl Trace {
+    /// Contents are only shown along with their frames.
+    pub fn new(global: &Global) -> Self {
+        match (global.trace, global.trace_bodies) {
+            (_, true) => Trace::Bodies,
+            (true, false) => Trace::Frames,
+            (false, false) => Trace::Off,
+        }
+    }
 }
 
 /// What a command needs to log in.
@@ -76,7 +88,9 @@ impl Login {
             Err(error) if *error.kind() == ErrorKind::LoginRequired => {
                 if !terminal::is_interactive() {
                     let uid = &self.setup.uid;
-                    let what = format!("nothing to log in with as {uid}: give --token-file or --password-stdin, or run `hongyan-cli login`");
+                    let what = format!(
+                        "nothing to log in with as {uid}: give --token-file or --password-stdin, or run `hongyan-cli login`"
+                    );
                     return Err(Failure::new(Exit::LoginRefused, what));
                 }
                 let password = terminal::ask_hidden(&format!("Password of {}: ", self.setup.uid))?;
@@ -138,12 +152,13 @@ impl Session {
         if !left.is_empty() {
             output.note(&format!("finishing {} of an earlier run", count(left.len(), "message")));
         }
+        let mut notes = ConnectionNotes::default();
         let drain = async {
             while let Some(event) = self.events.next().await {
                 if let Event::Stopped(error) = event {
                     return Failure::from(error);
                 }
-                if let Some(note) = connection_note(&event) {
+                if let Some(note) = notes.of(&event) {
                     output.note(&note);
                 }
             }
@@ -178,16 +193,27 @@ async fn finish(client: &Client, left: &[u64], output: Output) {
     }
 }
 
-/// What a person should know about the connection.
-pub fn connection_note(event: &Event) -> Option<String> {
-    match event {
-        Event::Disconnected { reason, retry_in } => {
-            let wait = retry_in.as_secs_f64();
-            Some(format!("disconnected ({}), reconnecting in {wait:.1}s …", text::harmless(reason)))
+/// What a person should know about the connection. The first login is what they asked for, and goes without saying.
+#[derive(Default)]
+pub struct ConnectionNotes {
+    down: bool,
+}
+
+impl ConnectionNotes {
+    pub fn of(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Disconnected { reason, retry_in } => {
+                self.down = true;
+                let wait = retry_in.as_secs_f64();
+                Some(format!("disconnected ({}), reconnecting in {wait:.1}s …", text::harmless(reason)))
+            }
+            Event::Connected { .. } if self.down => {
+                self.down = false;
+                Some("connected".into())
+            }
+            Event::Reset => Some("the server's log was reset; older messages are in the history".into()),
+            _ => None,
         }
-        Event::Connected { .. } => Some("connected".into()),
-        Event::Reset => Some("the server's log was reset; older messages are in the history".into()),
-        _ => None,
     }
 }
 

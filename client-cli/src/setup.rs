@@ -16,7 +16,7 @@ use crate::{
     profile::{DEFAULT, Profile, Profiles},
 };
 
-const DEFAULT_SERVER: &str = "127.0.0.1:7600";
+pub const DEFAULT_SERVER: &str = "127.0.0.1:7600";
 
 /// The directories of this user.
 pub struct Directories {
@@ -25,11 +25,14 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// By the XDG rules: relative values count as unset. `env` reads the environment.
-    pub fn new(env: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+    /// By the XDG rules, where `state` does not say otherwise: relative values count as unset. `env` reads the
+    /// environment.
+    pub fn new(state: Option<PathBuf>, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
         let home = || {
             let home = env("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-            home.ok_or_else(|| Failure::usage("HOME is not set: give --state, or set XDG_STATE_HOME and XDG_CONFIG_HOME"))
+            home.ok_or_else(|| {
+                Failure::usage("HOME is not set: give --state, or set XDG_STATE_HOME and XDG_CONFIG_HOME")
+            })
         };
         let place = |name: &str, below: &str| match env(name).map(PathBuf::from).filter(|dir| dir.is_absolute()) {
             Some(dir) => Ok(dir),
@@ -37,7 +40,10 @@ impl Directories {
         };
         Ok(Self {
             config: place("XDG_CONFIG_HOME", ".config")?,
-            state: place("XDG_STATE_HOME", ".local/state")?.join("hongyan"),
+            state: match state {
+                Some(state) => state,
+                None => place("XDG_STATE_HOME", ".local/state")?.join("hongyan"),
+            },
         })
     }
 }
@@ -91,10 +97,16 @@ pub fn token_subject(token: &str) -> Option<Uid> {
 
 /// The profile that this run uses, if any.
 pub fn chosen_profile(global: &Global, profiles: &Profiles) -> Result<Option<Profile>, Failure> {
-    let told_who = global.uid.is_some() || global.token.as_ref().is_some_and(|token| !token.is_empty()) || global.token_file.is_some();
+    let told_who = global.uid.is_some()
+        || global.token.as_ref().is_some_and(|token| !token.is_empty())
+        || global.token_file.is_some();
     let profile = match &global.profile {
         Some(name) => match profiles.load(name)? {
-            None => return Err(Failure::usage(format!("there is no profile {name:?}: make it with login --profile {name}"))),
+            None => {
+                return Err(Failure::usage(format!(
+                    "there is no profile {name:?}: make it with login --profile {name}"
+                )));
+            }
             found => found,
         },
         None if told_who => None,
@@ -104,7 +116,10 @@ pub fn chosen_profile(global: &Global, profiles: &Profiles) -> Result<Option<Pro
         && profile.server != *server
     {
         // Sending what proves this user's identity to another server would give it away.
-        let what = format!("the profile is for {}, not for {server}: give --uid and a token, or log in there with login --profile NAME", profile.server);
+        let what = format!(
+            "the profile is for {}, not for {server}: give --uid and a token, or log in there with login --profile NAME",
+            profile.server
+        );
         return Err(Failure::usage(what));
     }
     Ok(profile)
@@ -189,17 +204,16 @@ mod tests {
 
     #[test]
     fn the_uid_comes_from_the_flag_the_token_or_the_profile() {
-        let given = |uid: Option<&str>, token: Option<String>| Global {
-            uid: uid.map(Into::into),
-            token,
-            ..Global::default()
-        };
+        let given =
+            |uid: Option<&str>, token: Option<String>| Global { uid: uid.map(Into::into), token, ..Global::default() };
         let bob = || Some(token(r#"{"sub":"bob"}"#));
         assert_eq!(decide(given(None, bob()), None, None).unwrap().uid.as_str(), "bob");
         assert_eq!(decide(given(None, bob()), Some(profile()), None).unwrap().uid.as_str(), "bob");
         assert_eq!(decide(given(Some("x"), Some("opaque".into())), None, None).unwrap().uid.as_str(), "x");
         assert_eq!(decide(given(None, None), Some(profile()), None).unwrap().uid.as_str(), "alice");
-        for wrong in [given(None, None), given(Some("a b"), None), given(Some("eve"), bob()), given(None, Some("opaque".into()))] {
+        for wrong in
+            [given(None, None), given(Some("a b"), None), given(Some("eve"), bob()), given(None, Some("opaque".into()))]
+        {
             assert!(decide(wrong, None, None).is_err());
         }
         assert!(decide(given(Some("bob"), None), Some(profile()), None).is_err(), "another user than the profile's");
@@ -248,10 +262,10 @@ mod tests {
 
     #[test]
     fn directories_follow_xdg() {
-        let home = Directories::new(|name| (name == "HOME").then(|| "/h".into())).unwrap();
+        let home = Directories::new(None, |name| (name == "HOME").then(|| "/h".into())).unwrap();
         assert_eq!((home.config, home.state), ("/h/.config".into(), "/h/.local/state/hongyan".into()));
-        let set = Directories::new(|name| (name != "HOME").then(|| format!("/x/{name}").into())).unwrap();
+        let set = Directories::new(None, |name| (name != "HOME").then(|| format!("/x/{name}").into())).unwrap();
         assert_eq!((set.config, set.state), ("/x/XDG_CONFIG_HOME".into(), "/x/XDG_STATE_HOME/hongyan".into()));
-        assert!(Directories::new(|_| Some("relative".into())).is_err());
+        assert!(Directories::new(None, |_| Some("relative".into())).is_err());
     }
 }

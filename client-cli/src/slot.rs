@@ -71,10 +71,6 @@ impl Devices {
         Self { root: state.to_owned(), dir: state.join(file_name(server)).join(file_name(uid.as_str())) }
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// The first free slot of `family`; for senders and chats the first with unsent messages, if there is one.
     pub fn take(&self, family: Family) -> Result<Slot, Failure> {
         private_dir(&self.dir)?;
@@ -160,7 +156,10 @@ impl Devices {
         if id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(id.to_owned());
         }
-        Err(Failure::local(path.display(), "this is not 8 hex digits; remove the file, and this machine gets new devices"))
+        Err(Failure::local(
+            path.display(),
+            "this is not 8 hex digits; remove the file, and this machine gets new devices",
+        ))
     }
 }
 
@@ -248,11 +247,13 @@ mod tests {
 
     #[test]
     fn directories_are_named_apart_and_stay_below_the_state() {
-        for (text, name) in [("..", "%2E."), (".", "%2E"), ("a.b@c", "a.b@c"), ("tls://h:1", "tls:%2F%2Fh:1"), ("%2E", "%252E")] {
+        for (text, name) in
+            [("..", "%2E."), (".", "%2E"), ("a.b@c", "a.b@c"), ("tls://h:1", "tls:%2F%2Fh:1"), ("%2E", "%252E")]
+        {
             assert_eq!(file_name(text), name);
         }
         let state = Path::new("/s");
         let dir = Devices::new(state, "h:1", &Uid::new("..").unwrap());
-        assert_eq!(dir.dir(), Path::new("/s/h:1/%2E."));
+        assert_eq!(dir.dir, Path::new("/s/h:1/%2E."));
     }
 }

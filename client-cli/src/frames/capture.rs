@@ -24,13 +24,21 @@ pub enum What {
     Preface(u8),
     Frame(Frame),
     /// A kind that version 1 does not know and that may be skipped.
-    Unknown { type_byte: u8, body: usize },
+    Unknown {
+        type_byte: u8,
+        body: usize,
+    },
     /// A frame that breaks a rule. The next one can still be found.
-    Broken { type_byte: u8, error: FrameError },
+    Broken {
+        type_byte: u8,
+        error: FrameError,
+    },
     /// No further boundary can be found; nothing comes after this.
     Lost(FrameError),
     /// The bytes end inside a frame of this length. Told by [`Capture::rest`] only.
-    CutOff { of: Option<usize> },
+    CutOff {
+        of: Option<usize>,
+    },
 }
 
 /// Takes bytes in pieces of any length.

@@ -41,8 +41,12 @@ impl View {
             What::Broken { error, .. } | What::Lost(error) => {
                 ("BROKEN".into(), fields! { error: error.to_string(), code: error.code().to_string() })
             }
-            What::CutOff { of: Some(of) } => ("BROKEN".into(), fields! { error: format!("ends inside a frame of {of} bytes") }),
-            What::CutOff { of: None } => ("BROKEN".into(), fields! { error: "ends inside a preface or a frame's length" }),
+            What::CutOff { of: Some(of) } => {
+                ("BROKEN".into(), fields! { error: format!("ends inside a frame of {of} bytes") })
+            }
+            What::CutOff { of: None } => {
+                ("BROKEN".into(), fields! { error: "ends inside a preface or a frame's length" })
+            }
         };
         Self { kind, fields }
     }
@@ -114,7 +118,10 @@ fn frame_fields(frame: &Frame, bodies: bool) -> (&'static str, Fields) {
         Frame::Welcome(welcome) => ("WELCOME", welcome_fields(welcome)),
         Frame::Resume(wire::Resume { resume_token, cursor, limits_id, fallback }) => {
             let fallback = fallback.as_ref().map(|hello| object(hello_fields(hello)));
-            ("RESUME", fields! { resume_token: hidden(resume_token.len()), cursor: cursor, limits_id: limits_id, fallback: fallback })
+            (
+                "RESUME",
+                fields! { resume_token: hidden(resume_token.len()), cursor: cursor, limits_id: limits_id, fallback: fallback },
+            )
         }
         Frame::Resumed(resumed) => ("RESUMED", resumed_fields(resumed)),
         Frame::Reject(wire::Reject { code, reason, retry_after_ms }) => {
@@ -195,7 +202,8 @@ fn limits_value(limits: &wire::Limits) -> Value {
     let wire::Limits { max_frame, max_content, push_window, heartbeat_ms, heartbeat_min_ms, .. } = limits;
     let wire::Limits { heartbeat_max_ms, sends_per_s, send_burst, id, .. } = limits;
     let sizes = fields! { max_frame: max_frame, max_content: max_content, push_window: push_window };
-    let beats = fields! { heartbeat_ms: heartbeat_ms, heartbeat_min_ms: heartbeat_min_ms, heartbeat_max_ms: heartbeat_max_ms };
+    let beats =
+        fields! { heartbeat_ms: heartbeat_ms, heartbeat_min_ms: heartbeat_min_ms, heartbeat_max_ms: heartbeat_max_ms };
     object([sizes, beats, fields! { sends_per_s: sends_per_s, send_burst: send_burst, id: id }].concat())
 }
 
@@ -272,7 +280,8 @@ mod tests {
 
     #[test]
     fn secrets_are_never_shown() {
-        let resume = wire::Resume { resume_token: b"swordfish"[..].into(), fallback: Some(hello()), ..Default::default() };
+        let resume =
+            wire::Resume { resume_token: b"swordfish"[..].into(), fallback: Some(hello()), ..Default::default() };
         let token = wire::Hello { credential: Some(Credential::Token("swordfish".into())), ..Default::default() };
         let welcome = wire::Welcome { resume_token: b"swordfish"[..].into(), ..Default::default() };
         let resumed = wire::Resumed { resume_token: b"swordfish"[..].into(), ..Default::default() };
@@ -292,7 +301,7 @@ mod tests {
     #[test]
     fn contents_are_shown_on_request_and_harmless() {
         let send = Frame::Send(wire::Send { send_no: 3, to: "bob".into(), content: Content::text("hi\x1b there") });
-        assert_eq!(show(send.clone(), false).0, "SEND send_no=3 to=bob content=<12 bytes>");
+        assert_eq!(show(send.clone(), false).0, "SEND send_no=3 to=bob content=<11 bytes>");
         assert_eq!(show(send, true).0, r#"SEND send_no=3 to=bob content="hi\u001b there""#);
         assert!(!show(Frame::Hello(hello()), false).0.contains('\x1b'));
     }
