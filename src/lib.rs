@@ -25,6 +25,7 @@ mod committer;
 pub mod config;
 mod core;
 mod deliver;
+mod descriptors;
 mod dispatch;
 mod http;
 mod link;

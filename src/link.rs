@@ -33,7 +33,7 @@ use crate::{
 /// The most that is read at once. The buffer is one per thread, not one per connection.
 const READ_BYTES: usize = 16 * 1024;
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
-const OUT_HIGH_WATER: usize = 32 * 1024;
+const OUT_HIGH_WATER: usize = 16 * 1024;
 /// Bytes read from the log at once for one device.
 const PAGE_BYTES: usize = 16 * 1024;
 /// After CLOSE, how long to wait for the peer to have read it.
@@ -73,8 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.handle_events().await;
             self.pump().await;
             self.unwritten.unsplit(self.connection.take_output());
-            if self.is_over {
-                break;
+            if self.is_over || self.connection.is_closed() {
+                continue;
             }
             if let Some(deadline) = self.connection.poll_timeout()
                 && (timer.is_elapsed() || timer.deadline().into_std() > deadline)
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.connection.on_head(session.channel().head());
         }
         // A peer that does not read its answers gets no further questions read.
-        while self.connection.output_len() < OUT_HIGH_WATER {
+        while self.waiting_out() < OUT_HIGH_WATER || self.connection.is_closed() {
             let Some(event) = self.connection.poll_event(Instant::now()) else { return };
             match event {
                 Event::Hello(hello) => self.on_hello(*hello).await,
@@ -183,6 +183,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 }
             }
         }
+    }
+
+    /// Bytes that the peer has not taken yet.
+    fn waiting_out(&self) -> usize {
+        self.unwritten.len() + self.connection.output_len()
     }
 
     fn with_session(&self, act: impl FnOnce(&Session)) {
@@ -272,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Moves what waits for the device into the connection, as far as its window and the socket allow.
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
-        while self.connection.is_live() && self.unwritten.len() + self.connection.output_len() < OUT_HIGH_WATER {
+        while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
                 self.write(outbound);

@@ -20,8 +20,8 @@ use crate::{core::Core, link::Link, tls};
 
 /// Pauses after an accept that failed: from the first to the last, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-/// What the kernel may hold for a peer that does not read (it doubles this), so that a stalled one stays cheap.
-const SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that the kernel takes for a peer before it has sent them, so that one that does not read stays cheap.
+const UNSENT_IN_KERNEL: u32 = 16 * 1024;
 const BACKLOG: i32 = 4096;
 
 /// What one listener allows.
@@ -86,7 +86,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -121,7 +121,7 @@ async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Reje
     let (reply, answer) = oneshot::channel();
     let login = Login { who, next_secret: attempt.next_secret, reply };
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
-    if !core.queue.put(Op::Login(Box::new(login))) {
+    if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());
     }
     Ok(answer.await.map_err(|_| stopping())??)

@@ -13,7 +13,7 @@ use crate::{
     admin,
     config::Config,
     core::Core,
-    http,
+    descriptors, http,
     listener::{self, ListenerLimits},
     open::{self, OpenError, Opened},
     tls::{Tls, TlsError, TlsParams},
@@ -78,7 +78,7 @@ impl Server {
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
         let around = TaskTracker::new();
         let limits = ListenerLimits {
-            max_connections: config.limits.max_connections as usize,
+            max_connections: descriptors::make_room_for(config.limits.max_connections) as usize,
             max_unauthenticated: config.limits.max_unauthenticated as usize,
             max_unauthenticated_per_ip: config.limits.max_unauthenticated_per_ip as usize,
             login_timeout: config.limits.login_timeout,

@@ -81,6 +81,13 @@ impl CloseCode {
     }
 }
 
+/// Longest `reason` of a frame, in bytes. A longer one is cut, also where it arrives, so that a peer cannot fill a log.
+pub const MAX_REASON: usize = 256;
+
+pub(crate) fn short_reason(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()
+}
+
 impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -110,6 +117,13 @@ pub fn nack_name(nack: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(short_reason("why"), "why");
+        let long = "雁".repeat(100);
+        assert_eq!(short_reason(&long).len(), 255);
+    }
 
     #[test]
     fn classes_follow_the_thousands() {

@@ -34,6 +34,8 @@ pub enum FrameError {
     UnsupportedVersion(u8),
     #[error("a frame of {len} bytes is longer than the {max} allowed")]
     TooLarge { len: usize, max: usize },
+    #[error("{0} bytes were sent before the login was answered")]
+    Early(usize),
     #[error("a frame of length 0")]
     Empty,
     #[error("the reserved bit of TYPE {0:#04x} is set")]
@@ -51,6 +53,7 @@ impl FrameError {
             FrameError::UnsupportedVersion(_) => CloseCode::UNSUPPORTED_VERSION,
             FrameError::TooLarge { .. } => CloseCode::FRAME_TOO_LARGE,
             FrameError::Empty | FrameError::ReservedBit(_) => CloseCode::BAD_FRAME,
+            FrameError::Early(_) => CloseCode::WRONG_STATE,
             FrameError::UnknownCritical(_) => CloseCode::UNKNOWN_CRITICAL,
             FrameError::BadMessage(_) => CloseCode::BAD_MESSAGE,
         }

@@ -34,7 +34,8 @@ impl Driver {
             line.connection.handle_timeout(now);
         }
         if self.first.is_some() && !round.logged_in && self.give_up_at.is_some_and(|due| due <= now) {
-            let what = format!("no login at {} in the time given for it", self.address);
+            let failure = reason_text(&self.failure);
+            let what = format!("no login at {} in the time given for it{failure}", self.address);
             return Err(ClientError::new(ErrorKind::Unreachable, what));
         }
         if matches!(self.next, Next::Wait(until) if until <= now) {
@@ -75,6 +76,7 @@ impl Driver {
             line.answered = true;
             self.active = Some(*line);
         }
+        self.backoff.on_logged_in();
         self.held.clear();
         self.alternatives.clear();
         self.distrust = false;
@@ -154,6 +156,7 @@ impl Driver {
     /// Tries again after `pause`, unless an attempt to move away is under way already.
     fn pause(&mut self, reason: &str, pause: Duration, round: &mut Round) {
         tracing::debug!(reason, ?pause, "not connected");
+        self.failure = reason.to_owned();
         let dialing = matches!(self.next, Next::Dial(_));
         if !dialing {
             self.next = Next::Wait(now() + pause);

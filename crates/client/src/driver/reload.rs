@@ -9,7 +9,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use hongyan_proto::wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer};
+use hongyan_proto::{
+    Uid,
+    wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer},
+};
 
 use super::{Driver, Round, requests::Asker};
 use crate::store::{ConversationMark, stored_event::Kind};
@@ -162,6 +165,9 @@ impl Driver {
     }
 
     fn is_missing(&self, item: &wire::Conversation) -> bool {
+        if Uid::new(&item.conversation).is_err() {
+            return false;
+        }
         let mark = self.marks.get(&item.conversation).copied().unwrap_or_default();
         let end = if mark.live_from == 0 { item.head_cseq } else { mark.live_from - 1 };
         end > 0 && (self.meta.new_log || end > mark.high)
@@ -186,7 +192,7 @@ impl Driver {
         let collected = &mut self.reload.collected;
         collected.splice(0..0, page.entries);
         let bytes: usize = collected.iter().filter_map(as_message).map(|message| message.content.len()).sum();
-        if page.more && oldest > after + 1 && collected.len() < NEWEST && bytes < NEWEST_BYTES {
+        if page.more && oldest > after.saturating_add(1) && collected.len() < NEWEST && bytes < NEWEST_BYTES {
             self.reload.step = Step::Ready(Ask::Page { peer, after, before: oldest });
         } else {
             self.finish_conversation(peer, round);

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 pub const ACK_EVERY: u64 = 16;
 /// Under steady traffic an ack leaves this long after the one before.
 pub const ACK_DELAY: Duration = Duration::from_millis(200);
-/// How long an entry that jumps ahead may wait for the missing ones before they are asked for.
+/// How long an entry that jumps ahead may wait for the missing ones before they are asked for. Doubles with every
+/// request that brings nothing: on a slow link the answer may still be on its way.
 pub const GAP_DELAY: Duration = Duration::from_millis(200);
+/// How often [`GAP_DELAY`] doubles at most.
+const MAX_DOUBLINGS: u32 = 8;
 
 /// The receiving side of a client connection.
 #[derive(Debug)]
@@ -17,10 +20,14 @@ pub struct Incoming {
     /// The driver has stored every entry up to this one.
     stored: u64,
     acked: u64,
+    /// The newest entry that came as a PUSH. The device's own messages alone call for no ack before [`ACK_EVERY`].
+    pushed: u64,
     last_ack_at: Instant,
     /// A repeated entry was seen: the server has not heard the last ack.
     repeat_ack: bool,
     gap_since: Option<Instant>,
+    /// How often the entries after `applied` have been asked for.
+    syncs: u32,
 }
 
 /// What to do with an entry.
@@ -37,7 +44,16 @@ impl Incoming {
     /// Nothing has been acked on this connection for as long as an ack could have to wait.
     pub fn new(cursor: u64, now: Instant) -> Self {
         let last_ack_at = now.checked_sub(ACK_DELAY).unwrap_or(now);
-        Self { applied: cursor, stored: cursor, acked: cursor, last_ack_at, repeat_ack: false, gap_since: None }
+        Self {
+            applied: cursor,
+            stored: cursor,
+            acked: cursor,
+            pushed: cursor,
+            last_ack_at,
+            repeat_ack: false,
+            gap_since: None,
+            syncs: 0,
+        }
     }
 
     pub fn applied(&self) -> u64 {
@@ -50,21 +66,26 @@ impl Incoming {
             self.repeat_ack = true;
             return Verdict::Drop;
         }
-        if useq > self.applied.saturating_add(1) {
+        if useq - 1 > self.applied {
             self.gap_since.get_or_insert(now);
             return Verdict::Hold;
         }
+        self.apply(useq);
+        self.pushed = useq;
+        Verdict::Apply
+    }
+
+    fn apply(&mut self, useq: u64) {
         self.applied = useq;
         self.gap_since = None;
-        Verdict::Apply
+        self.syncs = 0;
     }
 
     /// A SEND_ACK stands for the device's own entry. While the device catches up it may be far ahead of the pushes;
     /// the log then brings the entry again, in its turn.
     pub fn on_own_entry(&mut self, useq: u64) {
-        if useq == self.applied.saturating_add(1) {
-            self.applied = useq;
-            self.gap_since = None;
+        if useq.checked_sub(1) == Some(self.applied) {
+            self.apply(useq);
         }
     }
 
@@ -81,8 +102,8 @@ impl Incoming {
 
     /// The driver has stored every entry up to `useq`.
     pub fn on_stored(&mut self, useq: u64) {
-        debug_assert!(useq <= self.applied, "stored more than was handed over");
-        self.stored = self.stored.max(useq);
+        // A reset may have come between the entries and the news that they are stored.
+        self.stored = self.stored.max(useq.min(self.applied));
     }
 
     /// The ack to send along with any frame that leaves anyway: 0 if there is nothing to say.
@@ -103,21 +124,25 @@ impl Incoming {
 
     /// The first ack after a quiet time leaves at once, so that a delivery is known at once.
     fn ack_time(&self) -> Option<Instant> {
-        (self.stored > self.acked || self.repeat_ack).then(|| self.last_ack_at + ACK_DELAY)
+        (self.stored.min(self.pushed) > self.acked || self.repeat_ack).then(|| self.last_ack_at + ACK_DELAY)
     }
 
     /// The entry to ask for again from, once a gap has stayed open for too long.
     pub fn take_sync(&mut self, now: Instant) -> Option<u64> {
-        if self.gap_since? + GAP_DELAY > now {
+        if self.sync_time()? > now {
             return None;
         }
         self.gap_since = Some(now);
+        self.syncs += 1;
         Some(self.applied)
     }
 
+    fn sync_time(&self) -> Option<Instant> {
+        self.gap_since.map(|since| since + GAP_DELAY * (1 << self.syncs.min(MAX_DOUBLINGS)))
+    }
+
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let gap = self.gap_since.map(|since| since + GAP_DELAY);
-        self.ack_time().into_iter().chain(gap).min()
+        self.ack_time().into_iter().chain(self.sync_time()).min()
     }
 }
 
@@ -133,12 +158,26 @@ mod tests {
         assert_eq!(incoming.on_entry(6, now), Verdict::Hold);
         assert_eq!(incoming.take_sync(now), None);
         assert_eq!(incoming.take_sync(now + GAP_DELAY), Some(4));
-        assert_eq!(incoming.take_sync(now + GAP_DELAY), None, "not again before another delay");
+        assert_eq!(incoming.take_sync(now + GAP_DELAY * 2), None, "not again before twice the delay");
+        assert_eq!(incoming.take_sync(now + GAP_DELAY * 3), Some(4));
         assert_eq!(incoming.on_entry(5, now), Verdict::Apply);
         assert_eq!(incoming.take_sync(now + GAP_DELAY * 9), None, "the gap is closed");
         incoming.on_own_entry(6);
         incoming.on_own_entry(9);
         assert_eq!(incoming.applied(), 6);
+    }
+
+    #[test]
+    fn own_messages_alone_wait_for_company() {
+        let now = Instant::now();
+        let mut incoming = Incoming::new(0, now);
+        (1..ACK_EVERY).for_each(|useq| incoming.on_own_entry(useq));
+        incoming.on_stored(ACK_EVERY - 1);
+        assert_eq!((incoming.is_ack_due(now), incoming.poll_timeout()), (false, None));
+        incoming.on_own_entry(ACK_EVERY);
+        incoming.on_stored(u64::MAX);
+        assert!(incoming.is_ack_due(now));
+        assert_eq!(incoming.take_ack(now), ACK_EVERY, "never more than was handed over");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! The driver owns the outbox and the store; the connection owns the numbers. After every round of events the driver
 //! commits what they brought, calls [`Connection::stored`], and writes [`Connection::take_output`].
 
+mod frames;
 mod incoming;
 mod outgoing;
 
@@ -18,17 +19,21 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use incoming::Incoming;
 pub use incoming::{ACK_DELAY, ACK_EVERY, GAP_DELAY};
-use incoming::{Incoming, Verdict};
 use outgoing::Outgoing;
 
 use crate::{
-    CloseCode, codec,
+    CloseCode,
+    code::short_reason,
+    codec,
     codec::{Decoder, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, PREFACE},
     frame::{Frame, GREASE, Kind},
-    wire::{self, entry::Item},
+    wire,
 };
 
+/// The interval of PINGs as long as no limits say otherwise.
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
 /// The shortest interval of PINGs, whatever the server's bounds say.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -115,10 +120,15 @@ pub struct Connection {
     outgoing: Outgoing,
     incoming: Incoming,
     max_frame: usize,
+    /// What the server suggested, and expects until a PING says otherwise.
+    suggested: Duration,
     interval: Duration,
     last_ping: Instant,
     /// A PING is out, and nothing has been heard since.
     awaiting: Option<Instant>,
+    /// PINGs of the server to answer. A PONG is written behind the ack of what was read before it: the server takes an
+    /// ack that follows a PONG for one that was not sent.
+    pongs_due: u32,
     pings: u64,
     pongs: u64,
 }
@@ -143,18 +153,20 @@ impl Connection {
     fn new(settings: Settings, place: Place, now: Instant) -> Self {
         Self {
             phase: Phase::Opening { deadline: now + settings.login_timeout },
-            settings,
             decoder: Decoder::default(),
             out: BytesMut::new(),
             closing: None,
             outgoing: Outgoing::new(place.first_unanswered, place.last_queued),
             incoming: Incoming::new(place.cursor, now),
             max_frame: MAX_FRAME,
-            interval: Duration::from_secs(60),
+            suggested: DEFAULT_HEARTBEAT,
+            interval: settings.heartbeat.unwrap_or(DEFAULT_HEARTBEAT),
             last_ping: now,
             awaiting: None,
+            pongs_due: 0,
             pings: 0,
             pongs: 0,
+            settings,
         }
     }
 
@@ -226,8 +238,8 @@ impl Connection {
             if matches!(self.phase, Phase::Closed) {
                 return None;
             }
-            let frame = match self.decoder.next_frame(self.max_frame).and_then(|raw| raw.map(Frame::decode).transpose())
-            {
+            let max_frame = if self.is_live() { self.max_frame } else { MAX_FRAME_BEFORE_LOGIN };
+            let frame = match self.decoder.next_frame(max_frame).and_then(|raw| raw.map(Frame::decode).transpose()) {
                 Ok(frame) => frame?,
                 Err(broken) => {
                     self.close(broken.code(), &broken.to_string(), now);
@@ -247,8 +259,11 @@ impl Connection {
 
     /// Everything to write now; an ack that is due, or can leave along with something else, included.
     pub fn take_output(&mut self, now: Instant) -> BytesMut {
-        if !self.out.is_empty() || self.incoming.is_ack_due(now) {
+        if !self.out.is_empty() || self.pongs_due > 0 || self.incoming.is_ack_due(now) {
             self.put_ack(now);
+        }
+        for _ in 0..std::mem::take(&mut self.pongs_due) {
+            codec::put_frame(&mut self.out, Kind::Pong, &wire::Pong::default());
         }
         std::mem::take(&mut self.out)
     }
@@ -284,12 +299,18 @@ impl Connection {
         self.outgoing.on_written(send.send_no, now);
     }
 
+    /// Asks a question. Nothing is written before the login is answered, or after the end.
     pub fn request(&mut self, request: &wire::Request) {
-        codec::put_frame(&mut self.out, Kind::Request, request);
+        if self.is_live() {
+            codec::put_frame(&mut self.out, Kind::Request, request);
+        }
     }
 
+    /// As [`Self::request`].
     pub fn signal(&mut self, signal: &wire::Signal) {
-        codec::put_frame(&mut self.out, Kind::Signal, signal);
+        if self.is_live() {
+            codec::put_frame(&mut self.out, Kind::Signal, signal);
+        }
     }
 
     /// The outbox holds no such number: it was answered on an earlier connection.
@@ -307,23 +328,29 @@ impl Connection {
         self.pongs
     }
 
-    /// Asks for a sign of life now.
+    /// Asks for a sign of life now, if the login was answered.
     pub fn ping(&mut self, now: Instant) {
+        if !self.is_live() {
+            return;
+        }
         let ack = self.incoming.take_ack(now);
         let ping = wire::Ping { next_ms: self.next_ms(), ack };
         codec::put_frame(&mut self.out, Kind::Ping, &ping);
-        self.last_ping = now;
         self.pings += 1;
+        self.last_ping = now;
         self.awaiting.get_or_insert(now);
     }
 
     /// The interval is announced only where it is not what the server suggested.
     fn next_ms(&self) -> u32 {
-        self.settings.heartbeat.map_or(0, |_| self.interval.as_millis() as u32)
+        if self.interval == self.suggested { 0 } else { self.interval.as_millis().try_into().unwrap_or(u32::MAX) }
     }
 
     /// Sends a frame of a kind that has no meaning; see [`crate::server::Connection::grease`].
     pub fn grease(&mut self, random: u8) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
         let kind = GREASE[usize::from(random & 1)];
         codec::put_typed(&mut self.out, kind, 0, |_| {});
     }
@@ -332,138 +359,22 @@ impl Connection {
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
         if !matches!(self.phase, Phase::Closed) {
             self.put_ack(now);
-            let close = wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 };
+            let close = wire::Close { code: code.0, reason: short_reason(reason), retry_after_ms: 0 };
             codec::put_frame(&mut self.out, Kind::Close, &close);
             self.fail(code, reason);
         }
     }
 
     fn fail(&mut self, code: CloseCode, reason: &str) {
-        self.end(code, reason.into(), 0, false);
+        self.end(code, reason, 0, false);
     }
 
-    fn end(&mut self, code: CloseCode, reason: String, retry_after_ms: u32, by_peer: bool) {
+    fn end(&mut self, code: CloseCode, reason: &str, retry_after_ms: u32, by_peer: bool) {
         self.phase = Phase::Closed;
+        self.decoder = Decoder::default();
+        self.pongs_due = 0;
+        let reason = short_reason(reason);
         let retry_after = Duration::from_millis(retry_after_ms.into());
         self.closing = Some(Box::new(Event::Closed { code, reason, retry_after, by_peer }));
-    }
-
-    // ------------------------------------------------------------ frames
-
-    fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
-        match (&self.phase, frame) {
-            (_, Frame::Close(close)) => {
-                self.end(CloseCode(close.code), close.reason, close.retry_after_ms, true);
-                None
-            }
-            (Phase::Opening { .. }, Frame::Welcome(welcome)) => {
-                self.incoming.on_reset(welcome.cursor, now);
-                self.go_live(welcome.limits, welcome.max_send_no, welcome.last_send_no, now)
-                    .then(|| Event::Welcome(Box::new(welcome)))
-            }
-            (Phase::Opening { .. }, Frame::Resumed(resumed)) => self
-                .go_live(resumed.limits, resumed.max_send_no, resumed.last_send_no, now)
-                .then(|| Event::Resumed(Box::new(resumed))),
-            (Phase::Opening { .. }, Frame::Reject(reject)) => {
-                if CloseCode(reject.code) != CloseCode::RESUME_REFUSED {
-                    self.end(CloseCode(reject.code), reject.reason.clone(), reject.retry_after_ms, true);
-                }
-                Some(Event::Rejected(reject))
-            }
-            (Phase::Live, frame) => self.on_live_frame(frame, now),
-            (_, frame) => {
-                self.close(CloseCode::WRONG_STATE, &format!("{:?} before the login was answered", frame.kind()), now);
-                None
-            }
-        }
-    }
-
-    /// False: the server has answered numbers that this device has never used, so the device has lost its state.
-    fn go_live(&mut self, limits: Option<wire::Limits>, max_send_no: u64, last_send_no: u64, now: Instant) -> bool {
-        if !self.outgoing.knows(last_send_no) {
-            self.close(CloseCode::STATE_LOST, "the server has answered numbers this device never used", now);
-            return false;
-        }
-        self.phase = Phase::Live;
-        self.outgoing.on_credit(max_send_no);
-        self.last_ping = now;
-        if let Some(limits) = limits {
-            self.set_limits(&limits, now);
-        }
-        true
-    }
-
-    /// Applies the limits of a WELCOME or RESUMED, or those remembered from an earlier one.
-    pub fn set_limits(&mut self, limits: &wire::Limits, now: Instant) {
-        self.max_frame = (limits.max_frame as usize).clamp(MAX_FRAME_BEFORE_LOGIN, MAX_FRAME);
-        let min = Duration::from_millis(limits.heartbeat_min_ms.into());
-        let max = Duration::from_millis(limits.heartbeat_max_ms.into());
-        let suggested = Duration::from_millis(limits.heartbeat_ms.into());
-        self.interval = self.settings.heartbeat.unwrap_or(suggested).max(min).min(max).max(MIN_INTERVAL);
-        if self.is_live() && self.interval != suggested {
-            // The server's first deadline follows its own suggestion, until a PING says otherwise.
-            self.ping(now);
-        }
-    }
-
-    fn on_live_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
-        match frame {
-            Frame::Push(entry) => self.on_push(entry, now),
-            Frame::SendAck(ack) => {
-                self.incoming.on_own_entry(ack.useq);
-                self.outgoing.on_answered(ack.send_no, now).then_some(Event::Answered(ack))
-            }
-            Frame::SendNack(nack) => self.on_nack(nack, now),
-            Frame::Credit(credit) => {
-                self.outgoing.on_credit(credit.max_send_no);
-                None
-            }
-            Frame::Ping(_) => {
-                codec::put_frame(&mut self.out, Kind::Pong, &wire::Pong::default());
-                None
-            }
-            Frame::Pong(pong) => {
-                self.pongs += 1;
-                self.outgoing.on_pong();
-                self.incoming.on_head(pong.head, now);
-                None
-            }
-            Frame::SyncReset(reset) => {
-                self.incoming.on_reset(reset.head, now);
-                Some(Event::Reset(reset))
-            }
-            Frame::Signal(signal) => Some(Event::Signal(signal)),
-            Frame::Response(response) => Some(Event::Response(Box::new(response))),
-            Frame::GoAway(go_away) => Some(Event::GoAway(go_away)),
-            other => {
-                self.close(CloseCode::WRONG_STATE, &format!("{:?} is not for a server to send now", other.kind()), now);
-                None
-            }
-        }
-    }
-
-    fn on_push(&mut self, entry: wire::Entry, now: Instant) -> Option<Event> {
-        if self.incoming.on_entry(entry.useq, now) != Verdict::Apply {
-            return None;
-        }
-        match entry.item {
-            // The device's own message, out of the log: it stands for the SEND_ACK that never came.
-            Some(Item::Message(message)) if entry.own_send_no != 0 => {
-                let (send_no, useq) = (entry.own_send_no, entry.useq);
-                let ack = wire::SendAck { send_no, cseq: message.cseq, useq, time_ms: message.time_ms };
-                self.outgoing.on_answered(send_no, now).then_some(Event::Answered(ack))
-            }
-            _ => Some(Event::Entry(Box::new(entry))),
-        }
-    }
-
-    fn on_nack(&mut self, nack: wire::SendNack, now: Instant) -> Option<Event> {
-        if !crate::code::is_temporary(nack.code) {
-            return self.outgoing.on_answered(nack.send_no, now).then_some(Event::Refused(nack));
-        }
-        let pause = Duration::from_millis(nack.retry_after_ms.into());
-        let expected = if nack.expected == 0 { nack.send_no } else { nack.expected };
-        self.outgoing.on_refused_for_now(expected, pause, now);
-        Some(Event::Postponed(nack))
     }
 }

@@ -9,6 +9,7 @@
 //!   Closed ◀── broken rule, deadline, close(), CLOSE from the peer ──────────────┘
 //! ```
 
+mod frames;
 mod push;
 
 use std::{
@@ -23,9 +24,11 @@ pub use push::PushSettings;
 use push::{Overdue, Push};
 
 use crate::{
-    CloseCode, codec,
-    codec::{Decoder, FrameError, MAX_FRAME_BEFORE_LOGIN},
-    frame::{Frame, GREASE, Kind},
+    CloseCode,
+    code::short_reason,
+    codec,
+    codec::Decoder,
+    frame::{GREASE, Kind},
     heartbeat, wire,
 };
 
@@ -177,8 +180,12 @@ impl Connection {
 
     // ------------------------------------------------------------ login
 
-    /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits.
+    /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits. Nothing happens if the
+    /// connection ended meanwhile.
     pub fn welcome(&mut self, mut welcome: wire::Welcome, now: Instant) {
+        if !self.is_deciding() {
+            return;
+        }
         let max_send_no = welcome.last_send_no + self.settings.send_window;
         welcome.max_send_no = max_send_no;
         welcome.limits = Some(self.settings.limits);
@@ -188,6 +195,9 @@ impl Connection {
 
     /// Accepts a RESUME of a device that has stored everything up to `cursor` and remembers the limits `limits_id`.
     pub fn resumed(&mut self, mut resumed: wire::Resumed, cursor: u64, limits_id: u32, now: Instant) {
+        if !self.is_deciding() {
+            return;
+        }
         resumed.max_send_no = resumed.last_send_no + self.settings.send_window;
         resumed.limits = (limits_id != self.settings.limits.id).then_some(self.settings.limits);
         codec::put_frame(&mut self.out, Kind::Resumed, &resumed);
@@ -203,12 +213,14 @@ impl Connection {
 
     /// Refuses a HELLO or RESUME. After RESUME_REFUSED a HELLO may follow; otherwise the connection is over.
     pub fn reject(&mut self, code: CloseCode, reason: &str, retry_after: Duration) {
-        let retry_after_ms = retry_after.as_millis() as u32;
-        let reject = wire::Reject { code: code.0, reason: reason.into(), retry_after_ms };
+        if !self.is_deciding() {
+            return;
+        }
+        let reject = wire::Reject { code: code.0, reason: short_reason(reason), retry_after_ms: millis(retry_after) };
         codec::put_frame(&mut self.out, Kind::Reject, &reject);
         match self.phase {
             Phase::Deciding { deadline } if code == CloseCode::RESUME_REFUSED => self.phase = Phase::Login { deadline },
-            _ => self.end(code, reason.into(), false),
+            _ => self.end(code, short_reason(reason), false),
         }
     }
 
@@ -216,6 +228,11 @@ impl Connection {
 
     pub fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live(_))
+    }
+
+    /// The connection is over; a Closed event may still be waiting to be polled.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
     }
 
     /// How many more entries may be pushed now.
@@ -270,7 +287,7 @@ impl Connection {
     pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
         let Phase::Live(live) = &mut self.phase else { return };
         codec::put_frame(&mut self.out, Kind::SendAck, &ack);
-        live.push.on_pushed(ack.useq, 0, now);
+        live.push.on_own(ack.useq, now);
         self.on_answered(ack.send_no);
     }
 
@@ -318,7 +335,7 @@ impl Connection {
     /// Asks the client to move to a new connection.
     pub fn go_away(&mut self, deadline: Duration, spread: Duration, alternatives: &[String]) {
         if self.is_live() {
-            let (deadline_ms, spread_ms) = (deadline.as_millis() as u32, spread.as_millis() as u32);
+            let (deadline_ms, spread_ms) = (millis(deadline), millis(spread));
             let go_away = wire::GoAway { deadline_ms, spread_ms, alternatives: alternatives.to_vec() };
             codec::put_frame(&mut self.out, Kind::GoAway, &go_away);
         }
@@ -326,6 +343,9 @@ impl Connection {
 
     /// Sends a frame of a kind that has no meaning, for peers to prove that they ignore it. `random` chooses it.
     pub fn grease(&mut self, random: u8) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
         let kind = GREASE[usize::from(random & 1)];
         codec::put_typed(&mut self.out, kind, usize::from(random >> 5), |out| {
             out.resize(out.len() + usize::from(random >> 5), random);
@@ -337,9 +357,10 @@ impl Connection {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        let close = wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 };
+        let reason = short_reason(reason);
+        let close = wire::Close { code: code.0, reason: reason.clone(), retry_after_ms: 0 };
         codec::put_frame(&mut self.out, Kind::Close, &close);
-        self.end(code, reason.into(), false);
+        self.end(code, reason, false);
     }
 
     fn end(&mut self, code: CloseCode, reason: String, by_peer: bool) {
@@ -348,7 +369,11 @@ impl Connection {
         self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
 
-    // ------------------------------------------------------------ frames
+    // ------------------------------------------------------------ state
+
+    fn is_deciding(&self) -> bool {
+        matches!(self.phase, Phase::Deciding { .. })
+    }
 
     fn live(&self) -> Option<&Live> {
         match &self.phase {
@@ -363,111 +388,11 @@ impl Connection {
             _ => None,
         }
     }
+}
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        let max_frame = match &self.phase {
-            Phase::Deciding { .. } | Phase::Closed => return Ok(None),
-            Phase::Preface { deadline } => {
-                let deadline = *deadline;
-                if !self.decoder.take_preface()? {
-                    return Ok(None);
-                }
-                self.phase = Phase::Login { deadline };
-                MAX_FRAME_BEFORE_LOGIN
-            }
-            Phase::Login { .. } => MAX_FRAME_BEFORE_LOGIN,
-            Phase::Live(_) => self.settings.limits.max_frame as usize,
-        };
-        while let Some(raw) = self.decoder.next_frame(max_frame)? {
-            if let Some(frame) = Frame::decode(raw)? {
-                return Ok(Some(frame));
-            }
-        }
-        Ok(None)
-    }
-
-    fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
-        match (&mut self.phase, frame) {
-            (_, Frame::Close(close)) => {
-                self.end(CloseCode(close.code), close.reason, true);
-                None
-            }
-            (Phase::Login { deadline }, Frame::Hello(hello)) => {
-                self.phase = Phase::Deciding { deadline: *deadline };
-                Some(Event::Hello(Box::new(hello)))
-            }
-            (Phase::Login { deadline }, Frame::Resume(resume)) => {
-                self.phase = Phase::Deciding { deadline: *deadline };
-                Some(Event::Resume(Box::new(resume)))
-            }
-            (Phase::Live(_), frame) => self.on_live_frame(frame, now),
-            (_, frame) => {
-                let reason = format!("{:?} before login", frame.kind());
-                self.close(CloseCode::WRONG_STATE, &reason);
-                None
-            }
-        }
-    }
-
-    fn on_live_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
-        let Phase::Live(live) = &mut self.phase else { return None };
-        match frame {
-            Frame::Send(send) => return self.on_send(send),
-            Frame::Ack(ack) => return self.on_ack(ack.useq, now),
-            Frame::Ping(ping) => return self.on_ping(ping, now),
-            Frame::Pong(_) => {
-                if live.push.on_pong(&self.settings.push, now) {
-                    self.close(CloseCode::SLOW, "pushed entries stay unacked, though they are read");
-                }
-            }
-            Frame::SyncReq(sync) => live.push.rewind(sync.after),
-            Frame::Signal(signal) => return Some(Event::Signal(signal)),
-            Frame::Request(request) => return Some(Event::Request(request)),
-            other => {
-                let reason = format!("{:?} is not for a client to send now", other.kind());
-                self.close(CloseCode::WRONG_STATE, &reason);
-            }
-        }
-        None
-    }
-
-    fn on_send(&mut self, send: wire::Send) -> Option<Event> {
-        let max = self.live()?.max_send_no;
-        if send.send_no > max {
-            self.close(CloseCode::CREDIT_EXCEEDED, &format!("send_no {} is above max_send_no {max}", send.send_no));
-            return None;
-        }
-        if send.send_no == 0 {
-            self.close(CloseCode::BAD_FIELD, "send_no is 0, numbers begin at 1");
-            return None;
-        }
-        Some(Event::Send(send))
-    }
-
-    fn on_ack(&mut self, useq: u64, now: Instant) -> Option<Event> {
-        match self.live_mut()?.push.on_ack(useq, now) {
-            Ok(moved) => moved.then_some(Event::Acked(useq)),
-            Err(()) => {
-                self.close(CloseCode::BAD_ACK, &format!("ACK of entry {useq}, which was never pushed"));
-                None
-            }
-        }
-    }
-
-    fn on_ping(&mut self, ping: wire::Ping, now: Instant) -> Option<Event> {
-        let limits = &self.settings.limits;
-        let Phase::Live(live) = &mut self.phase else { return None };
-        if ping.next_ms != 0 {
-            let next_ms = ping.next_ms.clamp(limits.heartbeat_min_ms, limits.heartbeat_max_ms);
-            live.interval = Duration::from_millis(next_ms.into());
-        }
-        let event = if ping.ack == 0 { None } else { self.on_ack(ping.ack, now) };
-        if let Phase::Live(live) = &self.phase {
-            let pong = wire::Pong { head: live.push.unacked_head() };
-            codec::put_frame(&mut self.out, Kind::Pong, &pong);
-        }
-        event
-    }
+/// A time span as it travels: whole milliseconds, at most 49 days.
+fn millis(span: Duration) -> u32 {
+    span.as_millis().try_into().unwrap_or(u32::MAX)
 }
 
 /// The encoded `Entry` that holds only `item`: what is stored, and forwarded verbatim by [`Connection::push`].

@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::client::ACK_EVERY;
+
 /// How pushes are paced.
 #[derive(Debug, Clone)]
 pub struct PushSettings {
@@ -55,6 +57,8 @@ pub struct Push {
     pushed: u64,
     /// The highest number ever pushed: acks up to here are legal, also after a rewind.
     high: u64,
+    /// The device owes an ack up to here at least. Its own messages, told by SEND_ACK, alone do not call for one.
+    owed: u64,
     /// The newest number of the log that this connection has heard of.
     head: u64,
     bytes_in_flight: u64,
@@ -76,6 +80,7 @@ impl Push {
             acked: cursor,
             pushed: cursor,
             high: cursor,
+            owed: cursor,
             head,
             bytes_in_flight: 0,
             lagging: true,
@@ -106,9 +111,11 @@ impl Push {
         settings.window_entries.saturating_sub(self.pushed - self.acked)
     }
 
-    /// The head to name in a PONG: none if the device has acked it.
+    /// The newest entry that precedes a PONG written now, or follows it at once: none if the device has acked it. While
+    /// the device is behind that is what has been pushed, for to name more would make it ask for what the window holds back.
     pub fn unacked_head(&self) -> u64 {
-        if self.head > self.acked { self.head } else { 0 }
+        let head = if self.lagging { self.pushed } else { self.head };
+        if head > self.acked { head } else { 0 }
     }
 
     /// The log has grown to `head`.
@@ -116,19 +123,39 @@ impl Push {
         self.head = self.head.max(head);
     }
 
-    /// Entry `useq` is on its way, as a PUSH of `bytes` or within a SEND_ACK. False: it is not the next one, and the
-    /// device will get it from the log.
+    /// Entry `useq` is on its way as a PUSH of `bytes`. False: it is not the next one, and the device will get it from
+    /// the log.
     pub fn on_pushed(&mut self, useq: u64, bytes: usize, now: Instant) -> bool {
+        let next = self.advance(useq);
+        if next {
+            self.bytes_in_flight += bytes as u64;
+            self.owe_ack(now);
+        }
+        next
+    }
+
+    /// Entry `useq` is the device's own message, and on its way within a SEND_ACK. The device acks it along with
+    /// whatever it sends next, or when enough have come together.
+    pub fn on_own(&mut self, useq: u64, now: Instant) {
+        if self.advance(useq) && self.pushed - self.acked >= ACK_EVERY {
+            self.owe_ack(now);
+        }
+    }
+
+    fn advance(&mut self, useq: u64) -> bool {
         self.on_head(useq);
-        if useq != self.pushed + 1 {
+        if useq.checked_sub(1) != Some(self.pushed) {
             return false;
         }
         self.pushed = useq;
         self.high = self.high.max(useq);
-        self.bytes_in_flight += bytes as u64;
+        true
+    }
+
+    fn owe_ack(&mut self, now: Instant) {
+        self.owed = self.pushed;
         self.waiting_since.get_or_insert(now);
         self.stuck_since.get_or_insert(now);
-        true
     }
 
     /// The device has stored everything up to `useq`. Err: it cannot have, that was never pushed.
@@ -146,7 +173,7 @@ impl Push {
         self.bytes_in_flight = self.bytes_in_flight * (self.pushed - useq) / in_flight;
         self.retransmits = 0;
         self.probing = false;
-        let unacked = (self.pushed > self.acked).then_some(now);
+        let unacked = (self.owed > self.acked).then_some(now);
         self.waiting_since = unacked;
         self.stuck_since = unacked;
         Ok(true)
@@ -154,8 +181,9 @@ impl Push {
 
     /// Pushes again from the entry after `after`, out of the log.
     pub fn rewind(&mut self, after: u64) {
+        let in_flight = (self.pushed - self.acked).max(1);
         self.pushed = after.clamp(self.acked, self.pushed);
-        self.bytes_in_flight = 0;
+        self.bytes_in_flight = self.bytes_in_flight * (self.pushed - self.acked) / in_flight;
         self.lagging = true;
     }
 
@@ -177,7 +205,7 @@ impl Push {
     /// A PONG has come: every push before the probe has been read. If none of it was acked in time, the unacked entries
     /// are pushed again. True: that has been tried often enough, close.
     pub fn on_pong(&mut self, settings: &PushSettings, now: Instant) -> bool {
-        if !std::mem::take(&mut self.probing) || self.pushed == self.acked {
+        if !std::mem::take(&mut self.probing) || self.owed <= self.acked {
             return false;
         }
         if self.retransmits == settings.retransmits {
@@ -232,7 +260,33 @@ mod tests {
         assert_eq!(push.room(&settings), 3);
         assert_eq!(push.on_ack(11, now), Ok(false));
         assert_eq!(push.on_ack(13, now), Err(()), "13 was never pushed");
-        assert_eq!((push.acked(), push.unacked_head()), (11, 20));
+        assert_eq!((push.acked(), push.unacked_head()), (11, 12), "a lagging device is told what was pushed");
+        push.caught_up();
+        assert_eq!(push.unacked_head(), 20);
+    }
+
+    #[test]
+    fn own_messages_call_for_an_ack_only_when_many() {
+        let (now, settings) = (Instant::now(), PushSettings::default());
+        let mut push = Push::new(0, 0);
+        (1..ACK_EVERY).for_each(|useq| push.on_own(useq, now));
+        assert_eq!(push.poll_timeout(&settings), None);
+        push.on_own(ACK_EVERY, now);
+        assert_eq!(push.poll_timeout(&settings), Some(now + settings.ack_timeout));
+        assert_eq!(push.on_ack(ACK_EVERY, now), Ok(true));
+        push.on_own(ACK_EVERY + 1, now);
+        assert_eq!(push.poll_timeout(&settings), None, "the next one may wait again");
+    }
+
+    #[test]
+    fn a_rewind_keeps_the_bytes_that_stay_in_flight() {
+        let (now, settings) = (Instant::now(), settings());
+        let mut push = Push::new(0, 4);
+        (1..=4).for_each(|useq| assert!(push.on_pushed(useq, 30, now)));
+        push.rewind(2);
+        assert_eq!((push.pushed(), push.room(&settings), push.bytes_in_flight), (2, 2, 60));
+        push.rewind(u64::MAX);
+        assert_eq!(push.pushed(), 2, "a rewind never goes forward");
     }
 
     #[test]
