@@ -89,7 +89,8 @@ impl Login {
                 if !terminal::is_interactive() {
                     let uid = &self.setup.uid;
                     let what = format!(
-                        "nothing to log in with as {uid}: give --token-file or --password-stdin, or run `hongyan-cli login`"
+                        "no free device of {uid} on this machine can come back without logging in: give --token-file or \
+                         --password-stdin, or run `hongyan-cli login`"
                     );
                     return Err(Failure::new(Exit::LoginRefused, what));
                 }
@@ -193,22 +194,28 @@ async fn finish(client: &Client, left: &[u64], output: Output) {
     }
 }
 
-/// What a person should know about the connection. The first login is what they asked for, and goes without saying.
+/// What a person should know about the connection. The first login is what they asked for, and goes without saying;
+/// while it is gone, each reason is told once.
 #[derive(Default)]
 pub struct ConnectionNotes {
-    down: bool,
+    told: Vec<String>,
 }
 
 impl ConnectionNotes {
+    pub fn is_down(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     pub fn of(&mut self, event: &Event) -> Option<String> {
         match event {
+            Event::Disconnected { reason, .. } if self.told.contains(reason) => None,
             Event::Disconnected { reason, retry_in } => {
-                self.down = true;
+                self.told.push(reason.clone());
                 let wait = retry_in.as_secs_f64();
-                Some(format!("disconnected ({}), reconnecting in {wait:.1}s …", text::harmless(reason)))
+                Some(format!("reconnecting in {wait:.1}s: {}", text::harmless(reason)))
             }
-            Event::Connected { .. } if self.down => {
-                self.down = false;
+            Event::Connected { .. } if self.is_down() => {
+                self.told.clear();
                 Some("connected".into())
             }
             Event::Reset => Some("the server's log was reset; older messages are in the history".into()),

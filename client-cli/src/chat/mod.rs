@@ -41,10 +41,20 @@ pub async fn run(login: &Login, with: &str) -> Result<Exit, Failure> {
     let _saved = terminal::Saved::now();
     let screen = if interactive { Screen::terminal()? } else { Screen::plain(output) };
     let view = View::new(session.client.uid().clone(), with.clone(), output, session.left.len());
-    let mut chat = Chat { client: session.client, with, output, screen, view, leaving: None, interactive };
+    let mut chat = Chat { client: session.client, with, output, screen, view, leaving: Leaving::No, interactive };
     let ended = chat.run(session.events).await;
     chat.client.close().await;
     ended
+}
+
+/// Whether the end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Once everything is answered.
+    Sent,
+    /// Once everything is answered, at this time at the latest.
+    By(Instant),
 }
 
 struct Chat {
@@ -53,8 +63,7 @@ struct Chat {
     output: Output,
     screen: Screen,
     view: View,
-    /// Leaves once everything is answered, at this time at the latest.
-    leaving: Option<Option<Instant>>,
+    leaving: Leaving,
     interactive: bool,
 }
 
@@ -67,7 +76,8 @@ impl Chat {
         let interrupted = interrupted();
         tokio::pin!(interrupted);
         loop {
-            let due = [self.view.poll_timeout(), self.leaving.flatten()].into_iter().flatten().min();
+            let deadline = if let Leaving::By(deadline) = self.leaving { Some(deadline) } else { None };
+            let due = [self.view.poll_timeout(), deadline].into_iter().flatten().min();
             let timer = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -80,14 +90,14 @@ impl Chat {
                     Some(event) => self.on_event(&event)?,
                     None => return Ok(Exit::Done),
                 },
-                input = self.screen.input(), if self.leaving.is_none() => self.on_input(input).await?,
+                input = self.screen.input(), if self.leaving == Leaving::No => self.on_input(input).await?,
                 () = timer => {
                     let lines = self.view.on_time(Instant::now());
                     self.print(lines)?;
                 }
                 signal = &mut interrupted => {
                     signal?;
-                    self.leaving = Some(Some(Instant::now()));
+                    self.leaving = Leaving::By(Instant::now());
                 }
             }
             if self.may_leave() {
@@ -99,9 +109,10 @@ impl Chat {
 
     fn may_leave(&self) -> bool {
         match self.leaving {
-            None => false,
-            Some(_) if self.view.unanswered() == 0 => true,
-            Some(deadline) => deadline.is_some_and(|deadline| deadline <= Instant::now()),
+            Leaving::No => false,
+            _ if self.view.unanswered() == 0 => true,
+            Leaving::Sent => false,
+            Leaving::By(deadline) => deadline <= Instant::now(),
         }
     }
 
@@ -140,16 +151,12 @@ impl Chat {
             Input::Broken(error) => return Err(Failure::local("cannot read what is typed", error)),
             Input::End => {
                 // A script wants all of it sent; a person wants to go.
-                self.leaving = Some(self.interactive.then(|| Instant::now() + PARTING));
+                self.leaving = if self.interactive { Leaving::By(Instant::now() + PARTING) } else { Leaving::Sent };
                 return Ok(());
             }
         };
         match line.trim() {
             "" => Ok(()),
-            "/quit" => {
-                self.leaving = Some(Some(Instant::now() + PARTING));
-                Ok(())
-            }
             "/help" => self.note(HELP),
             "/status" => self.status().await,
             command if command.split(' ').next() == Some("/history") => match command["/history".len()..].trim() {

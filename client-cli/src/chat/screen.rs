@@ -25,11 +25,12 @@ use unicode_width::UnicodeWidthStr;
 use crate::{exit::Failure, output::Output};
 
 const PROMPT: &str = "> ";
+const QUIT: &str = "/quit";
 
 /// What is typed.
 pub enum Input {
     Line(String),
-    /// End of input, Ctrl-C or Ctrl-D.
+    /// End of input, Ctrl-C, Ctrl-D or /quit.
     End,
     Broken(String),
 }
@@ -56,6 +57,7 @@ impl Screen {
             let mut lines = BufReader::new(tokio::io::stdin()).lines();
             loop {
                 let input = match lines.next_line().await {
+                    Ok(Some(line)) if line.trim() == QUIT => Input::End,
                     Ok(Some(line)) => Input::Line(line),
                     Ok(None) => Input::End,
                     Err(error) => Input::Broken(error.to_string()),
@@ -111,7 +113,7 @@ impl Screen {
         }
     }
 
-    /// Waits until everything is on the screen. The editor must have ended, or be about to be given up.
+    /// Waits until everything is on the screen, and takes a prompt off it that nobody answers.
     pub fn finish(&mut self) {
         let Out::Terminal { lines, printer } = &mut self.out else { return };
         let (closed, _) = std::sync::mpsc::channel();
@@ -119,6 +121,7 @@ impl Screen {
         if let Some(printer) = printer.take() {
             let _ = printer.join();
         }
+        let _ = io::stdout().lock().write_all(b"\r\x1b[K");
     }
 }
 
@@ -130,7 +133,8 @@ fn edit(editor: &mut Editor<Entered, MemHistory>, printed: &Printed, sender: &mp
             Ok(line) => {
                 let at = editor.helper().and_then(Entered::take);
                 erase(&line, at, printed);
-                Input::Line(line)
+                // Ending here takes the editor off the screen, so that what is still to be said goes straight there.
+                if line.trim() == QUIT { Input::End } else { Input::Line(line) }
             }
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => Input::End,
             Err(error) => Input::Broken(error.to_string()),

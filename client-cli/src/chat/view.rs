@@ -19,8 +19,8 @@ use crate::{
     text,
 };
 
-/// How long an own line waits for ✓✓.
-const TICK_PATIENCE: Duration = Duration::from_millis(250);
+/// How long an own line waits for ✓✓. Devices ack what they have stored within 200 ms.
+const TICK_PATIENCE: Duration = Duration::from_millis(400);
 /// Own messages that a later receipt can still name.
 const REMEMBERED: usize = 100;
 /// Characters of a message that a receipt repeats.
@@ -50,7 +50,6 @@ pub struct View {
     /// Who else has written.
     others: HashSet<Uid>,
     notes: ConnectionNotes,
-    down: bool,
     refused: bool,
 }
 
@@ -68,7 +67,6 @@ impl View {
             left,
             others: HashSet::new(),
             notes: ConnectionNotes::default(),
-            down: false,
             refused: false,
         }
     }
@@ -78,7 +76,7 @@ impl View {
     }
 
     pub fn is_down(&self) -> bool {
-        self.down
+        self.notes.is_down()
     }
 
     pub fn any_refused(&self) -> bool {
@@ -103,7 +101,7 @@ impl View {
     /// A message of this run was queued as `send_no`.
     pub fn on_queued(&mut self, send_no: u64, text: &str) -> Vec<String> {
         self.sending.insert(send_no, text.to_owned());
-        if !self.down {
+        if !self.is_down() {
             return Vec::new();
         }
         vec![self.output.dim(&format!("… {} waiting for the connection", count(self.sending.len(), "message")))]
@@ -215,11 +213,6 @@ impl View {
     }
 
     fn on_connection(&mut self, event: &Event) -> Vec<String> {
-        match event {
-            Event::Connected { .. } => self.down = false,
-            Event::Disconnected { .. } => self.down = true,
-            _ => {}
-        }
         let Some(note) = self.notes.of(event) else { return Vec::new() };
         let mut lines = self.flush();
         lines.push(self.output.dim(&format!("… {note}")));
@@ -353,7 +346,8 @@ mod tests {
         let (mut view, now) = (view(), Instant::now());
         assert!(view.on_event(&Event::Connected { resumed: false }, now).is_empty());
         let cut = Event::Disconnected { reason: "broken".into(), retry_in: Duration::from_secs(2) };
-        assert_eq!(view.on_event(&cut, now), ["… disconnected (broken), reconnecting in 2.0s …"]);
+        assert_eq!(view.on_event(&cut, now), ["… reconnecting in 2.0s: broken"]);
+        assert!(view.on_event(&cut, now).is_empty(), "that is known");
         assert_eq!(view.on_queued(1, "hi"), ["… 1 message waiting for the connection"]);
         assert_eq!(view.on_event(&Event::Connected { resumed: true }, now), ["… connected"]);
         assert!(view.on_queued(2, "more").is_empty());

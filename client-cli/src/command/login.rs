@@ -11,7 +11,10 @@ use crate::{
     terminal,
 };
 
-/// Logs in with every family's first device, so that each has a resume token, and keeps the profile.
+/// How many devices of each family a login by password prepares, since none can be added without the password.
+const DEVICES_WITHOUT_TOKEN: usize = 2;
+
+/// Logs in with the first devices of every family, so that each has a resume token, and keeps the profile.
 pub async fn log_in(global: &Global, directories: &Directories, output: Output) -> Result<Exit, Failure> {
     let profiles = Profiles::new(&directories.config);
     let name = global.profile.as_deref().unwrap_or(DEFAULT);
@@ -22,9 +25,16 @@ pub async fn log_in(global: &Global, directories: &Directories, output: Output) 
     }
     let setup = Setup::new(&global, None, password, &directories.state)?;
     let login = Login { setup, output, trace: Trace::new(&global) };
+    let each = if login.setup.token.is_some() { 1 } else { DEVICES_WITHOUT_TOKEN };
     let only_one = login.setup.device.is_some() || login.setup.ephemeral;
-    for family in Family::ALL.into_iter().take(if only_one { 1 } else { Family::ALL.len() }) {
-        login.open(family).await?.client.close().await;
+    let families = Family::ALL.iter().flat_map(|family| std::iter::repeat_n(*family, each));
+    let mut sessions = Vec::new();
+    // Open at the same time, so that each is another device.
+    for family in families.take(if only_one { 1 } else { usize::MAX }) {
+        sessions.push(login.open(family).await?);
+    }
+    for session in sessions {
+        session.client.close().await;
     }
     let Setup { server, uid, token, ca, .. } = login.setup;
     let ca = ca.map(std::path::absolute).transpose()?;
