@@ -119,6 +119,11 @@ impl Channel {
         self.bell.notify_one();
     }
 
+    /// Whether the connection is to end: that must not wait for a peer to read.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.lock().waiting.front(), Some(Outbound::Close { .. }))
+    }
+
     /// Waits until something may have been put in.
     pub async fn rung(&self) {
         self.bell.notified().await;

@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
-    pub async fn run(mut self) -> io::Result<()> {
+    pub async fn run(&mut self) -> io::Result<()> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         while !self.is_over {
             self.handle_events().await;
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 () = timer.as_mut() => self.connection.handle_timeout(Instant::now()),
             }
         }
-        self.linger().await
+        Box::pin(self.linger()).await
     }
 
     // ------------------------------------------------------------ transport
@@ -144,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
     /// see what was written last.
-    async fn linger(mut self) -> io::Result<()> {
+    async fn linger(&mut self) -> io::Result<()> {
         drop(self.session.take());
         let farewell = async {
             poll_fn(|context| self.poll_write(context)).await?;
@@ -161,23 +161,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
+        let now = Instant::now();
         // A peer that does not read its answers gets no further questions read.
         while self.waiting_out() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(Instant::now()) else { return };
+            let Some(event) = self.connection.poll_event(now) else { return };
             match event {
-                Event::Hello(hello) => self.on_hello(*hello).await,
-                Event::Resume(resume) => self.on_resume(*resume).await,
+                // What is rare is boxed, so that an idle link does not carry the room for it.
+                Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
+                Event::Resume(resume) => Box::pin(self.on_resume(*resume)).await,
                 Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
                 Event::Send(send) => self.with_session(|session| session.submit(send)),
                 Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
                 Event::Signal(signal) => {
                     if let Some(session) = &self.session {
-                        session.signal(signal).await;
+                        Box::pin(session.signal(signal)).await;
                     }
                 }
                 Event::Request(request) => {
                     if let Some(session) = &self.session {
-                        let response = session.request(request).await;
+                        let response = Box::pin(session.request(request)).await;
                         self.connection.respond(&response);
                     }
                 }
@@ -277,10 +279,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Moves what waits for the device into the connection, as far as its window and the socket allow.
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
-        while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
+        let now = Instant::now();
+        while self.connection.is_live() && (self.waiting_out() < OUT_HIGH_WATER || channel.is_closing()) {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
-                self.write(outbound);
+                self.write(outbound, now);
                 continue;
             }
             if live && channel.is_lagging() {
@@ -289,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             match self.connection.lagging_after() {
                 Some(after) if self.connection.push_room() > 0 => {
                     channel.fall_behind();
-                    if !self.push_from_log(after).await {
+                    if !Box::pin(self.push_from_log(after)).await {
                         return;
                     }
                 }
@@ -298,8 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    fn write(&mut self, outbound: Outbound) {
-        let now = Instant::now();
+    fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
@@ -355,4 +357,20 @@ fn unix_ms() -> u64 {
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
     text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_run<'a, S: AsyncRead + AsyncWrite + Unpin + 'a, F>(_: fn(&'a mut Link<S>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every connection carries these for as long as it lives, so that they grow only on purpose.
+    #[test]
+    fn an_idle_link_is_small() {
+        let (link, run) = (size_of::<Link<tokio::net::TcpStream>>(), size_of_run(Link::<tokio::net::TcpStream>::run));
+        assert!(link <= 384 && run <= 512, "a link takes {link} bytes, its loop {run}");
+    }
 }

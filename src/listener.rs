@@ -157,14 +157,19 @@ impl Visitor {
         let metrics = core.metrics.clone();
         metrics.connections.inc();
         let ended = match tls {
-            None => Link::new(stream, address, core, admission, accepted_at).run().await,
+            None => {
+                let mut link = Link::new(stream, address, core, admission, accepted_at);
+                link.run().await
+            }
+            // Boxed, so that a plain connection does not carry the room for it.
             Some(acceptor) => {
-                let handshake = acceptor.accept_with(stream, tls::limit_buffers);
-                match tokio::time::timeout(login_timeout, handshake).await {
-                    Ok(Ok(stream)) => Link::new(stream, address, core, admission, accepted_at).run().await,
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
-                }
+                Box::pin(async {
+                    let handshake = acceptor.accept_with(stream, tls::limit_buffers);
+                    let handshake = tokio::time::timeout(login_timeout, handshake).await;
+                    let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                    Link::new(stream, address, core, admission, accepted_at).run().await
+                })
+                .await
             }
         };
         if let Err(error) = ended {

@@ -45,7 +45,7 @@ impl Committer {
         credential: &Credential,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
-        let no = match self.user_no(&credential.uid, now).await? {
+        let no = match self.user_no(credential.uid.as_str(), now).await? {
             Some(no) => no,
             None if credential.by_token => self.create_user(&credential.uid, None, now),
             None => return Err(refused(CloseCode::BAD_CREDENTIALS, "unknown user, wrong password or invalid token")),

@@ -55,7 +55,8 @@ pub struct Submit {
 }
 
 pub struct Addressed {
-    pub to: Uid,
+    /// A valid uid; of whom, the committer finds out.
+    pub to: String,
     pub content: Bytes,
 }
 

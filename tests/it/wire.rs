@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -92,6 +93,12 @@ impl WireClient {
 
     pub fn ack(&mut self, useq: u64) {
         self.send(Frame::Ack(wire::Ack { useq }));
+    }
+
+    /// Writes the same bytes again and again, past the transport, until the peer no longer takes them.
+    pub fn flood(&self, bytes: Vec<u8>) -> JoinHandle<()> {
+        let mut socket = self.socket.try_clone().unwrap();
+        thread::spawn(move || while socket.write_all(&bytes).is_ok() {})
     }
 
     /// Ends the outgoing half.

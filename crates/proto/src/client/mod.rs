@@ -259,7 +259,8 @@ impl Connection {
 
     /// Everything to write now; an ack that is due, or can leave along with something else, included.
     pub fn take_output(&mut self, now: Instant) -> BytesMut {
-        if !self.out.is_empty() || self.pongs_due > 0 || self.incoming.is_ack_due(now) {
+        let leaving = !self.out.is_empty() || self.pongs_due > 0;
+        if self.incoming.is_ack_due(now) || leaving && self.incoming.owes_ack() {
             self.put_ack(now);
         }
         for _ in 0..std::mem::take(&mut self.pongs_due) {

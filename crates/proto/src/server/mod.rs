@@ -178,6 +178,11 @@ impl Connection {
         self.out.len()
     }
 
+    /// Bytes of an incomplete frame, or of frames that wait for the login to be answered: at most one frame and one read.
+    pub fn buffered(&self) -> usize {
+        self.decoder.buffered()
+    }
+
     // ------------------------------------------------------------ login
 
     /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits. Nothing happens if the

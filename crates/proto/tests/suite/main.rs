@@ -2,5 +2,8 @@
 
 mod core;
 mod exchange;
+mod hostile;
 mod net;
+mod phases;
+mod retransmission;
 mod rig;
