@@ -1,6 +1,6 @@
 //! One login of one run: takes a slot, connects, and says what a person wants to know meanwhile.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use hongyan_client::{Client, Credential, ErrorKind, Event, Events, StartAt};
 
@@ -53,6 +53,8 @@ pub struct Session {
     pub slot: String,
     /// Messages of an earlier run that this one finishes.
     pub left: Vec<u64>,
+    /// How far each conversation was known to be delivered when the run began.
+    pub delivered: HashMap<String, u64>,
 }
 
 impl Login {
@@ -109,7 +111,7 @@ impl Login {
         ephemeral: bool,
         credential: Credential,
     ) -> Result<Session, hongyan_client::ClientError> {
-        let Slot { name, device, store, left } = slot;
+        let Slot { name, device, store, left, delivered } = slot;
         let setup = &self.setup;
         let mut builder = Client::builder(&setup.server)
             .device(device.as_str())
@@ -136,7 +138,7 @@ impl Login {
             }
         };
         let (client, events) = connected?;
-        Ok(Session { client, events, slot: name, left })
+        Ok(Session { client, events, slot: name, left, delivered })
     }
 }
 
@@ -212,7 +214,8 @@ impl ConnectionNotes {
             Event::Disconnected { reason, retry_in } => {
                 self.told.push(reason.clone());
                 let wait = retry_in.as_secs_f64();
-                Some(format!("reconnecting in {wait:.1}s: {}", text::harmless(reason)))
+                let soon = if wait < 1.0 { String::new() } else { format!(" in {wait:.1} s") };
+                Some(format!("reconnecting{soon}: {}", text::harmless(reason)))
             }
             Event::Connected { .. } if self.is_down() => {
                 self.told.clear();

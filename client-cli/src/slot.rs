@@ -10,6 +10,7 @@
 //! ```
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -52,6 +53,8 @@ pub struct Slot {
     pub store: Box<dyn LocalStore>,
     /// The numbers of messages that an earlier run has left unanswered.
     pub left: Vec<u64>,
+    /// How far each conversation is known to be delivered.
+    pub delivered: HashMap<String, u64>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -167,13 +170,21 @@ impl Devices {
 pub fn ephemeral(device: Option<DeviceName>) -> Slot {
     let drawn = || DeviceName::new(&format!("cli-{:016x}", rand::random::<u64>())).expect("letters, digits and dashes");
     let device = device.unwrap_or_else(drawn);
-    Slot { name: device.to_string(), device, store: Box::new(MemoryStore::new()), left: Vec::new() }
+    Slot {
+        name: device.to_string(),
+        device,
+        store: Box::new(MemoryStore::new()),
+        left: Vec::new(),
+        delivered: HashMap::new(),
+    }
 }
 
 fn open(path: &Path, name: String, device: DeviceName) -> Result<Slot, StoreError> {
     let mut store = SqliteStore::open(path)?;
-    let left = store.load()?.outbox.iter().map(|item| item.send_no).collect();
-    Ok(Slot { name, device, store: Box::new(store), left })
+    let loaded = store.load()?;
+    let left = loaded.outbox.iter().map(|item| item.send_no).collect();
+    let delivered = loaded.conversations.into_iter().map(|(peer, mark)| (peer, mark.delivered)).collect();
+    Ok(Slot { name, device, store: Box::new(store), left, delivered })
 }
 
 /// A file name for a server or user, different for different ones, and never `.` or `..`.

@@ -40,7 +40,8 @@ pub async fn run(login: &Login, with: &str) -> Result<Exit, Failure> {
     // Declared first, so that the terminal is put back last.
     let _saved = terminal::Saved::now();
     let screen = if interactive { Screen::terminal()? } else { Screen::plain(output) };
-    let view = View::new(session.client.uid().clone(), with.clone(), output, session.left.len());
+    let delivered = session.delivered.get(with.as_str()).copied().unwrap_or(0);
+    let view = View::new(session.client.uid().clone(), with.clone(), output, session.left.len(), delivered);
     let mut chat = Chat { client: session.client, with, output, screen, view, leaving: Leaving::No, interactive };
     let ended = chat.run(session.events).await;
     chat.client.close().await;

@@ -19,8 +19,9 @@ use crate::{
     text,
 };
 
-/// How long an own line waits for ✓✓. Devices ack what they have stored within 200 ms.
-const TICK_PATIENCE: Duration = Duration::from_millis(400);
+/// How long an own line waits for ✓✓: too short to be noticed, long enough where both ends and the server are quick.
+/// (By default servers gather receipts for half a second, and devices ack within 200 ms.)
+const TICK_PATIENCE: Duration = Duration::from_millis(150);
 /// Own messages that a later receipt can still name.
 const REMEMBERED: usize = 100;
 /// Characters of a message that a receipt repeats.
@@ -54,7 +55,7 @@ pub struct View {
 }
 
 impl View {
-    pub fn new(me: Uid, with: Uid, output: Output, left: usize) -> Self {
+    pub fn new(me: Uid, with: Uid, output: Output, left: usize, delivered: u64) -> Self {
         Self {
             me,
             with,
@@ -63,7 +64,7 @@ impl View {
             sending: BTreeMap::new(),
             held: VecDeque::new(),
             undelivered: VecDeque::new(),
-            delivered: 0,
+            delivered,
             left,
             others: HashSet::new(),
             notes: ConnectionNotes::default(),
@@ -253,7 +254,7 @@ mod tests {
     }
 
     fn view() -> View {
-        View::new(uid("alice"), uid("bob"), Output { json: false, color: false, quiet: false }, 0)
+        View::new(uid("alice"), uid("bob"), Output { json: false, color: false, quiet: false }, 0, 0)
     }
 
     fn from(name: &str, cseq: u64, text: &str) -> Event {
@@ -346,7 +347,7 @@ mod tests {
         let (mut view, now) = (view(), Instant::now());
         assert!(view.on_event(&Event::Connected { resumed: false }, now).is_empty());
         let cut = Event::Disconnected { reason: "broken".into(), retry_in: Duration::from_secs(2) };
-        assert_eq!(view.on_event(&cut, now), ["… reconnecting in 2.0s: broken"]);
+        assert_eq!(view.on_event(&cut, now), ["… reconnecting in 2.0 s: broken"]);
         assert!(view.on_event(&cut, now).is_empty(), "that is known");
         assert_eq!(view.on_queued(1, "hi"), ["… 1 message waiting for the connection"]);
         assert_eq!(view.on_event(&Event::Connected { resumed: true }, now), ["… connected"]);
