@@ -63,7 +63,7 @@ impl Pair {
         let now = Instant::now();
         let mut pair =
             Self::new(client::Connection::hello(client::Settings::default(), &hello(uid), place(), now), now);
-        let Some(server::Event::Hello(_)) = pair.to_server() else { panic!("no HELLO arrived") };
+        let Some(server::Event::Hello(_)) = pair.carry_up() else { panic!("no HELLO arrived") };
         let welcome = wire::Welcome {
             conn_epoch: 1_000,
             resume_token: Bytes::from_static(&[7; 36]),
@@ -78,7 +78,7 @@ impl Pair {
         };
         pair.server.welcome(welcome, now);
         pair.server.caught_up();
-        let Some(client::Event::Welcome(_)) = pair.to_client() else { panic!("no WELCOME arrived") };
+        let Some(client::Event::Welcome(_)) = pair.carry_down() else { panic!("no WELCOME arrived") };
         pair
     }
 
@@ -89,17 +89,17 @@ impl Pair {
             wire::Resume { resume_token: resume_token.clone(), cursor: 1_000, limits_id: limits().id, fallback };
         let client = client::Connection::resume(client::Settings::default(), &resume, place(), now);
         let mut pair = Self::new(client, now);
-        let Some(server::Event::Resume(_)) = pair.to_server() else { panic!("no RESUME arrived") };
+        let Some(server::Event::Resume(_)) = pair.carry_up() else { panic!("no RESUME arrived") };
         let resumed =
             wire::Resumed { conn_epoch: 1_000, resume_token, head: 1_000, last_send_no: 1_000, ..Default::default() };
         pair.server.resumed(resumed, 1_000, limits().id, now);
         pair.server.caught_up();
-        let Some(client::Event::Resumed(_)) = pair.to_client() else { panic!("no RESUMED arrived") };
+        let Some(client::Event::Resumed(_)) = pair.carry_down() else { panic!("no RESUMED arrived") };
         pair
     }
 
     /// The event that is no ack.
-    fn to_server(&mut self) -> Option<server::Event> {
+    fn carry_up(&mut self) -> Option<server::Event> {
         let bytes = self.client.take_output(self.now);
         self.up += bytes.len();
         self.server.handle_bytes(bytes, self.now);
@@ -107,7 +107,7 @@ impl Pair {
         events.filter(|event| !matches!(event, server::Event::Acked(_))).last()
     }
 
-    fn to_client(&mut self) -> Option<client::Event> {
+    fn carry_down(&mut self) -> Option<client::Event> {
         let bytes = self.server.take_output();
         self.down += bytes.len();
         self.client.handle_bytes(bytes);
@@ -120,8 +120,8 @@ impl Pair {
     fn heartbeat(&mut self) {
         self.now = self.client.poll_timeout().expect("a heartbeat is due");
         self.client.handle_timeout(self.now);
-        assert_eq!(self.to_server(), None);
-        assert_eq!(self.to_client(), None);
+        assert_eq!(self.carry_up(), None);
+        assert_eq!(self.carry_down(), None);
     }
 
     fn take_count(&mut self) -> usize {
@@ -139,14 +139,14 @@ fn message(alice: &mut Pair, bob: &mut Pair, number: u64) -> usize {
     alice.client.queued(number);
     assert_eq!(alice.client.poll_send(alice.now), Some(number));
     alice.client.send(&wire::Send { send_no: number, to: "bob".into(), content: content.clone() }, alice.now);
-    let Some(server::Event::Send(send)) = alice.to_server() else { panic!("no SEND arrived") };
+    let Some(server::Event::Send(send)) = alice.carry_up() else { panic!("no SEND arrived") };
     alice.server.acked(wire::SendAck { send_no: send.send_no, cseq: number, useq: number, time_ms: NOW_MS }, alice.now);
-    let Some(client::Event::Answered(_)) = alice.to_client() else { panic!("no SEND_ACK arrived") };
+    let Some(client::Event::Answered(_)) = alice.carry_down() else { panic!("no SEND_ACK arrived") };
     let message = wire::Message { from: "alice".into(), to: send.to, cseq: number, time_ms: NOW_MS, content };
     let item = server::encode_item(wire::entry::Item::Message(message));
     assert!(bob.server.push(number, 0, &item, bob.now));
-    let Some(client::Event::Entry(_)) = bob.to_client() else { panic!("no PUSH arrived") };
-    bob.to_server();
+    let Some(client::Event::Entry(_)) = bob.carry_down() else { panic!("no PUSH arrived") };
+    bob.carry_up();
     alice.take_count() + bob.take_count()
 }
 

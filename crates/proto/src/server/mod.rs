@@ -178,7 +178,7 @@ impl Connection {
         self.out.len()
     }
 
-    /// Bytes of an incomplete frame, or of frames that wait for the login to be answered: at most one frame and one read.
+    /// Bytes of an incomplete frame, or that wait for the login to be answered: at most one frame and one read.
     pub fn buffered(&self) -> usize {
         self.decoder.buffered()
     }
@@ -373,8 +373,6 @@ impl Connection {
         self.decoder = Decoder::default();
         self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
-
-    // ------------------------------------------------------------ state
 
     fn is_deciding(&self) -> bool {
         matches!(self.phase, Phase::Deciding { .. })

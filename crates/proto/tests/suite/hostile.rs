@@ -50,6 +50,9 @@ fn new_server(now: Instant) -> server::Connection {
     server::Connection::new(Arc::new(settings()), now)
 }
 
+/// Before and after the login.
+type Verdicts = (Option<CloseCode>, Option<CloseCode>);
+
 fn framed(len: usize, rest: &[u8]) -> Vec<u8> {
     [&(len as u32).to_be_bytes()[1..], rest].concat()
 }
@@ -60,7 +63,7 @@ fn a_broken_frame_is_closed_with_its_code() {
     let limit = settings().limits.max_frame as usize;
     let bad = |code| (Some(code), Some(code));
     // The bytes, and the verdict before and after the login.
-    let table: Vec<(&str, Vec<u8>, (Option<CloseCode>, Option<CloseCode>))> = vec![
+    let table: Vec<(&str, Vec<u8>, Verdicts)> = vec![
         ("length 0", framed(0, &[]), bad(CloseCode::BAD_FRAME)),
         ("reserved bit", framed(1, &[0x46]), bad(CloseCode::BAD_FRAME)),
         ("reserved and critical", framed(1, &[0xC6]), bad(CloseCode::BAD_FRAME)),
@@ -175,7 +178,7 @@ fn check_server(bytes: &[u8]) {
     let mut server = new_server(now);
     let code = feed_server(&mut server, bytes, now);
     assert!(server.buffered() <= settings().limits.max_frame as usize + READ);
-    assert_eq!(code.is_some() && server.is_live(), false);
+    assert!(code.is_none() || !server.is_live());
     server.handle_timeout(now + std::time::Duration::from_secs(7_000));
 }
 
