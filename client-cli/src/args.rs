@@ -97,7 +97,7 @@ Examples:
   hongyan-cli listen                         for ever; Ctrl-C ends it
   hongyan-cli listen --count 1 --timeout 5   one message, or exit code 5
   hongyan-cli listen --json | jq .text
-  hongyan-cli listen --since all             everything that is kept; the place for the next `listen` stays")]
+  hongyan-cli listen --since all             everything kept; moves no place")]
     Listen {
         /// Stop after this many messages
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -170,7 +170,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   hongyan-cli frames capture.bin
-  echo 'A9485901 00000406 08E0D403' | hongyan-cli frames --json
+  echo 'A9485901 00000506 08E0D403' | hongyan-cli frames --json
 The first column is the offset in bytes. Contents are shown with --trace-bodies, tokens and passwords never.")]
     Frames {
         /// `-` or none: stdin

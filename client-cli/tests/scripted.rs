@@ -284,3 +284,16 @@ fn a_chat_without_a_terminal_sends_lines_and_ends() {
     assert_eq!(lines.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["hello ✓", "bye ✓"], "{}", out(&chat));
     assert!(!out(&chat).contains('\x1b'));
 }
+
+#[test]
+fn captures_are_decoded_and_errors_point_at_their_byte() {
+    let machine = Machine::new();
+    let frames = machine.run(&["frames", "--json"], "A9485901 00000506 08E0D403");
+    assert_eq!(code(&frames), 0, "{}", err(&frames));
+    let ping = "{\"offset\":4,\"len\":8,\"kind\":\"PING\",\"fields\":{\"next_ms\":60000,\"ack\":0}}";
+    assert_eq!(out(&frames).lines().nth(1), Some(ping));
+    let broken = machine.run(&["frames"], "00000107 000001B0 00000107 000009");
+    assert_eq!(code(&broken), 2);
+    assert!(err(&broken).contains("2 broken frames, the first at byte 4"), "{}", err(&broken));
+    assert_eq!(out(&broken).lines().count(), 4, "{}", out(&broken));
+}

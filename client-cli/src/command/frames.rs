@@ -12,6 +12,7 @@ use crate::{
     exit::{Exit, Failure},
     frames::{Capture, Piece, View, What, capture},
     output::Output,
+    session::count,
 };
 
 #[derive(Serialize)]
@@ -26,17 +27,20 @@ pub fn run(output: Output, file: Option<&Path>, bodies: bool) -> Result<Exit, Fa
     let bytes = capture::read(&read(file)?).map_err(Failure::usage)?;
     let mut capture = Capture::default();
     capture.feed(&bytes);
-    let mut broken = 0;
-    while let Some(piece) = capture.next_piece() {
-        broken += show(output, &piece, bodies)?;
+    let mut broken = Vec::new();
+    while let Some(piece) = capture.next_piece().or_else(|| capture.rest()) {
+        show(output, &piece, bodies)?;
+        if matches!(piece.what, What::Broken { .. } | What::Lost(_) | What::CutOff { .. }) {
+            broken.push(piece.offset);
+        }
     }
-    if let Some(piece) = capture.rest() {
-        broken += show(output, &piece, bodies)?;
+    match broken.first() {
+        None => Ok(Exit::Done),
+        Some(first) => {
+            let what = count(broken.len(), "broken frame");
+            Err(Failure::usage(format!("{what}, the first at byte {first}")))
+        }
     }
-    if broken == 0 {
-        return Ok(Exit::Done);
-    }
-    Err(Failure::usage(format!("{broken} of the frames are broken; the first column says at which byte")))
 }
 
 fn read(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
@@ -52,14 +56,11 @@ fn read(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// 1 if the piece is broken.
-fn show(output: Output, piece: &Piece, bodies: bool) -> Result<usize, Failure> {
+fn show(output: Output, piece: &Piece, bodies: bool) -> std::io::Result<()> {
     let view = View::new(&piece.what, bodies);
     let Piece { offset, len, .. } = *piece;
     if output.json {
-        output.record(&FrameRecord { offset, len, kind: &view.kind, fields: &view })?;
-    } else {
-        output.line(&format!("{offset:>8} {len:>6} {view}"))?;
+        return output.record(&FrameRecord { offset, len, kind: &view.kind, fields: &view });
     }
-    Ok(matches!(piece.what, What::Broken { .. } | What::Lost(_) | What::CutOff { .. }).into())
+    output.line(&format!("{offset:>8} {len:>6} {view}"))
 }

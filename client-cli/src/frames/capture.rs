@@ -64,7 +64,10 @@ impl Capture {
         let magic = PREFACE.len() - 1;
         if self.buffer.len() >= magic && self.buffer[..magic] == PREFACE[..magic] {
             let version = *self.buffer.get(magic)?;
-            return Some(self.take(PREFACE.len(), What::Preface(version)));
+            if version == PREFACE[magic] {
+                return Some(self.take(PREFACE.len(), What::Preface(version)));
+            }
+            return Some(self.lose(FrameError::UnsupportedVersion(version)));
         }
         match self.frame_len()? {
             Ok(len) if self.buffer.len() < len => None,
@@ -72,11 +75,7 @@ impl Capture {
                 let what = decode(BytesMut::from(&self.buffer[..len]));
                 Some(self.take(len, what))
             }
-            Err(error) => {
-                self.lost = true;
-                let len = self.buffer.len();
-                Some(self.take(len, What::Lost(error)))
-            }
+            Err(error) => Some(self.lose(error)),
         }
     }
 
@@ -95,6 +94,12 @@ impl Capture {
         decoder.feed(BytesMut::from(&[a, b, c][..]));
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         Some(decoder.next_frame(MAX_FRAME).map(|_| HEADER_LEN - 1 + len))
+    }
+
+    fn lose(&mut self, error: FrameError) -> Piece {
+        self.lost = true;
+        let len = self.buffer.len();
+        self.take(len, What::Lost(error))
     }
 
     fn take(&mut self, len: usize, what: What) -> Piece {

@@ -48,7 +48,7 @@ impl View {
                 ("BROKEN".into(), fields! { error: "ends inside a preface or a frame's length" })
             }
         };
-        Self { kind, fields }
+        Self { kind, fields: fields.into_iter().map(|(name, value)| (name, exact(value))).collect() }
     }
 }
 
@@ -66,6 +66,16 @@ impl std::fmt::Display for View {
 impl Serialize for View {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.fields.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// With numbers above 2^53 - 1 as text, since many JSON readers would round them.
+fn exact(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.as_u64().is_some_and(|number| number >= 1 << 53) => number.to_string().into(),
+        Value::Array(items) => items.into_iter().map(exact).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, exact(value))).collect(),
+        other => other,
     }
 }
 
