@@ -186,8 +186,12 @@ impl Client {
         outcome.await.map_err(|_| self.ended())?
     }
 
-    /// Queues a message and returns its number once it is durable in the outbox. It will be sent, under this number
-    /// and at most once, however often the connection or this process ends before. Its answer comes as an event.
+    /// Queues a message and returns its number once it is durable in the outbox. It will be sent, at most once, however
+    /// often the connection or this process ends before. Its answer comes as an event.
+    ///
+    /// The number is the message's for as long as the store lives. If one end loses the numbers of this device, because
+    /// it went back to a backup (close code STATE_LOST), unanswered messages are sent under other numbers on the wire,
+    /// and their callers learn nothing of it. One that the server had taken already is then taken twice.
     ///
     /// # Errors
     /// TooLarge, OutboxFull (10,000 messages or 32 MiB are unanswered) or Closed; nothing was queued then.
@@ -288,7 +292,8 @@ impl Client {
     }
 
     /// Acks what is stored, says goodbye and stops; returns when that is done, within a few seconds.
-    /// Events that came before can still be read.
+    /// Events that came before can still be read; those that memory had no room for come from the next client that
+    /// opens the store.
     pub async fn close(&self) {
         let (done, finished) = oneshot::channel();
         if self.command(Command::Close { done }).await.is_ok() {

@@ -116,8 +116,11 @@ pub(crate) struct Numbered {
 /// killed sees at most the one event again that it was handling, and never misses one. (After a power cut the mark may
 /// be older, and more events may come again.)
 ///
-/// An application that takes no events slows the server down instead of filling memory: beyond 256 waiting events
-/// nothing more is stored or acked. Sending goes on meanwhile. Dropping the stream means that nobody will look: answers
+/// An application that takes no events does not fill memory: beyond 256 waiting events, or 1 MiB, they are in the store
+/// alone and are read back as they are taken. Entries go on being stored and acked, up to [`crate::LocalStore::capacity`]:
+/// 10,000 events or 16 MiB in an `SqliteStore`, no more than memory holds in a `MemoryStore`. At that limit nothing more
+/// is stored or acked; the server closes such a connection after a while, and the pauses before the next one double up
+/// to 30 s, until events are taken again. Sending goes on meanwhile, but for these pauses. Dropping the stream means that nobody will look: answers
 /// and receipts make no events then, and an ephemeral device takes messages and forgets them.
 pub struct Events {
     pub(crate) receiver: mpsc::Receiver<Numbered>,

@@ -60,13 +60,15 @@ impl Driver {
         if len > max {
             return Err(SendError::TooLarge { len, max });
         }
-        self.outbox.check(len, self.queue.unread())?;
+        self.outbox.check(len, self.queue.unread_answers())?;
         self.meta.last_send_no += 1;
         round.meta = true;
-        let item = OutboxItem { send_no: self.meta.last_send_no, to: to.to_string(), content };
+        let wire_no = self.meta.last_send_no;
+        let item = OutboxItem { send_no: wire_no + self.meta.ahead, to: to.to_string(), content, wire_no };
+        let send_no = item.send_no;
         round.change.queued.push(item.clone());
         self.outbox.insert(item);
-        Ok(self.meta.last_send_no)
+        Ok(send_no)
     }
 
     async fn wait(
@@ -75,7 +77,7 @@ impl Driver {
         answer: oneshot::Sender<Outcome>,
         round: &mut Round,
     ) -> Result<(), ClientError> {
-        if self.outbox.find(send_no).is_some() {
+        if self.outbox.is_unanswered(send_no) {
             self.outbox.wait(send_no, answer);
             return Ok(());
         }
@@ -86,7 +88,7 @@ impl Driver {
     }
 
     async fn status(&mut self, send_no: u64) -> Result<SendStatus, ClientError> {
-        if self.outbox.find(send_no).is_some() {
+        if self.outbox.is_unanswered(send_no) {
             return Ok(SendStatus::Queued);
         }
         let Some(answer) = self.keeper.answer(send_no).await? else { return Ok(SendStatus::Unknown) };

@@ -166,6 +166,7 @@ impl Driver {
     }
 
     fn apply(&mut self, mut entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
+        self.stalls.reset();
         // At once, not at the end of the round: the connection may have ended by then.
         self.meta.cursor = Some(entry.useq);
         round.meta = true;
@@ -213,7 +214,7 @@ impl Driver {
     }
 
     fn on_signal(&mut self, signal: wire::Signal, round: &mut Round) {
-        if let (Ok(from), false) = (Uid::new(&signal.from), self.queue.is_full()) {
+        if let (Ok(from), false) = (Uid::new(&signal.from), self.queue.is_behind()) {
             round.events.extend(self.queue.passing(Event::Signal { from, body: signal.body }));
         }
     }
@@ -221,8 +222,14 @@ impl Driver {
     // ------------------------------------------------------------ answers
 
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
-    fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
-        let Some(item) = self.outbox.remove(send_no) else { return };
+    fn on_answer(&mut self, wire_no: u64, mut stored: Stored, round: &mut Round) {
+        let Some(item) = self.outbox.remove(wire_no) else { return };
+        self.epoch_unproved = false;
+        let send_no = item.send_no;
+        match &mut stored {
+            Stored::Sent(ack) => ack.send_no = send_no,
+            Stored::Refused(nack) => nack.send_no = send_no,
+        }
         let answer = Answer { to: item.to, outcome: Some(stored) };
         let waiters = self.outbox.waiters(send_no);
         if waiters.is_empty() && !self.queue.is_abandoned() {

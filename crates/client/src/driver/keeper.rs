@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::{
     ClientError, ErrorKind, StoreError,
-    store::{Answer, Change, Loaded, LocalStore},
+    store::{Answer, Capacity, Change, Loaded, LocalStore, StoredEvent},
 };
 
 pub(crate) struct Keeper(Arc<Mutex<Box<dyn LocalStore>>>);
@@ -24,6 +24,10 @@ impl Keeper {
 
     pub async fn answer(&self, send_no: u64) -> Result<Option<Answer>, ClientError> {
         self.run(move |store| store.answer(send_no)).await
+    }
+
+    pub async fn events(&self, after: u64, page: Capacity) -> Result<Vec<(u64, StoredEvent)>, ClientError> {
+        self.run(move |store| store.events(after, page)).await
     }
 
     async fn run<T: Send + 'static>(

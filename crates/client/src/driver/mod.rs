@@ -14,6 +14,7 @@
 //! unread, so that nothing it brings can be missed or doubled: it all comes again on the new one, after the cursor.
 
 mod commands;
+mod epoch;
 mod incoming;
 mod keeper;
 mod login;
@@ -124,11 +125,17 @@ pub(crate) struct Driver {
     /// Where the server said to go instead, until one of them or the own address has answered.
     alternatives: VecDeque<String>,
     backoff: Backoff,
+    /// Pauses after the server has found this device too slow.
+    stalls: Backoff,
+    /// The pause under way is such a one, and the application is to blame.
+    stalled: bool,
+    /// The device epoch was drawn anew, and no message has been answered in it.
+    epoch_unproved: bool,
     /// The last login got no answer, so its resume token may be used up.
     distrust: bool,
     /// When a login was last given up: it may still arrive, and replace a later one of this client.
     stray: Option<Instant>,
-    /// Entries that the application is too slow for. They are neither stored nor acked, and come again after a cut.
+    /// Entries that the store has no room for, as the application is too slow. They are neither stored nor acked, and come again after a cut.
     held: VecDeque<wire::Entry>,
     /// Why there was no connection last.
     failure: String,
@@ -163,7 +170,7 @@ impl Driver {
         ends: Ends,
     ) -> Result<(Self, Events), ClientError> {
         let login = Login::new(&builder)?;
-        let mark = builder.store.mark();
+        let (mark, capacity) = (builder.store.mark(), builder.store.capacity());
         let keeper = Keeper::new(builder.store);
         let loaded = keeper.load().await?;
         let is_new = loaded.meta.is_none();
@@ -178,11 +185,8 @@ impl Driver {
             keeper.commit(Change { meta: Some(meta.clone()), ..Change::default() }).await?;
         }
         let (sender, receiver) = mpsc::channel(READY);
-        let mut queue = Queue::new(sender, Arc::clone(&mark), loaded.last_event);
-        if let Ok(uid) = Uid::new(&meta.uid) {
-            loaded.events.into_iter().for_each(|(number, event)| queue.restore(&uid, number, event));
-        }
-        let driver = Self {
+        let queue = Queue::new(sender, Arc::clone(&mark), capacity, loaded.last_event, loaded.unread);
+        let mut driver = Self {
             login,
             dialer,
             address,
@@ -199,6 +203,9 @@ impl Driver {
             next: Next::Wait(now()),
             alternatives: VecDeque::new(),
             backoff: Backoff::default(),
+            stalls: Backoff::default(),
+            stalled: false,
+            epoch_unproved: false,
             distrust: false,
             stray: None,
             held: VecDeque::new(),
@@ -207,6 +214,7 @@ impl Driver {
             give_up_at: builder.connect_timeout.map(|timeout| now() + timeout),
             ended: ends.ended,
         };
+        driver.refill().await?;
         Ok((driver, Events { receiver, mark, open: 0 }))
     }
 
@@ -228,6 +236,7 @@ impl Driver {
         self.commit(round).await?;
         result?;
         self.write();
+        self.refill().await?;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! The events between the store and the application: numbered when they are kept, given out in order.
+//! The events between the store and the application: numbered when they are kept, given out in order. The oldest unread
+//! ones are in memory; those behind them are in the store alone, and are read back as the application takes events.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,39 +10,109 @@ use tokio::sync::mpsc;
 use crate::{
     Event, Sent,
     event::{Numbered, message},
-    store::{Change, Outcome, ShownMark, StoredEvent, stored_event::Kind},
+    store::{Capacity, Change, IN_MEMORY, Outcome, ShownMark, StoredEvent, Unread, stored_event::Kind},
 };
 
-/// Events that may wait before entries are held back.
-const MAX_WAITING: usize = 256;
-/// Their bytes, roughly.
-const MAX_WAITING_BYTES: usize = 1 << 20;
+/// Passing events beyond the room in memory.
+const MAX_PASSING: usize = 64;
 /// Events that lie ready for the application, beyond those that wait.
 pub(crate) const READY: usize = 16;
+
+/// Events and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    events: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn add(&mut self, bytes: usize) {
+        self.events += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.events -= 1;
+        self.bytes -= bytes;
+    }
+
+    fn reaches(&self, Capacity { events, bytes }: Capacity) -> bool {
+        self.events >= events || self.bytes >= bytes
+    }
+}
+
+fn half(capacity: Capacity) -> Capacity {
+    Capacity { events: capacity.events / 2, bytes: capacity.bytes / 2 }
+}
 
 pub(crate) struct Queue {
     sender: mpsc::Sender<Numbered>,
     mark: Arc<dyn ShownMark>,
+    /// What may be unread before entries are held back.
+    capacity: Capacity,
+    /// The oldest unread events.
     waiting: VecDeque<(Numbered, usize)>,
-    /// Events and bytes of `waiting` and of the round that is not committed yet.
-    count: usize,
-    bytes: usize,
+    /// Of `waiting`, and of the round that is not committed yet.
+    at_hand: Size,
+    /// The newest kept event of these.
+    newest: u64,
+    /// Later events, which are in the store alone.
+    stored: Size,
+    /// Passing events among the stored ones, each with the number of the kept event before it.
+    passing: VecDeque<(u64, Event)>,
+    /// Unread answers to items of the outbox, wherever they are.
+    answers: usize,
     last: u64,
 }
 
 impl Queue {
-    pub fn new(sender: mpsc::Sender<Numbered>, mark: Arc<dyn ShownMark>, last: u64) -> Self {
-        Self { sender, mark, waiting: VecDeque::new(), count: 0, bytes: 0, last }
+    /// `last` is the newest event ever kept; `unread` of them are in the store.
+    pub fn new(
+        sender: mpsc::Sender<Numbered>,
+        mark: Arc<dyn ShownMark>,
+        capacity: Capacity,
+        last: u64,
+        unread: Unread,
+    ) -> Self {
+        let Unread { events, bytes, answers } = unread;
+        let newest = mark.read();
+        Self {
+            sender,
+            mark,
+            capacity,
+            waiting: VecDeque::new(),
+            at_hand: Size::default(),
+            newest,
+            stored: Size { events, bytes },
+            passing: VecDeque::new(),
+            answers,
+            last,
+        }
+    }
+
+    fn unread(&self) -> Size {
+        let Self { at_hand, stored, .. } = self;
+        Size { events: at_hand.events + stored.events, bytes: at_hand.bytes + stored.bytes }
     }
 
     /// Whether the application is so far behind that entries are to be held back.
     pub fn is_full(&self) -> bool {
-        self.count >= MAX_WAITING || self.bytes >= MAX_WAITING_BYTES
+        self.unread().reaches(self.capacity)
     }
 
-    /// Events that the application has not taken.
-    pub fn unread(&self) -> usize {
-        self.count
+    /// Whether it pays to ask for entries again after [`Self::is_full`].
+    pub fn has_room(&self) -> bool {
+        !self.unread().reaches(half(self.capacity))
+    }
+
+    /// Whether the application is slower than memory has room for.
+    pub fn is_behind(&self) -> bool {
+        self.stored.events > 0 || self.at_hand.reaches(IN_MEMORY)
+    }
+
+    /// Answers that the application has not taken.
+    pub fn unread_answers(&self) -> usize {
+        self.answers
     }
 
     /// Whether the application has dropped its end.
@@ -54,43 +125,75 @@ impl Queue {
         self.mark.read()
     }
 
-    /// Numbers an event that is to be kept, as part of `change`. [`Self::give`] it once that is committed.
+    /// Numbers an event that is to be kept, as part of `change`. [`Self::give`] it once that is committed. None: it
+    /// comes out of the store later, or never.
     pub fn keep(&mut self, uid: &Uid, stored: StoredEvent, change: &mut Change) -> Option<(Numbered, usize)> {
         let event = to_event(uid, stored.clone())?;
         self.last += 1;
-        let size = self.reserve(&stored);
+        self.answers += usize::from(stored.is_answer());
+        let size = stored.encoded_len();
         change.events.push((self.last, stored));
+        // Where the store is not larger than memory, what waits in it alone could be lost with it.
+        let spills = self.capacity != IN_MEMORY && self.at_hand.reaches(IN_MEMORY);
+        if spills || self.stored.events > 0 {
+            self.stored.add(size);
+            return None;
+        }
+        self.at_hand.add(size);
+        self.newest = self.last;
         Some((Numbered { number: self.last, event }, size))
     }
 
-    /// An event that is not kept; None if too many wait.
+    /// An event that is not kept. None: it comes later, or too many wait.
     pub fn passing(&mut self, event: Event) -> Option<(Numbered, usize)> {
-        if self.count >= MAX_WAITING + 64 {
+        if self.stored.events > 0 {
+            // The newest ones tell how things are.
+            if self.passing.len() >= MAX_PASSING {
+                self.passing.pop_front();
+            }
+            self.passing.push_back((self.last, event));
             return None;
         }
-        self.count += 1;
+        if self.at_hand.events >= IN_MEMORY.events + MAX_PASSING {
+            return None;
+        }
+        self.at_hand.add(0);
         Some((Numbered { number: 0, event }, 0))
     }
 
-    /// An event that was kept by an earlier run, and not shown.
-    pub fn restore(&mut self, uid: &Uid, number: u64, stored: StoredEvent) {
-        let size = self.reserve(&stored);
-        match to_event(uid, stored) {
-            Some(event) => self.waiting.push_back((Numbered { number, event }, size)),
-            None => self.release(size),
+    /// After which event to read on in the store, and how much, if there is room for it.
+    pub fn lacks(&self) -> Option<(u64, Capacity)> {
+        let page = half(IN_MEMORY);
+        (self.stored.events > 0 && !self.at_hand.reaches(page)).then_some((self.newest, page))
+    }
+
+    /// What the store holds after [`Self::lacks`].
+    pub fn refill(&mut self, uid: &Uid, events: Vec<(u64, StoredEvent)>) {
+        for (number, stored) in events {
+            self.pass_up_to(number - 1);
+            let size = stored.encoded_len();
+            self.stored.remove(size);
+            self.newest = number;
+            let is_answer = stored.is_answer();
+            match to_event(uid, stored) {
+                Some(event) => {
+                    self.at_hand.add(size);
+                    self.waiting.push_back((Numbered { number, event }, size));
+                }
+                None => self.answers -= usize::from(is_answer),
+            }
         }
+        if self.stored.events == 0 {
+            self.pass_up_to(self.last);
+        }
+        self.give(Vec::new());
     }
 
-    fn reserve(&mut self, stored: &StoredEvent) -> usize {
-        let size = stored.encoded_len();
-        self.count += 1;
-        self.bytes += size;
-        size
-    }
-
-    fn release(&mut self, size: usize) {
-        self.count -= 1;
-        self.bytes -= size;
+    fn pass_up_to(&mut self, number: u64) {
+        while let Some((_, event)) = self.passing.pop_front_if(|(after, _)| *after <= number) {
+            self.at_hand.add(0);
+            self.waiting.push_back((Numbered { number: 0, event }, 0));
+        }
     }
 
     /// Everything of it is committed: it may be shown.
@@ -106,7 +209,8 @@ impl Queue {
 
     fn pop(&mut self) -> Option<Numbered> {
         let (event, size) = self.waiting.pop_front()?;
-        self.release(size);
+        self.at_hand.remove(size);
+        self.answers -= usize::from(matches!(event.event, Event::Sent(_) | Event::Refused { .. }));
         Some(event)
     }
 

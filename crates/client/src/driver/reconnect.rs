@@ -38,7 +38,13 @@ impl Driver {
             let what = format!("no login at {} in the time given for it{failure}", self.address);
             return Err(ClientError::new(ErrorKind::Unreachable, what));
         }
+        let waiting = matches!(self.next, Next::Wait(_));
+        if waiting && self.stalled && self.queue.has_room() {
+            // The pause was for an application that takes nothing, and it does again.
+            self.next = Next::Wait(now);
+        }
         if matches!(self.next, Next::Wait(until) if until <= now) {
+            self.stalled = false;
             let address = self.alternatives.pop_front().unwrap_or_else(|| self.address.clone());
             tracing::debug!(%address, "connecting");
             self.next = Next::Dial(Box::pin(self.dialer.clone().dial(address)));
@@ -134,6 +140,8 @@ impl Driver {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
             self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
+        } else if code == CloseCode::STATE_LOST {
+            self.on_state_lost(reason, !logging_in, round)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -146,14 +154,23 @@ impl Driver {
         if now >= opened + LIVED {
             self.backoff.reset();
         }
-        let pause = match code.class() {
+        let pause = self.pause_after(code).max(retry_after.min(MAX_RETRY_AFTER));
+        self.stalled = code == CloseCode::SLOW && retry_after.is_zero() && self.queue.is_full();
+        let told = if code == NO_CODE { reason.to_owned() } else { format!("{code}{}", reason_text(reason)) };
+        self.pause(&told, pause, round);
+        Ok(())
+    }
+
+    fn pause_after(&mut self, code: CloseCode) -> Duration {
+        match code.class() {
+            // The connection was good, and the next one would end the same way: only an entry that can be stored starts
+            // these pauses anew, and they are never near 0.
+            _ if code == CloseCode::SLOW => self.stalls.pause(rand::random_range(0.5..1.0)),
+            _ if code == CloseCode::STATE_LOST => self.backoff.pause_if_repeated(rand::random()),
             Class::RetryHere => self.backoff.pause_if_repeated(rand::random()),
             Class::Elsewhere if !self.alternatives.is_empty() => random_part(BASE),
             _ => self.backoff.pause(rand::random()),
-        };
-        let told = if code == NO_CODE { reason.to_owned() } else { format!("{code}{}", reason_text(reason)) };
-        self.pause(&told, pause.max(retry_after.min(MAX_RETRY_AFTER)), round);
-        Ok(())
+        }
     }
 
     /// Tries again after `pause`, unless an attempt to move away is under way already.

@@ -4,7 +4,7 @@ use hongyan_proto::{Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{Driver, Next, now};
-use crate::{ClientError, SendError, client::Outcome, event::Numbered, store::Change};
+use crate::{ClientError, ErrorKind, SendError, StoreError, client::Outcome, event::Numbered, store::Change};
 
 /// Bytes that may wait for the peer to take them before no more messages are written.
 const MAX_OUT: usize = 256 * 1024;
@@ -58,6 +58,19 @@ impl Driver {
             if line.connection.is_live() {
                 line.connection.stored(cursor.min(line.connection.applied()));
             }
+        }
+        Ok(())
+    }
+
+    /// Reads events back from the store that memory had no room for.
+    pub(super) async fn refill(&mut self) -> Result<(), ClientError> {
+        while let (Some((after, page)), Ok(uid)) = (self.queue.lacks(), Uid::new(&self.meta.uid)) {
+            let events = self.keeper.events(after, page).await?;
+            if events.is_empty() {
+                let what = StoreError::Damaged { what: "events are missing that were counted before" };
+                return Err(ClientError::with(ErrorKind::Store, "the local store failed", what));
+            }
+            self.queue.refill(&uid, events);
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Answer, Change, ConversationMark, KEPT_ANSWERS, Loaded, LocalStore, Meta, OutboxItem, ShownMark, StoreError,
-    StoredEvent,
+    Answer, Capacity, Change, ConversationMark, KEPT_ANSWERS, Loaded, LocalStore, Meta, OutboxItem, ShownMark,
+    StoreError, StoredEvent, Unread, page_of,
 };
 
 /// Keeps everything in memory. What is unanswered or unseen when the process ends is lost to this device.
@@ -47,13 +47,19 @@ impl MemoryStore {
 impl LocalStore for MemoryStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         self.events = self.events.split_off(&(self.mark.read() + 1));
+        let mut unread = Unread::default();
+        self.events.values().for_each(|event| unread.add(event));
         Ok(Loaded {
             meta: self.meta.clone(),
             outbox: self.outbox.values().cloned().collect(),
-            events: self.events.iter().map(|(number, event)| (*number, event.clone())).collect(),
+            unread,
             last_event: self.last_event,
             conversations: self.conversations.iter().map(|(peer, mark)| (peer.clone(), *mark)).collect(),
         })
+    }
+
+    fn events(&mut self, after: u64, page: Capacity) -> Result<Vec<(u64, StoredEvent)>, StoreError> {
+        page_of(self.events.range(after + 1..).map(|(number, event)| Ok((*number, event.clone()))), page)
     }
 
     fn commit(&mut self, change: &Change) -> Result<(), StoreError> {

@@ -9,6 +9,8 @@ mod sqlite;
 
 use std::sync::Arc;
 
+use prost::Message as _;
+
 pub use memory::MemoryStore;
 pub use record::{Answer, ConversationMark, Meta, OutboxItem, StoredEvent, answer::Outcome, stored_event};
 pub use sqlite::SqliteStore;
@@ -40,18 +42,48 @@ pub struct Loaded {
     pub meta: Option<Meta>,
     /// Unanswered items, in rising send_no.
     pub outbox: Vec<OutboxItem>,
-    /// Events that were not marked as shown, in order.
-    pub events: Vec<(u64, StoredEvent)>,
+    /// How much there is of events that were not marked as shown; [`LocalStore::events`] reads them.
+    pub unread: Unread,
     /// The number of the newest event ever stored.
     pub last_event: u64,
     pub conversations: Vec<(String, ConversationMark)>,
 }
 
+/// Stored events that the application has not handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    pub events: usize,
+    /// Their length as protobuf messages.
+    pub bytes: usize,
+    /// Those of them that answer items of the outbox.
+    pub answers: usize,
+}
+
+impl Unread {
+    /// Counts one more.
+    pub fn add(&mut self, event: &StoredEvent) {
+        self.events += 1;
+        self.bytes += event.encoded_len();
+        self.answers += usize::from(event.is_answer());
+    }
+}
+
+/// A bound for stored events, reached when either number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    pub events: usize,
+    /// Of their protobuf messages.
+    pub bytes: usize,
+}
+
+/// What a client keeps of unread events in memory, and the most that a store holds which is no larger than memory.
+pub const IN_MEMORY: Capacity = Capacity { events: 256, bytes: 1 << 20 };
+
 /// What one transaction writes.
 #[derive(Default)]
 pub struct Change {
     pub meta: Option<Meta>,
-    /// New items of the outbox.
+    /// New items of the outbox, or known ones with another `wire_no`; an item replaces the one of the same `send_no`.
     pub queued: Vec<OutboxItem>,
     /// Outbox items that have got their final answer; their content is no longer kept.
     pub answers: Vec<(u64, Answer)>,
@@ -75,6 +107,15 @@ pub trait LocalStore: Send {
     /// Everything, once, at start. Forgets events that were shown.
     fn load(&mut self) -> Result<Loaded, StoreError>;
 
+    /// Stored events with numbers above `after`, in order: as many as reach `page`, and at least one if there is any.
+    fn events(&mut self, after: u64, page: Capacity) -> Result<Vec<(u64, StoredEvent)>, StoreError>;
+
+    /// How many events may wait in here for a slow application before entries are left to the server. Default:
+    /// [`IN_MEMORY`], which is also the least.
+    fn capacity(&self) -> Capacity {
+        IN_MEMORY
+    }
+
     /// Applies `change` in one transaction, durable on return.
     fn commit(&mut self, change: &Change) -> Result<(), StoreError>;
 
@@ -83,6 +124,23 @@ pub trait LocalStore: Send {
 
     /// Where the mark of shown events is kept.
     fn mark(&self) -> Arc<dyn ShownMark>;
+}
+
+/// The first of `events`, up to the bounds of a page.
+fn page_of(
+    events: impl Iterator<Item = Result<(u64, StoredEvent), StoreError>>,
+    page: Capacity,
+) -> Result<Vec<(u64, StoredEvent)>, StoreError> {
+    let (mut taken, mut size) = (Vec::new(), Unread::default());
+    for event in events {
+        let event = event?;
+        size.add(&event.1);
+        taken.push(event);
+        if size.events >= page.events || size.bytes >= page.bytes {
+            break;
+        }
+    }
+    Ok(taken)
 }
 
 /// The number of the newest event that the application has handled. Written before every event that is given out, so it

@@ -6,7 +6,7 @@ use hongyan_proto::wire;
 /// The device's own state; one row.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Meta {
-    /// Drawn once, when the store is made.
+    /// Drawn when the store is made, and again when one end has lost this device's numbers.
     #[prost(uint32, tag = "1")]
     pub device_epoch: u32,
     /// The log that the cursor belongs to; 0: none yet.
@@ -29,7 +29,7 @@ pub struct Meta {
     pub resume_ttl_s: u32,
     #[prost(message, optional, tag = "9")]
     pub limits: Option<wire::Limits>,
-    /// The number of the newest item of the outbox.
+    /// The newest number that an item of the outbox has on the wire, in this device epoch.
     #[prost(uint64, tag = "10")]
     pub last_send_no: u64,
     /// The log was reset, and what was missed has not been wholly loaded.
@@ -38,17 +38,24 @@ pub struct Meta {
     /// The reset was to another log: numbers of conversations may have been given out anew.
     #[prost(bool, tag = "12")]
     pub new_log: bool,
+    /// How far the numbers that callers know are ahead of those on the wire: what earlier device epochs have used up.
+    #[prost(uint64, tag = "13")]
+    pub ahead: u64,
 }
 
 /// An unanswered message.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OutboxItem {
+    /// The number that callers know. It never changes, and no other message of this store ever has it.
     #[prost(uint64, tag = "1")]
     pub send_no: u64,
     #[prost(string, tag = "2")]
     pub to: String,
     #[prost(bytes = "bytes", tag = "3")]
     pub content: Bytes,
+    /// Its send_no on the wire, which a new device epoch changes. 0, in stores of before: the same as `send_no`.
+    #[prost(uint64, tag = "4")]
+    pub wire_no: u64,
 }
 
 /// The final answer to an item of the outbox.
@@ -78,6 +85,13 @@ pub mod answer {
 pub struct StoredEvent {
     #[prost(oneof = "stored_event::Kind", tags = "1, 2, 3")]
     pub kind: Option<stored_event::Kind>,
+}
+
+impl StoredEvent {
+    /// Whether it answers an item of the outbox.
+    pub fn is_answer(&self) -> bool {
+        matches!(self.kind, Some(stored_event::Kind::Answer(_)))
+    }
 }
 
 /// The kinds of event that survive a restart.

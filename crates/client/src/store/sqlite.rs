@@ -19,7 +19,10 @@ use std::{
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::{Answer, Change, KEPT_ANSWERS, Loaded, LocalStore, OutboxItem, ShownMark, StoreError};
+use super::{
+    Answer, Capacity, Change, KEPT_ANSWERS, Loaded, LocalStore, OutboxItem, ShownMark, StoreError, StoredEvent, Unread,
+    page_of,
+};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 0), body BLOB NOT NULL) STRICT;
@@ -28,6 +31,8 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS conversations (peer TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
 ";
+/// What may wait for a slow application: acked, so that the server need not keep it for this device.
+const CAPACITY: Capacity = Capacity { events: 10_000, bytes: 16 << 20 };
 /// Written into `user_version`; a store of a later version is not touched.
 const VERSION: i64 = 1;
 
@@ -128,14 +133,29 @@ impl LocalStore for SqliteStore {
         let database = &self.database;
         let meta = database.query_row("SELECT body FROM meta", [], |row| decode(row, 0)).optional()?;
         let outbox = rows::<i64, OutboxItem>(database, "SELECT send_no, body FROM outbox ORDER BY send_no")?;
-        let events = rows::<i64, _>(database, "SELECT number, body FROM events ORDER BY number")?;
+        let mut unread = Unread::default();
+        let mut events = database.prepare("SELECT body FROM events")?;
+        for event in events.query_map([], |row| decode(row, 0))? {
+            unread.add(&event?);
+        }
         Ok(Loaded {
             meta,
             outbox: outbox.into_iter().map(|(_, item)| item).collect(),
-            events: events.into_iter().map(|(number, event)| (number as u64, event)).collect(),
+            unread,
             last_event: newest_event(database)?,
             conversations: rows(database, "SELECT peer, body FROM conversations")?,
         })
+    }
+
+    fn events(&mut self, after: u64, page: Capacity) -> Result<Vec<(u64, StoredEvent)>, StoreError> {
+        let query = "SELECT number, body FROM events WHERE number > ?1 ORDER BY number";
+        let mut statement = self.database.prepare_cached(query)?;
+        let rows = statement.query_map([after as i64], |row| Ok((row.get::<_, i64>(0)?, decode(row, 1)?)))?;
+        page_of(rows.map(|row| row.map(|(number, event)| (number as u64, event)).map_err(StoreError::from)), page)
+    }
+
+    fn capacity(&self) -> Capacity {
+        CAPACITY
     }
 
     fn commit(&mut self, change: &Change) -> Result<(), StoreError> {
@@ -160,7 +180,7 @@ fn write(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()>
         transaction.prepare_cached(sql)?.execute([meta.encode_to_vec()])?;
     }
     for item in &change.queued {
-        let sql = "INSERT INTO outbox VALUES (?1, ?2)";
+        let sql = "INSERT OR REPLACE INTO outbox VALUES (?1, ?2)";
         transaction.prepare_cached(sql)?.execute(params![item.send_no as i64, item.encode_to_vec()])?;
     }
     for (send_no, answer) in &change.answers {

@@ -6,5 +6,7 @@ mod connecting;
 mod fake;
 mod receiving;
 mod sending;
+mod stalls;
+mod state_lost;
 mod stores;
 mod tls;

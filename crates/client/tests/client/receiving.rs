@@ -7,7 +7,7 @@ use std::sync::{
 
 use hongyan_client::{
     Event, MemoryStore, SendStatus, SqliteStore, StoreError,
-    store::{Answer, Change, Loaded, LocalStore, ShownMark},
+    store::{Answer, Capacity, Change, Loaded, LocalStore, ShownMark, StoredEvent},
 };
 use hongyan_proto::{
     server::encode_item,
@@ -34,6 +34,10 @@ impl LocalStore for Watched {
 
     fn answer(&mut self, send_no: u64) -> Result<Option<Answer>, StoreError> {
         self.0.answer(send_no)
+    }
+
+    fn events(&mut self, after: u64, page: Capacity) -> Result<Vec<(u64, StoredEvent)>, StoreError> {
+        self.0.events(after, page)
     }
 
     fn mark(&self) -> Arc<dyn ShownMark> {

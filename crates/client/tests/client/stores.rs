@@ -2,12 +2,15 @@
 
 use hongyan_client::{
     MemoryStore, SqliteStore, StoreError,
-    store::{Answer, Change, ConversationMark, LocalStore, Meta, OutboxItem, Outcome, StoredEvent, stored_event::Kind},
+    store::{
+        Answer, Capacity, Change, ConversationMark, LocalStore, Meta, OutboxItem, Outcome, StoredEvent, Unread,
+        stored_event::Kind,
+    },
 };
 use hongyan_proto::wire;
 
 fn item(send_no: u64) -> OutboxItem {
-    OutboxItem { send_no, to: "bob".into(), content: send_no.to_string().into() }
+    OutboxItem { send_no, to: "bob".into(), content: send_no.to_string().into(), wire_no: send_no }
 }
 
 fn answer(send_no: u64) -> Answer {
@@ -37,7 +40,9 @@ fn keeps_its_promises(store: &mut dyn LocalStore) {
     let loaded = store.load().unwrap();
     assert_eq!(loaded.meta, Some(meta));
     assert_eq!(loaded.outbox, [item(1), item(3)]);
-    assert_eq!(loaded.events, [(3, event())]);
+    let bytes = prost::Message::encoded_len(&event());
+    assert_eq!(loaded.unread, Unread { events: 1, bytes, answers: 0 });
+    assert_eq!(store.events(0, Capacity { events: 9, bytes: 9 }).unwrap(), [(3, event())]);
     assert_eq!(loaded.last_event, 3);
     assert_eq!(loaded.conversations, [("bob".to_owned(), mark)]);
     assert_eq!(store.answer(2).unwrap(), Some(answer(2)));
@@ -47,6 +52,17 @@ fn keeps_its_promises(store: &mut dyn LocalStore) {
     assert_eq!(store.answer(2).unwrap(), None, "old answers are forgotten");
     assert!(store.answer(1101).unwrap().is_some() && store.answer(1100).unwrap().is_none());
     assert_eq!(store.load().unwrap().last_event, 3, "numbers are not given out again");
+
+    let reply = StoredEvent { kind: Some(Kind::Answer(answer(3))) };
+    let events = vec![(4, reply.clone()), (5, event()), (6, event())];
+    let other = OutboxItem { wire_no: 1, ..item(3) };
+    store.commit(&Change { events, queued: vec![other.clone()], ..Change::default() }).unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!((loaded.unread.events, loaded.unread.answers), (3, 1));
+    assert_eq!(loaded.outbox, [item(1), other], "the number on the wire has changed");
+    assert_eq!(store.events(3, Capacity { events: 2, bytes: 999 }).unwrap(), [(4, reply), (5, event())]);
+    assert_eq!(store.events(4, Capacity { events: 9, bytes: 1 }).unwrap(), [(5, event())], "one at least");
+    assert_eq!(store.events(6, Capacity { events: 9, bytes: 9 }).unwrap(), []);
 }
 
 #[test]
@@ -62,7 +78,7 @@ fn in_a_file() {
     keeps_its_promises(&mut store);
     drop(store);
     let mut store = SqliteStore::open(&path).unwrap();
-    assert_eq!((store.mark().read(), store.load().unwrap().last_event), (2, 3));
+    assert_eq!((store.mark().read(), store.load().unwrap().last_event), (2, 6));
 }
 
 #[test]
