@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hongyan_client::{Client, Credential, Event, LocalStore, SqliteStore};
+use hongyan_client::{Client, Credential, Event, LocalStore, SqliteStore, store::IN_MEMORY};
 use tokio::{
     process::{Child, Command},
     task::block_in_place,
@@ -64,10 +64,9 @@ async fn killed_clients_lose_and_repeat_nothing() {
 
     receiver.record.assert_complete(count);
     sender.record.assert_complete(count);
-    let mut stored = receiver.open_store();
-    let stored = stored.load().unwrap();
-    assert_eq!(stored.last_event, count, "every message was stored once");
-    let last_at_most = stored.events.iter().all(|(event, _)| *event == count);
+    let mut store = receiver.open_store();
+    assert_eq!(store.load().unwrap().last_event, count, "every message was stored once");
+    let last_at_most = store.events(0, IN_MEMORY).unwrap().iter().all(|(event, _)| *event == count);
     assert!(last_at_most, "only a process that was killed over the last one leaves it unhandled");
     let sent = sender.open_store().load().unwrap();
     assert!(sent.outbox.is_empty());
