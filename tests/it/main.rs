@@ -4,8 +4,10 @@
 
 mod basics;
 mod cut;
+mod drain;
 mod garbage;
 mod login;
 mod push;
 mod server;
+mod tls;
 mod wire;
