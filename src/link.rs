@@ -49,6 +49,7 @@ thread_local! {
 pub struct Link<S> {
     stream: S,
     address: IpAddr,
+    accepted_at: Instant,
     core: Arc<Core>,
     connection: Connection,
     /// Taken from the connection, not yet taken by the socket.
@@ -63,11 +64,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         let unwritten = BytesMut::new();
-        Self { stream, address, core, connection, unwritten, admission: Some(admission), session: None, is_over: false }
+        Self {
+            stream,
+            address,
+            accepted_at,
+            core,
+            connection,
+            unwritten,
+            admission: Some(admission),
+            session: None,
+            is_over: false,
+        }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
-    pub async fn run(mut self) -> io::Result<()> {
+    pub async fn run(&mut self) -> io::Result<()> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         while !self.is_over {
             self.handle_events().await;
@@ -102,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 () = timer.as_mut() => self.connection.handle_timeout(Instant::now()),
             }
         }
-        self.linger().await
+        Box::pin(self.linger()).await
     }
 
     // ------------------------------------------------------------ transport
@@ -153,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
     /// see what was written last.
-    async fn linger(mut self) -> io::Result<()> {
+    async fn linger(&mut self) -> io::Result<()> {
         drop(self.session.take());
         let farewell = async {
             poll_fn(|context| self.poll_write(context)).await?;
@@ -170,23 +181,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
+        let now = Instant::now();
         // A peer that does not read its answers gets no further questions read.
         while self.waiting_out() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(Instant::now()) else { return };
+            let Some(event) = self.connection.poll_event(now) else { return };
             match event {
-                Event::Hello(hello) => self.on_hello(*hello).await,
-                Event::Resume(resume) => self.on_resume(*resume).await,
+                // What is rare is boxed, so that an idle link does not carry the room for it.
+                Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
+                Event::Resume(resume) => Box::pin(self.on_resume(*resume)).await,
                 Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
                 Event::Send(send) => self.with_session(|session| session.submit(send)),
                 Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
                 Event::Signal(signal) => {
                     if let Some(session) = &self.session {
-                        session.signal(signal).await;
+                        Box::pin(session.signal(signal)).await;
                     }
                 }
                 Event::Request(request) => {
                     if let Some(session) = &self.session {
-                        let response = session.request(request).await;
+                        let response = Box::pin(session.request(request)).await;
                         self.connection.respond(&response);
                     }
                 }
@@ -216,7 +229,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn attempt(&self) -> Attempt {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Attempt { address: self.address, now: Instant::now(), unix_s: unix.as_secs(), next_secret: auth::random() }
+        Attempt {
+            address: self.address,
+            now: Instant::now(),
+            accepted_at: self.accepted_at,
+            unix_s: unix.as_secs(),
+            next_secret: auth::random(),
+        }
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
@@ -289,10 +308,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some((code, reason)) = channel.take_close() {
             return self.connection.close(code, reason);
         }
+        let now = Instant::now();
         while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
-                self.write(outbound);
+                self.write(outbound, now);
                 continue;
             }
             if live && channel.is_lagging() {
@@ -301,7 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             match self.connection.lagging_after() {
                 Some(after) if self.connection.push_room() > 0 => {
                     channel.fall_behind();
-                    if !self.push_from_log(after).await {
+                    if !Box::pin(self.push_from_log(after)).await {
                         return;
                     }
                 }
@@ -310,8 +330,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    fn write(&mut self, outbound: Outbound) {
-        let now = Instant::now();
+    fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
@@ -366,4 +385,20 @@ fn unix_ms() -> u64 {
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
     text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_run<'a, S: AsyncRead + AsyncWrite + Unpin + 'a, F>(_: fn(&'a mut Link<S>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every connection carries these for as long as it lives, so that they grow only on purpose.
+    #[test]
+    fn an_idle_link_is_small() {
+        let (link, run) = (size_of::<Link<tokio::net::TcpStream>>(), size_of_run(Link::<tokio::net::TcpStream>::run));
+        assert!(link <= 384 && run <= 512, "a link takes {link} bytes, its loop {run}");
+    }
 }

@@ -38,7 +38,7 @@ async fn history(
         return Ok(failure(FailureCode::FailureInvalid, "conversation: not a valid uid"));
     };
     let Some(limit) = page_limit(request.limit) else { return Ok(bad_limit()) };
-    let conversation = match core.log.user_no(&peer).await? {
+    let conversation = match core.log.user_no(peer.as_str()).await? {
         Some(peer) => core.log.conversation_between(channel.user, peer).await?,
         None => None,
     };

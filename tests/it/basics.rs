@@ -148,7 +148,8 @@ fn a_jump_in_the_numbers_is_refused_and_closes_nothing() {
 fn messages_written_before_the_first_login_are_taken() {
     let server = TestServer::start();
     server.token("bob");
-    let waiting = wire::Hello { last_send_no: 503, ..hello("alice", "phone", &server.token("alice")) };
+    let waiting =
+        wire::Hello { last_send_no: 503, answered_send_no: 500, ..hello("alice", "phone", &server.token("alice")) };
     let (mut alice, _) = WireClient::login(&server, waiting);
     for send_no in 501..=504 {
         alice.send_message(send_no, "bob", b"hi");

@@ -3,11 +3,24 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod client_kills;
 mod cut;
+mod device;
+mod disk;
 mod drain;
+mod ends;
 mod garbage;
 mod login;
+mod moving;
+mod offline;
+mod operate;
+mod proxy;
 mod push;
+mod receipts;
+mod resets;
+mod schedule;
+mod sdk_tls;
 mod server;
+mod server_kills;
 mod tls;
 mod wire;

@@ -113,7 +113,11 @@ impl TestServer {
     /// Starts the program again on the same data and the same ports. It must not be running.
     pub fn restart(&mut self) {
         let (native, http) = (self.process.native, self.process.http);
-        self.process = run(self.data.path(), native, http).unwrap();
+        // A client's own connection may hold the port for a moment.
+        self.process = eventually("the ports are free again", || match run(self.data.path(), native, http) {
+            Err(error) if error.contains("cannot listen") => None,
+            started => Some(started.unwrap()),
+        });
     }
 
     /// The same with another configuration.

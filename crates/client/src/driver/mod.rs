@@ -73,8 +73,6 @@ struct Line {
     resuming: bool,
     /// The server has answered the login, one way or the other.
     answered: bool,
-    /// A login elsewhere has begun since: the server will replace this one.
-    left: bool,
 }
 
 /// The way to the next connection.
@@ -320,7 +318,7 @@ impl Driver {
         self.outbox.all_waiters().for_each(|waiter| {
             let _ = waiter.send(Err(error.clone().into()));
         });
-        for mut line in self.active.take().into_iter().filter(|line| !line.left) {
+        if let Some(mut line) = self.active.take() {
             line.connection.close(CloseCode::NORMAL, "", now());
             line.link.queue(line.connection.take_output(now()));
             let _ = timeout(CLOSE_TIMEOUT, line.link.finish()).await;

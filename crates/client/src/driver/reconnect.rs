@@ -46,18 +46,20 @@ impl Driver {
         Ok(())
     }
 
+    /// Every send_no up to this one has its answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.outbox.first().map_or(self.meta.last_send_no, |first| first - 1)
+    }
+
     pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
         let now = now();
-        let last = self.meta.last_send_no;
-        let first_unanswered = self.outbox.first().unwrap_or(last + 1);
-        let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
+        let cursor = self.meta.cursor.unwrap_or(0);
+        let (first_unanswered, last_queued) = (self.answered() + 1, self.meta.last_send_no);
+        let place = Place { cursor, first_unanswered, last_queued };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
         let opening = opening.ok_or_else(login::required)?;
-        if let Some(line) = &mut self.active {
-            line.left = true;
-        }
         let (connection, resuming) = (opening.connection, opening.resume);
-        let line = Line { link, connection, opened: now, resuming, answered: false, left: false };
+        let line = Line { link, connection, opened: now, resuming, answered: false };
         self.next = Next::Login(Box::new(line));
         Ok(())
     }
@@ -116,7 +118,7 @@ impl Driver {
             }
         };
         let Some(line) = line else { return Ok(()) };
-        let Line { opened, resuming, answered, left, .. } = line;
+        let Line { opened, resuming, answered, .. } = line;
         if !by_peer {
             retire(line);
         }
@@ -131,14 +133,15 @@ impl Driver {
         if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
-            self.login.hello(&self.meta).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
-            // Replaced by a login of its own: it has moved, or gave one up that arrived after all.
-            let by_itself = code == CloseCode::REPLACED
-                && (left || self.stray.take().is_some_and(|since| now < since + STRAY_LOGIN));
+            // Replaced by a login of its own, which was given up here but had arrived.
+            let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
+            let by_itself = stray.is_some_and(|since| now < since + STRAY_LOGIN);
             if !by_itself && self.active.is_none() {
                 return Err(ClientError::from_close(code, reason, !logging_in));
             }
+            self.stray = None;
         }
         if now >= opened + LIVED {
             self.backoff.reset();

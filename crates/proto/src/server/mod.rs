@@ -178,6 +178,11 @@ impl Connection {
         self.out.len()
     }
 
+    /// Bytes of an incomplete frame, or that wait for the login to be answered: at most one frame and one read.
+    pub fn buffered(&self) -> usize {
+        self.decoder.buffered()
+    }
+
     // ------------------------------------------------------------ login
 
     /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits. Nothing happens if the
@@ -368,8 +373,6 @@ impl Connection {
         self.decoder = Decoder::default();
         self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
-
-    // ------------------------------------------------------------ state
 
     fn is_deciding(&self) -> bool {
         matches!(self.phase, Phase::Deciding { .. })
