@@ -135,7 +135,8 @@ impl Committer {
             name: credential.device.as_str().into(),
             device_epoch: credential.device_epoch,
             ephemeral: credential.ephemeral,
-            last_send_no: credential.last_send_no,
+            // With a new epoch its numbers begin anew. A device that was only forgotten goes on in its own.
+            last_send_no: if older.is_some() { 0 } else { credential.last_send_no },
             ..Default::default()
         };
         if let Some(index) = older {

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
-mod login;
 mod client_kills;
 mod device;
 mod ends;
+mod login;
 mod moving;
 mod offline;
 mod proxy;

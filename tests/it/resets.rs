@@ -15,7 +15,8 @@ use super::{
 /// A device that is forgotten while it is away holds trimming back no longer: it comes back to a log without its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
-    let server = TestServer::with("[retention]\ntimeline_entries = 64\n[limits]\ndevices_per_user = 2\n");
+    let server =
+        TestServer::with("[retention]\ntimeline_entries = 64\n[limits]\ndevices_per_user = 2\nchannels_per_user = 2\n");
     let (alice, bob, directory) = (uid("alice"), uid("bob"), tempdir().unwrap());
     let phone = || {
         let store = SqliteStore::open(directory.path().join("phone.db")).unwrap();

@@ -44,8 +44,12 @@ impl Driver {
             Told::Resumed(resumed) => self.on_resumed(*resumed, round)?,
             Told::Rejected(reject) => self.on_rejected(&reject, round)?,
             Told::Entry(entry) => self.on_entry(*entry, round)?,
-            Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round),
+            Told::Answered(mut ack) => {
+                ack.send_no += self.meta.earlier_send_no;
+                self.on_answer(ack.send_no, Stored::Sent(ack), round);
+            }
             Told::Refused(mut nack) => {
+                nack.send_no += self.meta.earlier_send_no;
                 nack.reason = nack.reason.chars().take(MAX_REASON).collect();
                 self.on_answer(nack.send_no, Stored::Refused(nack), round);
             }
@@ -223,6 +227,13 @@ impl Driver {
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
     fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
         let Some(item) = self.outbox.remove(send_no) else { return };
+        self.renumbered = false;
+        if let Stored::Sent(ack) = &stored
+            && self.line().is_some_and(|line| line.connection.applied() >= ack.useq)
+        {
+            // Everything before it has been pushed, so the conversation is complete up to here.
+            self.note_newest(&item.to, ack.cseq, ack.time_ms, round);
+        }
         let answer = Answer { to: item.to, outcome: Some(stored) };
         let waiters = self.outbox.waiters(send_no);
         if waiters.is_empty() && !self.queue.is_abandoned() {

@@ -81,7 +81,7 @@ impl Login {
             credential: Some(credential),
             cursor: meta.cursor,
             log_epoch: meta.log_epoch,
-            last_send_no: meta.last_send_no,
+            last_send_no: meta.last_send_no - meta.earlier_send_no,
             features: 0,
             agent: self.agent.clone(),
             from_head: meta.cursor.is_none() && self.start == StartAt::Head,

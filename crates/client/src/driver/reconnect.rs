@@ -14,6 +14,7 @@ use crate::{
     backoff::{BASE, LIVED},
     error::reason_text,
     link::Link,
+    store::Meta,
 };
 
 /// What ended without a close code: back off.
@@ -48,8 +49,9 @@ impl Driver {
 
     pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
         let now = now();
-        let last = self.meta.last_send_no;
-        let first_unanswered = self.outbox.first().unwrap_or(last + 1);
+        let Meta { last_send_no, earlier_send_no, .. } = self.meta;
+        let last = last_send_no - earlier_send_no;
+        let first_unanswered = self.outbox.first().map_or(last + 1, |send_no| send_no - earlier_send_no);
         let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
         let opening = opening.ok_or_else(login::required)?;
@@ -129,6 +131,9 @@ impl Driver {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
             self.login.hello(&self.meta).ok_or_else(login::required)?;
+        } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
+            self.login.hello(&self.meta).ok_or_else(login::required)?;
+            round.meta = true;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -149,6 +154,22 @@ impl Driver {
         let told = if code == NO_CODE { reason.to_owned() } else { format!("{code}{}", reason_text(reason)) };
         self.pause(&told, pause.max(retry_after.min(MAX_RETRY_AFTER)), round);
         Ok(())
+    }
+
+    /// One end has lost the numbers of this device: what is unanswered gets new ones on the wire, under a new device
+    /// epoch, while its callers keep the old. False: that was done before, and no answer has come since.
+    fn begin_device_epoch(&mut self) -> bool {
+        if std::mem::replace(&mut self.renumbered, true) {
+            return false;
+        }
+        tracing::warn!("the server and this device disagree on what was sent: beginning a new device epoch");
+        let Self { meta, outbox, active, .. } = self;
+        meta.device_epoch = rand::random_range(1..=u32::MAX);
+        meta.earlier_send_no = outbox.first().map_or(meta.last_send_no, |send_no| send_no - 1);
+        meta.resume_token = Bytes::new();
+        // It counts in the old numbers.
+        *active = None;
+        true
     }
 
     /// Tries again after `pause`, unless an attempt to move away is under way already.
