@@ -4,12 +4,15 @@
 
 mod basics;
 mod client_kills;
+mod cut;
 mod device;
 mod ends;
+mod garbage;
 mod login;
 mod moving;
 mod offline;
 mod proxy;
+mod push;
 mod receipts;
 mod resets;
 mod schedule;

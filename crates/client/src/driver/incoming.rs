@@ -44,12 +44,8 @@ impl Driver {
             Told::Resumed(resumed) => self.on_resumed(*resumed, round)?,
             Told::Rejected(reject) => self.on_rejected(&reject, round)?,
             Told::Entry(entry) => self.on_entry(*entry, round)?,
-            Told::Answered(mut ack) => {
-                ack.send_no += self.meta.earlier_send_no;
-                self.on_answer(ack.send_no, Stored::Sent(ack), round);
-            }
+            Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round),
             Told::Refused(mut nack) => {
-                nack.send_no += self.meta.earlier_send_no;
                 nack.reason = nack.reason.chars().take(MAX_REASON).collect();
                 self.on_answer(nack.send_no, Stored::Refused(nack), round);
             }
@@ -115,7 +111,7 @@ impl Driver {
 
     fn on_rejected(&mut self, reject: &wire::Reject, round: &mut Round) -> Result<(), ClientError> {
         let code = CloseCode(reject.code);
-        let hello = self.login.hello(&self.meta);
+        let hello = self.login.hello(&self.meta, self.answered());
         let Some(line) = self.line() else { return Ok(()) };
         line.answered = true;
         if code != CloseCode::RESUME_REFUSED {
@@ -227,7 +223,7 @@ impl Driver {
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
     fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
         let Some(item) = self.outbox.remove(send_no) else { return };
-        self.renumbered = false;
+        self.new_epoch = false;
         if let Stored::Sent(ack) = &stored
             && self.line().is_some_and(|line| line.connection.applied() >= ack.useq)
         {

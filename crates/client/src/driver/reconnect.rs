@@ -14,7 +14,6 @@ use crate::{
     backoff::{BASE, LIVED},
     error::reason_text,
     link::Link,
-    store::Meta,
 };
 
 /// What ended without a close code: back off.
@@ -47,12 +46,16 @@ impl Driver {
         Ok(())
     }
 
+    /// Every send_no up to this one has its answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.outbox.first().map_or(self.meta.last_send_no, |first| first - 1)
+    }
+
     pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
         let now = now();
-        let Meta { last_send_no, earlier_send_no, .. } = self.meta;
-        let last = last_send_no - earlier_send_no;
-        let first_unanswered = self.outbox.first().map_or(last + 1, |send_no| send_no - earlier_send_no);
-        let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
+        let cursor = self.meta.cursor.unwrap_or(0);
+        let (first_unanswered, last_queued) = (self.answered() + 1, self.meta.last_send_no);
+        let place = Place { cursor, first_unanswered, last_queued };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
         let opening = opening.ok_or_else(login::required)?;
         let (connection, resuming) = (opening.connection, opening.resume);
@@ -130,10 +133,10 @@ impl Driver {
         if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
-            self.login.hello(&self.meta).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
-            self.login.hello(&self.meta).ok_or_else(login::required)?;
             round.meta = true;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -156,20 +159,15 @@ impl Driver {
         Ok(())
     }
 
-    /// One end has lost the numbers of this device: what is unanswered gets new ones on the wire, under a new device
-    /// epoch, while its callers keep the old. False: that was done before, and no answer has come since.
+    /// One end has lost the numbers of this device. Under a new device epoch the server takes what is unanswered, under
+    /// the numbers it has here. False: that was done before, and no answer has come since.
     fn begin_device_epoch(&mut self) -> bool {
-        if std::mem::replace(&mut self.renumbered, true) {
-            return false;
-        }
-        tracing::warn!("the server and this device disagree on what was sent: beginning a new device epoch");
-        let Self { meta, outbox, active, .. } = self;
-        meta.device_epoch = rand::random_range(1..=u32::MAX);
-        meta.earlier_send_no = outbox.first().map_or(meta.last_send_no, |send_no| send_no - 1);
-        meta.resume_token = Bytes::new();
-        // It counts in the old numbers.
-        *active = None;
-        true
+        tracing::warn!("the server and this device disagree about the numbers that this device has used");
+        self.meta.device_epoch = rand::random_range(1..=u32::MAX);
+        self.meta.resume_token = Bytes::new();
+        // Its answers would be those to another epoch.
+        self.active = None;
+        !std::mem::replace(&mut self.new_epoch, true)
     }
 
     /// Tries again after `pause`, unless an attempt to move away is under way already.

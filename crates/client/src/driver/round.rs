@@ -52,7 +52,7 @@ impl Driver {
         {
             let _ = first.send(Ok(uid));
         }
-        let (cursor, last) = (self.meta.cursor.unwrap_or(0), self.meta.last_send_no - self.meta.earlier_send_no);
+        let (cursor, last) = (self.meta.cursor.unwrap_or(0), self.meta.last_send_no);
         if let Some(line) = self.line() {
             line.connection.queued(last);
             if line.connection.is_live() {
@@ -65,7 +65,7 @@ impl Driver {
     /// Puts everything that may leave into the link's queue.
     pub(super) fn write(&mut self) {
         let now = now();
-        let Self { active, next, outbox, requests, grease, meta, .. } = self;
+        let Self { active, next, outbox, requests, grease, .. } = self;
         let Some(line) = (match next {
             Next::Login(line) => Some(&mut **line),
             _ => active.as_mut(),
@@ -77,7 +77,7 @@ impl Driver {
             requests.write(&mut line.connection, now);
         }
         while let Some(send_no) = line.connection.poll_send(now).filter(|_| room > 0) {
-            let Some(item) = outbox.find(send_no + meta.earlier_send_no) else {
+            let Some(item) = outbox.find(send_no) else {
                 line.connection.skip(send_no, now);
                 continue;
             };

@@ -38,9 +38,6 @@ pub struct Meta {
     /// The reset was to another log: numbers of conversations may have been given out anew.
     #[prost(bool, tag = "12")]
     pub new_log: bool,
-    /// The last number of the outbox that was used in an earlier device epoch. On the wire they begin behind it.
-    #[prost(uint64, tag = "13")]
-    pub earlier_send_no: u64,
 }
 
 /// An unanswered message.
