@@ -49,6 +49,7 @@ thread_local! {
 pub struct Link<S> {
     stream: S,
     address: IpAddr,
+    accepted_at: Instant,
     core: Arc<Core>,
     connection: Connection,
     /// Taken from the connection, not yet taken by the socket.
@@ -63,7 +64,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         let unwritten = BytesMut::new();
-        Self { stream, address, core, connection, unwritten, admission: Some(admission), session: None, is_over: false }
+        Self {
+            stream,
+            address,
+            accepted_at,
+            core,
+            connection,
+            unwritten,
+            admission: Some(admission),
+            session: None,
+            is_over: false,
+        }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
@@ -218,7 +229,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn attempt(&self) -> Attempt {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Attempt { address: self.address, now: Instant::now(), unix_s: unix.as_secs(), next_secret: auth::random() }
+        Attempt {
+            address: self.address,
+            now: Instant::now(),
+            accepted_at: self.accepted_at,
+            unix_s: unix.as_secs(),
+            next_secret: auth::random(),
+        }
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {

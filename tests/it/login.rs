@@ -312,6 +312,29 @@ fn the_same_device_again_replaces_its_older_connection() {
 }
 
 #[test]
+fn the_late_login_of_a_connection_that_was_given_up_replaces_nothing() {
+    let server = TestServer::start();
+    let token = server.token("alice");
+    let (first, welcome) = WireClient::login(&server, hello("alice", "phone", &token));
+    drop(first);
+    let mut late: Vec<_> = (0..2).map(|_| WireClient::open(server.address())).collect();
+    server.wait_for_metric("hongyan_connections", 2);
+    let mut newer = WireClient::open(server.address());
+    newer.send(resume(&welcome.resume_token, 0));
+    let resumed = newer.expect_resumed();
+    late[0].send(resume(&welcome.resume_token, 0));
+    late[1].send(Frame::Hello(hello("alice", "phone", &token)));
+    for client in &mut late {
+        client.expect_reject(CloseCode::REPLACED);
+    }
+    newer.ping();
+    drop(newer);
+    let mut newest = WireClient::open(server.address());
+    newest.send(resume(&resumed.resume_token, 0));
+    newest.expect_resumed();
+}
+
+#[test]
 fn a_user_has_so_many_devices_and_no_more() {
     let server = TestServer::with("[limits]\ndevices_per_user = 3\nchannels_per_user = 2\n");
     let token = server.token("alice");

@@ -158,7 +158,11 @@ fn deaf_device(server: &TestServer, uid: &str, device: &str) -> WireClient {
 /// Takes messages up to `last`, in order, acking as it goes.
 fn read_all(client: &mut WireClient, last: u64) {
     for useq in 1..=last {
-        client.expect_message(useq);
+        // A probe may stand among what was written while nobody read.
+        match client.skip(|frame| matches!(frame, Frame::Ping(_))) {
+            Frame::Push(entry) => assert_eq!(entry.useq, useq),
+            other => panic!("{other:?}"),
+        }
         if useq % 16 == 0 || useq == last {
             client.ack(useq);
         }
