@@ -35,10 +35,6 @@ pub enum Outbound {
         deadline: Duration,
         spread: Duration,
     },
-    Close {
-        code: CloseCode,
-        reason: &'static str,
-    },
 }
 
 /// One live device of a user.
@@ -60,12 +56,14 @@ struct Queue {
     head: u64,
     /// The device reads the log; live entries only move the head.
     lagging: bool,
+    /// The connection is to end, with this code and reason.
+    close: Option<(CloseCode, &'static str)>,
 }
 
 impl Channel {
     /// A channel begins lagging: first the device reads what it missed.
     pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64) -> Arc<Self> {
-        let queue = Queue { waiting: VecDeque::new(), entries: 0, entry_bytes: 0, head, lagging: true };
+        let queue = Queue { waiting: VecDeque::new(), entries: 0, entry_bytes: 0, head, lagging: true, close: None };
         Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue), bell: Notify::new() })
     }
 
@@ -115,13 +113,14 @@ impl Channel {
 
     /// Ends the connection. What still waits is in the log.
     pub fn close(&self, code: CloseCode, reason: &'static str) {
-        self.lock().waiting.push_front(Outbound::Close { code, reason });
+        self.lock().close.get_or_insert((code, reason));
         self.bell.notify_one();
     }
 
-    /// Whether the connection is to end: that must not wait for a peer to read.
-    pub fn is_closing(&self) -> bool {
-        matches!(self.lock().waiting.front(), Some(Outbound::Close { .. }))
+    /// Whether and why the connection is to end. It stands outside the queue, so that a device that does not read is
+    /// cut off as soon as any other.
+    pub fn take_close(&self) -> Option<(CloseCode, &'static str)> {
+        self.lock().close.take()
     }
 
     /// Waits until something may have been put in.

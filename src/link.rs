@@ -72,6 +72,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         while !self.is_over {
             self.handle_events().await;
             self.pump().await;
+            if self.session.is_some() && !self.connection.is_live() {
+                // What ended it came from within: the farewell must not wait for a peer that does not read.
+                self.handle_events().await;
+            }
             self.unwritten.unsplit(self.connection.take_output());
             if self.is_over || self.connection.is_closed() {
                 continue;
@@ -135,10 +139,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn on_io(&mut self, read: Option<BytesMut>) {
+        let now = Instant::now();
         match read {
             Some(bytes) if bytes.is_empty() => self.is_over = true,
-            Some(bytes) => self.connection.handle_bytes(bytes, Instant::now()),
+            Some(bytes) => self.connection.handle_bytes(bytes, now),
             None => {}
+        }
+        // A peer that never pauses would keep the timer from being looked at.
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.connection.handle_timeout(now);
         }
     }
 
@@ -279,8 +288,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Moves what waits for the device into the connection, as far as its window and the socket allow.
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        if let Some((code, reason)) = channel.take_close() {
+            return self.connection.close(code, reason);
+        }
         let now = Instant::now();
-        while self.connection.is_live() && (self.waiting_out() < OUT_HIGH_WATER || channel.is_closing()) {
+        while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
                 self.write(outbound, now);
@@ -312,7 +324,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Outbound::Refused(nack) => self.connection.refused(nack),
             Outbound::Signal(signal) => self.connection.signal(&signal),
             Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
-            Outbound::Close { code, reason } => self.connection.close(code, reason),
         }
     }
 

@@ -21,6 +21,8 @@ struct Place {
     cursor: u64,
     /// What the device has can not be continued: it starts over from here.
     reset: bool,
+    /// The device has what lies before: it says so, or has acked it.
+    is_proved: bool,
 }
 
 impl Committer {
@@ -32,8 +34,13 @@ impl Committer {
         };
         match placed {
             Ok((user, device, place)) => {
+                let is_proved = place.is_proved;
                 let login = Box::new(self.bind(user, device, place, next_secret));
                 self.effects.push(Effect::LoggedIn { login, reply });
+                if is_proved {
+                    // The ack, or the receipt that would have followed it, may have been lost with a connection.
+                    self.schedule_receipts(user, now);
+                }
             }
             // Nobody may be waiting any more, which changes nothing.
             Err(error) => drop(reply.send(Err(error))),
@@ -72,6 +79,9 @@ impl Committer {
                 if credential.last_send_no < record.last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
                 }
+                if credential.log_epoch != 0 && credential.log_epoch != log_epoch {
+                    self.follow_restored_device(no, device, credential.answered_send_no);
+                }
                 device
             }
             Some((older, ..)) => self.create_device(no, credential, Some(older)),
@@ -107,7 +117,19 @@ impl Committer {
         }
         device.changed = true;
         self.check_channels(no, Some(device_no))?;
-        Ok((no, device_no, Place { cursor, reset: cursor < bounds.low || cursor > bounds.head }))
+        let reset = cursor < bounds.low || cursor > bounds.head;
+        Ok((no, device_no, Place { cursor, reset, is_proved: !reset }))
+    }
+
+    /// The store was restored from a backup, and the device has been answered for more than the backup knows: it goes on
+    /// from there. What it was answered for since the backup is lost, as all else of that time.
+    fn follow_restored_device(&mut self, no: UserNo, device: DeviceNo, answered: u64) {
+        let device = self.users.get_mut(&no).and_then(|user| user.device_mut(device));
+        if let Some(device) = device.filter(|device| device.record.last_send_no < answered) {
+            device.record.last_send_no = answered;
+            device.answers.clear();
+            device.changed = true;
+        }
     }
 
     /// Too many devices: one that was made for one errand and is gone gives way; others never do.
@@ -135,7 +157,8 @@ impl Committer {
             name: credential.device.as_str().into(),
             device_epoch: credential.device_epoch,
             ephemeral: credential.ephemeral,
-            last_send_no: credential.last_send_no,
+            // What it has queued but not been answered for comes again under its number.
+            last_send_no: credential.answered_send_no,
             ..Default::default()
         };
         if let Some(index) = older {
@@ -165,13 +188,14 @@ impl Committer {
         let user = &self.users[&no];
         let bounds = user.bounds;
         if credential.from_head {
-            return Place { cursor: bounds.head, reset: false };
+            return Place { cursor: bounds.head, reset: false, is_proved: false };
         }
         let known = user.devices.iter().find(|known| known.no == device);
         // A device that is new here has nothing yet.
         let cursor = credential.cursor.unwrap_or_else(|| known.map_or(0, |known| known.record.cursor));
         let foreign = cursor > 0 && credential.cursor.is_some() && credential.log_epoch != log_epoch;
-        Place { cursor, reset: foreign || cursor < bounds.low || cursor > bounds.head }
+        let reset = foreign || cursor < bounds.low || cursor > bounds.head;
+        Place { cursor, reset, is_proved: !reset }
     }
 
     fn bind(&mut self, no: UserNo, device_no: DeviceNo, place: Place, next_secret: [u8; 32]) -> LoggedIn {

@@ -94,6 +94,7 @@ pub struct Credential {
     pub cursor: Option<u64>,
     pub log_epoch: u64,
     pub last_send_no: u64,
+    pub answered_send_no: u64,
     pub from_head: bool,
     pub ephemeral: bool,
 }

@@ -3,11 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
-mod login;
 mod client_kills;
+mod cut;
 mod device;
+mod ends;
+mod garbage;
+mod login;
+mod moving;
 mod offline;
+mod proxy;
+mod push;
+mod receipts;
+mod resets;
 mod schedule;
+mod sdk_tls;
 mod server;
 mod server_kills;
 mod wire;

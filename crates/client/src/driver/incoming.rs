@@ -111,7 +111,7 @@ impl Driver {
 
     fn on_rejected(&mut self, reject: &wire::Reject, round: &mut Round) -> Result<(), ClientError> {
         let code = CloseCode(reject.code);
-        let hello = self.login.hello(&self.meta);
+        let hello = self.login.hello(&self.meta, self.answered());
         let Some(line) = self.line() else { return Ok(()) };
         line.answered = true;
         if code != CloseCode::RESUME_REFUSED {

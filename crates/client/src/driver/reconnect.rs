@@ -46,11 +46,16 @@ impl Driver {
         Ok(())
     }
 
+    /// Every send_no up to this one has its answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.outbox.first().map_or(self.meta.last_send_no, |first| first - 1)
+    }
+
     pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
         let now = now();
-        let last = self.meta.last_send_no;
-        let first_unanswered = self.outbox.first().unwrap_or(last + 1);
-        let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
+        let cursor = self.meta.cursor.unwrap_or(0);
+        let (first_unanswered, last_queued) = (self.answered() + 1, self.meta.last_send_no);
+        let place = Place { cursor, first_unanswered, last_queued };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
         let opening = opening.ok_or_else(login::required)?;
         let (connection, resuming) = (opening.connection, opening.resume);
@@ -128,7 +133,7 @@ impl Driver {
         if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
-            self.login.hello(&self.meta).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
