@@ -12,6 +12,7 @@ const ACCEPTED: &str = "hongyan_connections_accepted_total";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_token_is_tried_once() {
     let server = TestServer::start();
+    server.add_user("alice", "correct horse");
     let mut forged = server.token("alice");
     forged.replace_range(forged.len() - 8.., "AAAAAAAA");
     let refused = builder_at(&server.address().to_string(), &forged, "phone").connect().await.err().unwrap();
@@ -19,7 +20,6 @@ async fn a_bad_token_is_tried_once() {
     let foreign = builder_at(&server.address().to_string(), &server.token("bob"), "phone").uid("alice");
     let refused = foreign.connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });
-    server.add_user("alice", "correct horse");
     let guess = Client::builder(&server.address().to_string()).uid("alice").device("phone");
     let refused = guess.credential(Credential::Password("battery staple".into())).connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });

@@ -128,6 +128,8 @@ pub(crate) struct Driver {
     distrust: bool,
     /// When a login was last given up: it may still arrive, and replace a later one of this client.
     stray: Option<Instant>,
+    /// A new device epoch was begun, and no message has been answered since.
+    new_epoch: bool,
     /// Entries that the application is too slow for. They are neither stored nor acked, and come again after a cut.
     held: VecDeque<wire::Entry>,
     /// Why there was no connection last.
@@ -201,6 +203,7 @@ impl Driver {
             backoff: Backoff::default(),
             distrust: false,
             stray: None,
+            new_epoch: false,
             held: VecDeque::new(),
             failure: String::new(),
             first: Some(ends.first),

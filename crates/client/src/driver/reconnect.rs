@@ -134,6 +134,9 @@ impl Driver {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
             self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
+        } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
+            round.meta = true;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -154,6 +157,17 @@ impl Driver {
         let told = if code == NO_CODE { reason.to_owned() } else { format!("{code}{}", reason_text(reason)) };
         self.pause(&told, pause.max(retry_after.min(MAX_RETRY_AFTER)), round);
         Ok(())
+    }
+
+    /// One end has lost the numbers of this device. Under a new device epoch the server takes what is unanswered, under
+    /// the numbers it has here. False: that was done before, and no answer has come since.
+    fn begin_device_epoch(&mut self) -> bool {
+        tracing::warn!("the server and this device disagree about the numbers that this device has used");
+        self.meta.device_epoch = rand::random_range(1..=u32::MAX);
+        self.meta.resume_token = Bytes::new();
+        // Its answers would be those to another epoch.
+        self.active = None;
+        !std::mem::replace(&mut self.new_epoch, true)
     }
 
     /// Tries again after `pause`, unless an attempt to move away is under way already.
