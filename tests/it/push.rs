@@ -31,7 +31,7 @@ fn send_many(client: &mut WireClient, first: u64, count: u64, to: &str, content:
             Frame::SendAck(ack) => {
                 assert_eq!(ack.send_no, answered + 1);
                 answered += 1;
-                if answered % 32 == 0 {
+                if answered.is_multiple_of(32) {
                     client.ack(ack.useq);
                 }
             }
@@ -83,7 +83,7 @@ fn who_was_away_gets_everything_in_order_on_every_device() {
         assert_eq!((welcome.head, welcome.cursor), (COUNT, 0));
         for useq in 1..=COUNT {
             assert_eq!(bob.expect_message(useq).cseq, useq);
-            if useq % 16 == 0 {
+            if useq.is_multiple_of(16) {
                 bob.ack(useq);
             }
         }
@@ -97,7 +97,7 @@ fn who_was_away_gets_everything_in_order_on_every_device() {
     let (mut desk, welcome) = WireClient::login_as(&server, "alice", "desk");
     for useq in 1..=welcome.head {
         assert_eq!(desk.expect_push().useq, useq);
-        if useq % 16 == 0 {
+        if useq.is_multiple_of(16) {
             desk.ack(useq);
         }
     }
@@ -163,7 +163,7 @@ fn read_all(client: &mut WireClient, last: u64) {
             Frame::Push(entry) => assert_eq!(entry.useq, useq),
             other => panic!("{other:?}"),
         }
-        if useq % 16 == 0 || useq == last {
+        if useq.is_multiple_of(16) || useq == last {
             client.ack(useq);
         }
     }
