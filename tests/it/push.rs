@@ -1,7 +1,7 @@
 //! Getting a user's log to a device: the window, catching up, a device that stops reading, a device that does not ack, a
 //! device that falls silent.
 
-use std::{net::TcpStream, time::Duration};
+use std::time::Duration;
 
 use hongyan_proto::{
     CloseCode,
@@ -146,10 +146,7 @@ fn receivers_that_stop_reading_cost_little_delay_nobody_and_lose_nothing() {
 
 /// A device behind a small receive buffer that has sent its HELLO.
 fn deaf_device(server: &TestServer, uid: &str, device: &str) -> WireClient {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut client = WireClient::over(TcpStream::from(socket));
+    let mut client = WireClient::with_small_buffer(server.address());
     client.send_bytes(&PREFACE);
     client.send(Frame::Hello(hello(uid, device, &server.token(uid))));
     client
