@@ -122,6 +122,7 @@ fn a_close_comes_through_behind_what_was_not_read_yet() {
     }
     server.wait_for_metric("hongyan_entries_pushed_total", 20);
     bob.send_bytes(&[&raw(0xBF, b"")[..], &[0; 100_000]].concat());
+    server.wait_for_metric("hongyan_closes_total{code=\"4005\"}", 1);
     (1..=20).for_each(|useq| drop(bob.expect_message(useq)));
     bob.expect_close(CloseCode::UNKNOWN_CRITICAL);
 }
