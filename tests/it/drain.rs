@@ -119,7 +119,7 @@ fn nothing_acknowledged_under_load_is_lost() {
     assert!(welcome.head >= acked, "{acked} were acknowledged, {} are there", welcome.head);
     for useq in 1..=welcome.head {
         assert_eq!(bob.expect_message(useq).cseq, useq);
-        if useq % 16 == 0 {
+        if useq.is_multiple_of(16) {
             bob.ack(useq);
         }
     }

@@ -188,10 +188,7 @@ fn revoking_and_disabling_cut_live_connections_and_all_old_tokens() {
 fn a_revoked_device_that_does_not_read_is_cut_too() {
     let server = TestServer::start();
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut deaf = WireClient::over(TcpStream::from(socket));
+    let mut deaf = WireClient::with_small_buffer(server.address());
     deaf.send_bytes(&PREFACE);
     deaf.send(Frame::Hello(hello("bob", "phone", &server.token("bob"))));
     let content = vec![b'x'; 30_000];

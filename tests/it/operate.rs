@@ -52,10 +52,10 @@ fn users_are_managed_on_a_running_server_and_on_its_data() {
         if !is_running {
             assert!(server.terminate().success());
         }
-        done(&server, &["user", "add", uid, "--password-stdin"], "first\n");
+        done(&server, &["user", "add", uid, "--password-stdin"], "first password\n");
         let message = failed(&server, &["user", "add", uid]);
         assert!(message.contains(uid), "{message}");
-        done(&server, &["user", "passwd", uid, "--password-stdin"], "second\n");
+        done(&server, &["user", "passwd", uid, "--password-stdin"], "second password\n");
         let message = failed(&server, &["user", "disable", "nobody"]);
         assert!(message.contains("nobody"), "{message}");
         done(&server, &["user", "disable", uid], "");
@@ -68,14 +68,14 @@ fn users_are_managed_on_a_running_server_and_on_its_data() {
         if !is_running {
             server.restart();
         }
-        WireClient::login(&server, hello_with_password(uid, "desk", "second"));
+        WireClient::login(&server, hello_with_password(uid, "desk", "second password"));
         let (client, _) = WireClient::login(&server, hello(uid, "phone", token.trim_end()));
         let online = &users(&server).into_iter().find(|user| user["uid"] == uid).unwrap()["devices_online"];
         assert!(online.as_u64().unwrap() >= 1);
         drop(client);
     }
     let mut client = WireClient::open(server.address());
-    client.send(Frame::Hello(hello_with_password("alice", "desk", "first")));
+    client.send(Frame::Hello(hello_with_password("alice", "desk", "first password")));
     client.expect_reject(CloseCode::BAD_CREDENTIALS);
 }
 
@@ -116,8 +116,6 @@ fn a_backup_is_taken_while_running_and_restored_under_a_new_epoch() {
     let backup = files.path().join("backup");
     let backup = backup.to_str().unwrap();
     assert!(done(&server, &["store", "backup", backup], "").contains("rows"));
-    let message = failed(&server, &["store", "backup", backup]);
-    assert!(message.contains(backup), "an older backup is not overwritten: {message}");
     alice.send_message(4, "bob", b"after it");
     alice.expect_send_ack(4);
     let message = failed(&server, &["store", "verify"]);
@@ -251,7 +249,8 @@ fn a_server_that_cannot_start_says_why() {
     assert_eq!((locked.status.code(), stdout(&locked).as_str()), (Some(1), ""));
     assert!(stderr(&locked).contains("another process"), "{}", stderr(&locked));
     server.assert_healthy();
-    server.token("the socket of the running server still answers");
+    // Its admin socket was not taken over.
+    server.token("alice");
 
     let taken = TcpListener::bind(any).unwrap();
     let taken = taken.local_addr().unwrap().to_string();
