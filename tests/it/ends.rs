@@ -1,6 +1,6 @@
 //! When a client stops for good, with what error, and that it does not try again then.
 
-use hongyan_client::{Client, CloseCode, Credential, ErrorKind, SendError};
+use hongyan_client::{CloseCode, Credential, ErrorKind, SendError};
 
 use super::{
     device::{Device, builder, builder_at, content, uid},
@@ -20,7 +20,7 @@ async fn a_bad_token_is_tried_once() {
     let foreign = builder_at(&server.address().to_string(), &server.token("bob"), "phone").uid("alice");
     let refused = foreign.connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });
-    let guess = Client::builder(&server.address().to_string()).uid("alice").device("phone");
+    let guess = builder_at(&server.address().to_string(), "", "phone").uid("alice");
     let refused = guess.credential(Credential::Password("battery staple".into())).connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });
     assert_eq!(server.metric(ACCEPTED), 3, "one connection for each client");
