@@ -17,6 +17,7 @@ mod operate;
 mod proxy;
 mod push;
 mod receipts;
+mod resends;
 mod resets;
 mod schedule;
 mod sdk_tls;
