@@ -128,7 +128,13 @@ pub async fn run(
             continue;
         };
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.config()));
-        let visitor = Visitor { address: address.ip(), place, admission, login_timeout: limits.login_timeout };
+        let visitor = Visitor {
+            address: address.ip(),
+            accepted_at: Instant::now(),
+            place,
+            admission,
+            login_timeout: limits.login_timeout,
+        };
         links.spawn(visitor.serve(stream, core.clone(), acceptor));
     }
 }
@@ -145,6 +151,8 @@ async fn accept(
 /// A connection that has just been accepted.
 struct Visitor {
     address: IpAddr,
+    /// Rises from one to the next.
+    accepted_at: Instant,
     place: OwnedSemaphorePermit,
     admission: Admission,
     login_timeout: Duration,
@@ -152,8 +160,7 @@ struct Visitor {
 
 impl Visitor {
     async fn serve(self, stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>) {
-        let Self { address, place, admission, login_timeout } = self;
-        let accepted_at = Instant::now();
+        let Self { address, accepted_at, place, admission, login_timeout } = self;
         let metrics = core.metrics.clone();
         metrics.connections.inc();
         let ended = match tls {

@@ -50,6 +50,8 @@ impl Gate {
 pub struct Attempt {
     pub address: IpAddr,
     pub now: Instant,
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
     pub unix_s: u64,
     /// 32 random bytes for the next resume token.
     pub next_secret: [u8; 32],
@@ -122,7 +124,7 @@ pub async fn resume(core: &Core, resume: &wire::Resume, attempt: &Attempt) -> Re
 
 async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
     let (reply, answer) = oneshot::channel();
-    let login = Login { who, next_secret: attempt.next_secret, reply };
+    let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
     if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use hongyan_proto::CloseCode;
-use rustc_hash::FxBuildHasher;
 
 use crate::{
     channel::Channel,
@@ -17,7 +16,7 @@ use crate::{
 /// the head of the log are one step between two commits.
 #[derive(Default)]
 pub struct Sessions {
-    users: DashMap<UserNo, Vec<Arc<Channel>>, FxBuildHasher>,
+    users: DashMap<UserNo, Vec<Arc<Channel>>>,
 }
 
 impl Sessions {

@@ -47,7 +47,7 @@ impl Family {
 
 /// A device of this machine that nobody else is now.
 pub struct Slot {
-    /// Such as `s0`.
+    /// The name of its store without the ending, such as `s0`.
     pub name: String,
     pub device: DeviceName,
     pub store: Box<dyn LocalStore>,
@@ -105,8 +105,8 @@ impl Devices {
     /// The device that was named, which only one run can be.
     pub fn named(&self, device: DeviceName) -> Result<Slot, Failure> {
         private_dir(&self.dir)?;
-        let path = self.dir.join(format!("dev-{device}.db"));
-        Ok(open(&path, device.to_string(), device)?)
+        let name = format!("dev-{device}");
+        Ok(open(&self.dir.join(format!("{name}.db")), name, device)?)
     }
 
     /// The names of all slots that were ever taken, with their stores' paths.
@@ -250,7 +250,10 @@ mod tests {
         assert!(devices.named(phone()).is_err());
         assert!(devices.remove().is_err(), "in use");
         drop(held);
-        assert_eq!(devices.named(phone()).unwrap().device.as_str(), "phone");
+        let phone = devices.named(phone()).unwrap();
+        assert_eq!((phone.name.as_str(), phone.device.as_str()), ("dev-phone", "phone"));
+        assert_eq!(devices.list().unwrap()[0].0, phone.name);
+        drop(phone);
         devices.remove().unwrap();
         devices.remove().unwrap();
         assert!(devices.list().unwrap().is_empty());

@@ -1,5 +1,7 @@
 //! Binding a device: its row, its epoch, its next resume token, its place in the log, its channel: one step.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
 
@@ -27,15 +29,15 @@ struct Place {
 
 impl Committer {
     pub(super) async fn log_in(&mut self, login: Login, now: Now) {
-        let Login { who, next_secret, reply } = login;
+        let Login { who, next_secret, accepted_at, reply } = login;
         let placed = match who {
-            Who::Credential(credential) => self.log_in_by_credential(&credential, now).await,
-            Who::Resume { token, cursor } => self.resume(&token, cursor, now).await,
+            Who::Credential(credential) => self.log_in_by_credential(&credential, accepted_at, now).await,
+            Who::Resume { token, cursor } => self.resume(&token, cursor, accepted_at, now).await,
         };
         match placed {
             Ok((user, device, place)) => {
                 let is_proved = place.is_proved;
-                let login = Box::new(self.bind(user, device, place, next_secret));
+                let login = Box::new(self.bind(user, device, place, next_secret, accepted_at));
                 self.effects.push(Effect::LoggedIn { login, reply });
                 if is_proved {
                     // The ack, or the receipt that would have followed it, may have been lost with a connection.
@@ -50,6 +52,7 @@ impl Committer {
     async fn log_in_by_credential(
         &mut self,
         credential: &Credential,
+        accepted_at: Instant,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
         let no = match self.user_no(credential.uid.as_str(), now).await? {
@@ -71,6 +74,9 @@ impl Committer {
             return Err(refused(CloseCode::REVOKED, "this user is disabled, or the token was revoked"));
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
+        if let Some(index) = known {
+            user.devices[index].check_order(accepted_at)?;
+        }
         let known = known.map(|index| (index, user.devices[index].no, user.devices[index].record.clone()));
         let is_full = user.devices.len() >= devices_per_user;
         self.check_channels(no, known.as_ref().map(|(_, device, _)| *device))?;
@@ -100,6 +106,7 @@ impl Committer {
         &mut self,
         token: &ResumeToken,
         cursor: u64,
+        accepted_at: Instant,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
         const REFUSED: LoginError =
@@ -115,6 +122,7 @@ impl Committer {
         if disabled || device.record.last_seen_hour < oldest_hour || device.slots.accept(&token.hash()).is_none() {
             return Err(REFUSED);
         }
+        device.check_order(accepted_at)?;
         device.changed = true;
         self.check_channels(no, Some(device_no))?;
         let reset = cursor < bounds.low || cursor > bounds.head;
@@ -198,7 +206,14 @@ impl Committer {
         Place { cursor, reset, is_proved: !reset }
     }
 
-    fn bind(&mut self, no: UserNo, device_no: DeviceNo, place: Place, next_secret: [u8; 32]) -> LoggedIn {
+    fn bind(
+        &mut self,
+        no: UserNo,
+        device_no: DeviceNo,
+        place: Place,
+        next_secret: [u8; 32],
+        accepted_at: Instant,
+    ) -> LoggedIn {
         let hours = self.hours;
         let log_epoch = self.log_epoch;
         let user = self.users.get_mut(&no).expect("the user has just been looked up");
@@ -207,6 +222,7 @@ impl Committer {
         let token = ResumeToken::new(no.0.into(), device_no.0.into(), next_secret);
         device.slots.offer(token.hash());
         device.offered = Some(token.hash());
+        device.accepted_at = Some(accepted_at);
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;
         device.record.cursor = if place.reset { bounds.head } else { place.cursor };
@@ -222,6 +238,17 @@ impl Committer {
             cursor: place.cursor,
             last_send_no,
             reset,
+        }
+    }
+}
+
+impl Device {
+    /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
+    /// client has given it up.
+    fn check_order(&self, accepted_at: Instant) -> Result<(), LoginError> {
+        match self.accepted_at.is_some_and(|newest| newest > accepted_at) {
+            true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
+            false => Ok(()),
         }
     }
 }

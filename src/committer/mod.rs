@@ -22,6 +22,8 @@ mod queue;
 pub mod rate;
 mod receipts;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod user;
 

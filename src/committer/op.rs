@@ -1,6 +1,6 @@
 //! What the committer is asked to do, and what it answers.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
@@ -72,6 +72,8 @@ pub struct Login {
     pub who: Who,
     /// The token for the next resume, as 32 random bytes.
     pub next_secret: [u8; 32],
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
     pub reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
 }
 

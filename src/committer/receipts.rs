@@ -85,6 +85,7 @@ impl Committer {
             user.account_changed = true;
             self.touch_lazily(no, now);
         }
+        self.trim(no).await;
         Ok(())
     }
 

@@ -145,6 +145,23 @@ fn a_jump_in_the_numbers_is_refused_and_closes_nothing() {
 }
 
 #[test]
+fn messages_written_before_the_first_login_are_taken() {
+    let server = TestServer::start();
+    server.token("bob");
+    let waiting =
+        wire::Hello { last_send_no: 503, answered_send_no: 500, ..hello("alice", "phone", &server.token("alice")) };
+    let (mut alice, _) = WireClient::login(&server, waiting);
+    for send_no in 501..=504 {
+        alice.send_message(send_no, "bob", b"hi");
+        assert_eq!(alice.expect_send_ack(send_no).cseq, send_no - 500);
+    }
+    alice.send_message(506, "bob", b"hi");
+    assert_eq!(alice.expect_nack(506, NackCode::NackGap).expected, 505);
+    alice.send_message(500, "bob", b"hi");
+    alice.expect_nack(500, NackCode::NackAnswerExpired);
+}
+
+#[test]
 fn an_answer_that_is_no_longer_kept_is_said_to_be_expired() {
     let server = TestServer::with("[limits]\nsend_window = 4\n");
     server.token("bob");

@@ -146,7 +146,8 @@ impl Device {
 
     fn login(&self) -> Frame {
         let last_send_no = u64::from(self.outgoing.is_some());
-        let hello = wire::Hello { last_send_no, ..self.hello.clone() };
+        let answered_send_no = u64::from(self.send_ack.is_some());
+        let hello = wire::Hello { last_send_no, answered_send_no, ..self.hello.clone() };
         let hello = match self.log_epoch {
             0 => hello,
             log_epoch => wire::Hello { cursor: Some(self.cursor), log_epoch, ..hello },

@@ -140,7 +140,7 @@ pub fn builder(server: &TestServer, user: &str, device: &str) -> Builder {
 
 /// The same through another address, such as a proxy's.
 pub fn builder_at(address: &str, token: &str, device: &str) -> Builder {
-    Client::builder(address).device(device).credential(Credential::Token(token.into()))
+    Client::builder(address).device(device).credential(Credential::Token(token.into())).connect_timeout(PATIENCE)
 }
 
 // ------------------------------------------------------------ what must hold

@@ -1,6 +1,6 @@
 //! When a client stops for good, with what error, and that it does not try again then.
 
-use hongyan_client::{Client, CloseCode, Credential, ErrorKind, SendError};
+use hongyan_client::{CloseCode, Credential, ErrorKind, SendError};
 
 use super::{
     device::{Device, builder, builder_at, content, uid},
@@ -12,6 +12,7 @@ const ACCEPTED: &str = "hongyan_connections_accepted_total";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_token_is_tried_once() {
     let server = TestServer::start();
+    server.add_user("alice", "correct horse");
     let mut forged = server.token("alice");
     forged.replace_range(forged.len() - 8.., "AAAAAAAA");
     let refused = builder_at(&server.address().to_string(), &forged, "phone").connect().await.err().unwrap();
@@ -19,8 +20,7 @@ async fn a_bad_token_is_tried_once() {
     let foreign = builder_at(&server.address().to_string(), &server.token("bob"), "phone").uid("alice");
     let refused = foreign.connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });
-    server.add_user("alice", "correct horse");
-    let guess = Client::builder(&server.address().to_string()).uid("alice").device("phone");
+    let guess = builder_at(&server.address().to_string(), "", "phone").uid("alice");
     let refused = guess.credential(Credential::Password("battery staple".into())).connect().await.err().unwrap();
     assert_eq!(*refused.kind(), ErrorKind::LoginRefused { code: CloseCode::BAD_CREDENTIALS });
     assert_eq!(server.metric(ACCEPTED), 3, "one connection for each client");

@@ -109,6 +109,35 @@ fn after_login_every_broken_rule_has_its_close() {
 }
 
 #[test]
+fn a_close_comes_through_behind_what_was_not_read_yet() {
+    let server = TestServer::start();
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    let mut bob = WireClient::with_small_buffer(server.address());
+    bob.send_bytes(&PREFACE);
+    bob.send(Frame::Hello(hello("bob", "phone", &server.token("bob"))));
+    bob.expect_welcome();
+    for send_no in 1..=20 {
+        alice.send_message(send_no, "bob", &[0; 1000]);
+        alice.expect_send_ack(send_no);
+    }
+    server.wait_for_metric("hongyan_entries_pushed_total", 20);
+    bob.send_bytes(&[&raw(0xBF, b"")[..], &[0; 100_000]].concat());
+    server.wait_for_metric("hongyan_closes_total{code=\"4005\"}", 1);
+    (1..=20).for_each(|useq| drop(bob.expect_message(useq)));
+    bob.expect_close(CloseCode::UNKNOWN_CRITICAL);
+}
+
+#[test]
+fn the_limit_before_login_holds_until_the_login() {
+    let server = TestServer::start();
+    let mut client = WireClient::open(server.address());
+    client.send(Frame::Resume(wire::Resume::default()));
+    client.expect_reject(CloseCode::RESUME_REFUSED);
+    client.send_bytes(&[0, 0x10, 0x01, 1]);
+    client.expect_close(CloseCode::FRAME_TOO_LARGE);
+}
+
+#[test]
 fn what_is_unknown_is_ignored() {
     let server = TestServer::start();
     server.token("bob");

@@ -188,10 +188,7 @@ fn revoking_and_disabling_cut_live_connections_and_all_old_tokens() {
 fn a_revoked_device_that_does_not_read_is_cut_too() {
     let server = TestServer::start();
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut deaf = WireClient::over(TcpStream::from(socket));
+    let mut deaf = WireClient::with_small_buffer(server.address());
     deaf.send_bytes(&PREFACE);
     deaf.send(Frame::Hello(hello("bob", "phone", &server.token("bob"))));
     let content = vec![b'x'; 30_000];
@@ -309,6 +306,29 @@ fn the_same_device_again_replaces_its_older_connection() {
     newer.send_message(1, "alice", b"still here");
     newer.expect_send_ack(1);
     server.wait_for_metric("hongyan_sessions", 1);
+}
+
+#[test]
+fn the_late_login_of_a_connection_that_was_given_up_replaces_nothing() {
+    let server = TestServer::start();
+    let token = server.token("alice");
+    let (first, welcome) = WireClient::login(&server, hello("alice", "phone", &token));
+    drop(first);
+    let mut late: Vec<_> = (0..2).map(|_| WireClient::open(server.address())).collect();
+    server.wait_for_metric("hongyan_connections", 2);
+    let mut newer = WireClient::open(server.address());
+    newer.send(resume(&welcome.resume_token, 0));
+    let resumed = newer.expect_resumed();
+    late[0].send(resume(&welcome.resume_token, 0));
+    late[1].send(Frame::Hello(hello("alice", "phone", &token)));
+    for client in &mut late {
+        client.expect_reject(CloseCode::REPLACED);
+    }
+    newer.ping();
+    drop(newer);
+    let mut newest = WireClient::open(server.address());
+    newest.send(resume(&resumed.resume_token, 0));
+    newest.expect_resumed();
 }
 
 #[test]

@@ -15,7 +15,8 @@ use super::{
 /// A device that is forgotten while it is away holds trimming back no longer: it comes back to a log without its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
-    let server = TestServer::with("[retention]\ntimeline_entries = 64\n[limits]\ndevices_per_user = 2\n");
+    let server =
+        TestServer::with("[retention]\ntimeline_entries = 64\n[limits]\ndevices_per_user = 2\nchannels_per_user = 2\n");
     let (alice, bob, directory) = (uid("alice"), uid("bob"), tempdir().unwrap());
     let phone = || {
         let store = SqliteStore::open(directory.path().join("phone.db")).unwrap();
@@ -39,8 +40,8 @@ async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
     tablet.client.close().await;
     server.wait_for_metric("hongyan_sessions", 2);
 
-    let (after, ()) = tokio::join!(Device::connect(phone()), sender.send_numbers(&bob, 621..=660));
-    after.wait_messages(210).await;
+    let (after, ()) = tokio::join!(Device::connect(phone()), sender.send_numbers(&bob, 621..=640));
+    after.wait_messages(190).await;
     assert_eq!(after.shown().resets, [0], "it was told before anything else");
     assert_eq!(after.shown().logins, [false], "the resume token went with the device");
     let mut shown = before.shown().numbers();
@@ -51,13 +52,13 @@ async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
     let distinct: BTreeSet<u64> = shown.iter().copied().collect();
     assert_eq!(distinct.len(), shown.len(), "something was shown twice");
     shown.sort_unstable();
-    assert_counts_up(&shown, 660);
-    assert_history(&after.client, &alice, 660, false).await;
+    assert_counts_up(&shown, 640);
+    assert_history(&after.client, &alice, 640, false).await;
 
     // From here the log goes on as for everybody.
-    sender.send_numbers(&bob, 661..=700).await;
+    sender.send_numbers(&bob, 641..=700).await;
     after.wait_messages(250).await;
-    assert_eq!(after.shown().numbers()[210..], (661..=700).collect::<Vec<_>>());
+    assert_eq!(after.shown().numbers()[190..], (641..=700).collect::<Vec<_>>());
 }
 
 /// After a restore the server knows less than its clients. They are told, and what they have is not shown again.
@@ -104,4 +105,34 @@ async fn a_restored_backup_resets_the_clients_and_repeats_nothing() {
     assert_eq!(tablet.shown().numbers(), (1..=50).chain(81..=100).collect::<Vec<_>>());
     assert_eq!(receiver.client.history(&alice, Default::default()).await.unwrap().head_cseq, 70);
     server.assert_healthy();
+}
+
+/// A device whose store is put back to an older copy has used numbers that it does not remember.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_put_back_to_an_older_state_goes_on_in_a_new_epoch() {
+    let server = TestServer::start();
+    let (bob, directory) = (uid("bob"), tempdir().unwrap());
+    let path = |name| directory.path().join(name);
+    let phone = || builder(&server, "alice", "phone").store(Box::new(SqliteStore::open(path("phone.db")).unwrap()));
+    let receiver = Device::connect(builder(&server, "bob", "phone")).await;
+    let young = Device::connect(phone()).await;
+    young.send_numbers(&bob, 1..=20).await;
+    young.client.close().await;
+    for (name, copy) in [("phone.db", "copy.db"), ("phone.db-mark", "copy.db-mark")] {
+        std::fs::copy(path(name), path(copy)).unwrap();
+    }
+    let old = Device::connect(phone()).await;
+    old.send_numbers(&bob, 21..=30).await;
+    old.client.close().await;
+    for (name, copy) in [("phone.db", "copy.db"), ("phone.db-mark", "copy.db-mark")] {
+        std::fs::rename(path(copy), path(name)).unwrap();
+    }
+
+    let again = Device::connect(phone()).await;
+    again.wait("what it does not remember", |shown| shown.messages.len() == 10).await;
+    assert_eq!(again.shown().numbers(), (21..=30).collect::<Vec<_>>());
+    again.send_numbers(&bob, 31..=40).await;
+    assert_eq!(again.shown().sent.first().unwrap().send_no, 21, "its own numbers go on");
+    receiver.wait_messages(40).await;
+    assert_counts_up(&receiver.shown().numbers(), 40);
 }

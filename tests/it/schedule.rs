@@ -16,7 +16,7 @@ impl Schedule {
             Ok(seed) => seed.parse().expect("HONGYAN_TEST_SEED is a number"),
             Err(_) => rand::random_range(0..1_000_000),
         };
-        println!("{test}: HONGYAN_TEST_SEED={seed} replays these kills");
+        eprintln!("{test}: HONGYAN_TEST_SEED={seed} replays these kills");
         Self { random: StdRng::seed_from_u64(seed) }
     }
 
@@ -36,10 +36,6 @@ impl Schedule {
         let mut places: Vec<u64> = (0..kills).map(|_| self.random.random_range(1..=count)).collect();
         places.sort_unstable();
         places
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.random.random_range(0..end)
     }
 
     /// Lets a random time pass, so that what follows happens at a random moment.

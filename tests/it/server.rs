@@ -69,11 +69,6 @@ impl TestServer {
         self.process.native
     }
 
-    /// The HTTP port.
-    pub fn http(&self) -> SocketAddr {
-        self.process.http
-    }
-
     pub fn pid(&self) -> u32 {
         self.process.child.id()
     }
@@ -124,11 +119,6 @@ impl TestServer {
     pub fn restart_with(&mut self, config: &str) {
         std::fs::write(self.config_path(), config).unwrap();
         self.restart();
-    }
-
-    /// Lets go of the server and keeps its data.
-    pub fn into_data(self) -> TempDir {
-        self.data
     }
 
     // ------------------------------------------------------------ what it says

@@ -14,6 +14,8 @@ use hongyan_proto::{
     wire::{self, entry::Item, hello::Credential},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use super::server::TestServer;
 
 /// How long to wait for a frame.
@@ -55,6 +57,14 @@ impl WireClient {
         let mut client = Self::connect(address);
         client.send_bytes(&PREFACE);
         client
+    }
+
+    /// Connects, says nothing, and takes little that it has not read.
+    pub fn with_small_buffer(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
     }
 
     /// Connects and logs in.

@@ -186,12 +186,10 @@ impl Client {
         outcome.await.map_err(|_| self.ended())?
     }
 
-    /// Queues a message and returns its number once it is durable in the outbox. It will be sent, at most once, however
-    /// often the connection or this process ends before. Its answer comes as an event.
-    ///
-    /// The number is the message's for as long as the store lives. If one end loses the numbers of this device, because
-    /// it went back to a backup (close code STATE_LOST), unanswered messages are sent under other numbers on the wire,
-    /// and their callers learn nothing of it. One that the server had taken already is then taken twice.
+    /// Queues a message and returns its number once it is durable in the outbox. It will be sent, under this number
+    /// and at most once, however often the connection or this process ends before. Its answer comes as an event. The
+    /// one exception: if an end goes back to a backup and so loses the numbers of this device (close code STATE_LOST),
+    /// what is unanswered is sent in a new device epoch, and what the server had taken of it already is taken twice.
     ///
     /// # Errors
     /// TooLarge, OutboxFull (10,000 messages or 32 MiB are unanswered) or Closed; nothing was queued then.

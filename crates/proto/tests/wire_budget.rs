@@ -34,6 +34,7 @@ fn hello(uid: &str) -> wire::Hello {
         cursor: Some(1_000),
         log_epoch: 0x0123_4567_89AB_CDEF,
         last_send_no: 1_000,
+        answered_send_no: 1_000,
         agent: "hongyan-cli 0.1.0".into(),
         ..Default::default()
     }

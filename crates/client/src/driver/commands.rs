@@ -63,12 +63,10 @@ impl Driver {
         self.outbox.check(len, self.queue.unread_answers())?;
         self.meta.last_send_no += 1;
         round.meta = true;
-        let wire_no = self.meta.last_send_no;
-        let item = OutboxItem { send_no: wire_no + self.meta.ahead, to: to.to_string(), content, wire_no };
-        let send_no = item.send_no;
+        let item = OutboxItem { send_no: self.meta.last_send_no, to: to.to_string(), content };
         round.change.queued.push(item.clone());
         self.outbox.insert(item);
-        Ok(send_no)
+        Ok(self.meta.last_send_no)
     }
 
     async fn wait(
@@ -77,7 +75,7 @@ impl Driver {
         answer: oneshot::Sender<Outcome>,
         round: &mut Round,
     ) -> Result<(), ClientError> {
-        if self.outbox.is_unanswered(send_no) {
+        if self.outbox.find(send_no).is_some() {
             self.outbox.wait(send_no, answer);
             return Ok(());
         }
@@ -88,7 +86,7 @@ impl Driver {
     }
 
     async fn status(&mut self, send_no: u64) -> Result<SendStatus, ClientError> {
-        if self.outbox.is_unanswered(send_no) {
+        if self.outbox.find(send_no).is_some() {
             return Ok(SendStatus::Queued);
         }
         let Some(answer) = self.keeper.answer(send_no).await? else { return Ok(SendStatus::Unknown) };

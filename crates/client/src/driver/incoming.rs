@@ -222,13 +222,14 @@ impl Driver {
     // ------------------------------------------------------------ answers
 
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
-    fn on_answer(&mut self, wire_no: u64, mut stored: Stored, round: &mut Round) {
-        let Some(item) = self.outbox.remove(wire_no) else { return };
-        self.epoch_unproved = false;
-        let send_no = item.send_no;
-        match &mut stored {
-            Stored::Sent(ack) => ack.send_no = send_no,
-            Stored::Refused(nack) => nack.send_no = send_no,
+    fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
+        let Some(item) = self.outbox.remove(send_no) else { return };
+        self.new_epoch = false;
+        if let Stored::Sent(ack) = &stored
+            && self.line().is_some_and(|line| line.connection.applied() >= ack.useq)
+        {
+            // Everything before it has been pushed, so the conversation is complete up to here.
+            self.note_newest(&item.to, ack.cseq, ack.time_ms, round);
         }
         let answer = Answer { to: item.to, outcome: Some(stored) };
         let waiters = self.outbox.waiters(send_no);

@@ -14,7 +14,6 @@
 //! unread, so that nothing it brings can be missed or doubled: it all comes again on the new one, after the cursor.
 
 mod commands;
-mod epoch;
 mod incoming;
 mod keeper;
 mod login;
@@ -129,13 +128,14 @@ pub(crate) struct Driver {
     stalls: Backoff,
     /// The pause under way is such a one, and the application is to blame.
     stalled: bool,
-    /// The device epoch was drawn anew, and no message has been answered in it.
-    epoch_unproved: bool,
     /// The last login got no answer, so its resume token may be used up.
     distrust: bool,
     /// When a login was last given up: it may still arrive, and replace a later one of this client.
     stray: Option<Instant>,
-    /// Entries that the store has no room for, as the application is too slow. They are neither stored nor acked, and come again after a cut.
+    /// A new device epoch was begun, and no message has been answered since.
+    new_epoch: bool,
+    /// Entries that the store has no room for, as the application is too slow. They are neither stored nor acked, and
+    /// come again after a cut.
     held: VecDeque<wire::Entry>,
     /// Why there was no connection last.
     failure: String,
@@ -205,7 +205,7 @@ impl Driver {
             backoff: Backoff::default(),
             stalls: Backoff::default(),
             stalled: false,
-            epoch_unproved: false,
+            new_epoch: false,
             distrust: false,
             stray: None,
             held: VecDeque::new(),

@@ -1,9 +1,6 @@
 //! The outbox: messages without an answer, and who waits for it. The store has the same items; these are at hand.
-//!
-//! An item has two numbers: the one on the wire, which the server wants to be dense within a device epoch, and the one
-//! that callers know, which outlives the epoch. Both rise in the order of the messages.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use hongyan_proto::Uid;
 use tokio::sync::oneshot;
@@ -22,24 +19,15 @@ const MAX_BYTES: usize = 32 << 20;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    /// By number on the wire.
     items: BTreeMap<u64, OutboxItem>,
-    /// The numbers that callers know.
-    known: HashSet<u64>,
     bytes: usize,
     waiters: HashMap<u64, Vec<oneshot::Sender<Outcome>>>,
 }
 
 impl Outbox {
     pub fn new(items: Vec<OutboxItem>) -> Self {
-        let mut outbox = Self::default();
-        for mut item in items {
-            if item.wire_no == 0 {
-                item.wire_no = item.send_no;
-            }
-            outbox.insert(item);
-        }
-        outbox
+        let bytes = items.iter().map(|item| item.content.len()).sum();
+        Self { items: items.into_iter().map(|item| (item.send_no, item)).collect(), bytes, waiters: HashMap::new() }
     }
 
     /// Whether another `len` bytes may be queued while `unread` answers wait for the application.
@@ -53,38 +41,23 @@ impl Outbox {
 
     pub fn insert(&mut self, item: OutboxItem) {
         self.bytes += item.content.len();
-        self.known.insert(item.send_no);
-        self.items.insert(item.wire_no, item);
+        self.items.insert(item.send_no, item);
     }
 
-    /// The item with this number on the wire has got its final answer. None: it had one before.
-    pub fn remove(&mut self, wire_no: u64) -> Option<OutboxItem> {
-        let item = self.items.remove(&wire_no)?;
-        self.known.remove(&item.send_no);
+    /// The item has got its final answer. None: it had one before.
+    pub fn remove(&mut self, send_no: u64) -> Option<OutboxItem> {
+        let item = self.items.remove(&send_no)?;
         self.bytes -= item.content.len();
         Some(item)
     }
 
-    /// The item with this number on the wire.
-    pub fn find(&self, wire_no: u64) -> Option<&OutboxItem> {
-        self.items.get(&wire_no)
+    pub fn find(&self, send_no: u64) -> Option<&OutboxItem> {
+        self.items.get(&send_no)
     }
 
-    /// Whether the message that callers know by this number has no answer yet.
-    pub fn is_unanswered(&self, send_no: u64) -> bool {
-        self.known.contains(&send_no)
-    }
-
-    /// The oldest number on the wire without an answer.
+    /// The oldest number without an answer.
     pub fn first(&self) -> Option<u64> {
-        self.items.first_key_value().map(|(wire_no, _)| *wire_no)
-    }
-
-    /// Gives every item another number on the wire, from 1 without holes; returns them all.
-    pub fn renumber(&mut self) -> Vec<OutboxItem> {
-        let items = std::mem::take(&mut self.items).into_values();
-        self.items = (1..).zip(items).map(|(wire_no, item)| (wire_no, OutboxItem { wire_no, ..item })).collect();
-        self.items.values().cloned().collect()
+        self.items.first_key_value().map(|(send_no, _)| *send_no)
     }
 
     pub fn wait(&mut self, send_no: u64, waiter: oneshot::Sender<Outcome>) {

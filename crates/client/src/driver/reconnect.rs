@@ -140,8 +140,9 @@ impl Driver {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
             self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
-        } else if code == CloseCode::STATE_LOST {
-            self.on_state_lost(reason, !logging_in, round)?;
+        } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
+            round.meta = true;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -171,6 +172,23 @@ impl Driver {
             Class::Elsewhere if !self.alternatives.is_empty() => random_part(BASE),
             _ => self.backoff.pause(rand::random()),
         }
+    }
+
+    /// One end has lost the numbers of this device. Under a new device epoch the server takes what is unanswered, under
+    /// the numbers it has here. False: that was done before, and no answer has come since.
+    fn begin_device_epoch(&mut self) -> bool {
+        tracing::warn!("the server and this device disagree about the numbers that this device has used");
+        let drawn = rand::random_range(1..u32::MAX);
+        // Neither 0 nor the same.
+        self.meta.device_epoch = if drawn < self.meta.device_epoch { drawn } else { drawn + 1 };
+        self.meta.resume_token = Bytes::new();
+        // Its answers would be those to another epoch. What it had brought comes again.
+        if let Some(mut line) = self.active.take() {
+            line.connection.close(CloseCode::NORMAL, "", now());
+            retire(line);
+            self.held.clear();
+        }
+        !std::mem::replace(&mut self.new_epoch, true)
     }
 
     /// Tries again after `pause`, unless an attempt to move away is under way already.

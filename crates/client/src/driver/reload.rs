@@ -127,21 +127,24 @@ impl Driver {
     /// Notes a message that was pushed. False: it was loaded before.
     pub(super) fn note_pushed(&mut self, message: &wire::Message, round: &mut Round) -> bool {
         let peer = if message.from == self.meta.uid { &message.to } else { &message.from };
-        let mark = self.marks.entry(peer.clone()).or_default();
-        if message.cseq <= mark.loaded {
+        self.note_newest(peer, message.cseq, message.time_ms, round)
+    }
+
+    /// Notes the newest message that has come of a conversation, or was sent to it. False: it was loaded before.
+    pub(super) fn note_newest(&mut self, peer: &str, cseq: u64, time_ms: u64, round: &mut Round) -> bool {
+        let mark = self.marks.entry(peer.to_owned()).or_default();
+        if cseq <= mark.loaded {
             return false;
         }
         if self.meta.reloading && !self.reload.loaded.contains(peer) {
             if mark.live_from == 0 {
-                mark.live_from = message.cseq;
+                mark.live_from = cseq;
             }
-            mark.live_to = message.cseq;
-            mark.live_time_ms = message.time_ms;
+            (mark.live_to, mark.live_time_ms) = (cseq, time_ms);
         } else {
-            mark.high = message.cseq;
-            mark.high_time_ms = message.time_ms;
+            (mark.high, mark.high_time_ms) = (cseq, time_ms);
         }
-        round.marks.push(peer.clone());
+        round.marks.push(peer.to_owned());
         true
     }
 

@@ -83,7 +83,7 @@ pub const IN_MEMORY: Capacity = Capacity { events: 256, bytes: 1 << 20 };
 #[derive(Default)]
 pub struct Change {
     pub meta: Option<Meta>,
-    /// New items of the outbox, or known ones with another `wire_no`; an item replaces the one of the same `send_no`.
+    /// New items of the outbox.
     pub queued: Vec<OutboxItem>,
     /// Outbox items that have got their final answer; their content is no longer kept.
     pub answers: Vec<(u64, Answer)>,

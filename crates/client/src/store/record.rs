@@ -29,7 +29,7 @@ pub struct Meta {
     pub resume_ttl_s: u32,
     #[prost(message, optional, tag = "9")]
     pub limits: Option<wire::Limits>,
-    /// The newest number that an item of the outbox has on the wire, in this device epoch.
+    /// The number of the newest item of the outbox.
     #[prost(uint64, tag = "10")]
     pub last_send_no: u64,
     /// The log was reset, and what was missed has not been wholly loaded.
@@ -38,24 +38,17 @@ pub struct Meta {
     /// The reset was to another log: numbers of conversations may have been given out anew.
     #[prost(bool, tag = "12")]
     pub new_log: bool,
-    /// How far the numbers that callers know are ahead of those on the wire: what earlier device epochs have used up.
-    #[prost(uint64, tag = "13")]
-    pub ahead: u64,
 }
 
 /// An unanswered message.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OutboxItem {
-    /// The number that callers know. It never changes, and no other message of this store ever has it.
     #[prost(uint64, tag = "1")]
     pub send_no: u64,
     #[prost(string, tag = "2")]
     pub to: String,
     #[prost(bytes = "bytes", tag = "3")]
     pub content: Bytes,
-    /// Its send_no on the wire, which a new device epoch changes. 0, in stores of before: the same as `send_no`.
-    #[prost(uint64, tag = "4")]
-    pub wire_no: u64,
 }
 
 /// The final answer to an item of the outbox.

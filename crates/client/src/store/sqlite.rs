@@ -180,7 +180,7 @@ fn write(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()>
         transaction.prepare_cached(sql)?.execute([meta.encode_to_vec()])?;
     }
     for item in &change.queued {
-        let sql = "INSERT OR REPLACE INTO outbox VALUES (?1, ?2)";
+        let sql = "INSERT INTO outbox VALUES (?1, ?2)";
         transaction.prepare_cached(sql)?.execute(params![item.send_no as i64, item.encode_to_vec()])?;
     }
     for (send_no, answer) in &change.answers {

@@ -156,7 +156,8 @@ impl Peer {
             resume_token: Bytes::from_static(b"first"),
             resume_ttl_s: 3600,
             head,
-            last_send_no: 0,
+            // Of a device that is new here.
+            last_send_no: hello.answered_send_no,
             log_epoch: LOG_EPOCH,
             cursor: hello.cursor.unwrap_or(0),
             uid: "alice".into(),

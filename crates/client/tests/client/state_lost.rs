@@ -29,7 +29,7 @@ async fn sends(peer: &mut Peer, expected: &[(u64, &str)]) {
 }
 
 #[tokio::test]
-async fn unanswered_messages_are_numbered_anew_and_callers_keep_theirs() {
+async fn unanswered_messages_are_sent_in_the_new_epoch_under_their_numbers() {
     let server = Server::start().await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("phone.db");
@@ -62,14 +62,14 @@ async fn unanswered_messages_are_numbered_anew_and_callers_keep_theirs() {
     let mut peer = server.accept().await;
     let hello = peer.welcome(3).await;
     assert!(hello.device_epoch != epoch && hello.device_epoch != 0);
-    assert_eq!((hello.last_send_no, hello.answered_send_no), (2, 0));
+    assert_eq!((hello.last_send_no, hello.answered_send_no), (4, 2));
     assert_eq!((hello.cursor, hello.log_epoch), (Some(3), crate::fake::LOG_EPOCH), "the place in the log is kept");
     connected(&mut events, false).await;
-    sends(&mut peer, &[(1, "3"), (2, "4")]).await;
-    assert_eq!(client.enqueue(&bob(), Content::text("5")).await.unwrap(), 5, "no number is given out twice");
-    sends(&mut peer, &[(3, "5")]).await;
-    for number in 1..=3 {
-        peer.answer(number, number + 2, number + 3).await;
+    sends(&mut peer, &[(3, "3"), (4, "4")]).await;
+    assert_eq!(client.enqueue(&bob(), Content::text("5")).await.unwrap(), 5);
+    sends(&mut peer, &[(5, "5")]).await;
+    for number in 3..=5 {
+        peer.answer(number, number, number + 1).await;
     }
     assert!(matches!(next(&mut events).await, Event::Sent(sent) if (sent.send_no, sent.cseq) == (3, 3)));
     let sent = within("answer", waiting).await.unwrap().unwrap();
@@ -81,7 +81,7 @@ async fn unanswered_messages_are_numbered_anew_and_callers_keep_theirs() {
     // Answers of both epochs stay known, and numbers go on.
     let again = tokio::spawn(with_store(&server, &path).connect());
     let mut peer = server.accept().await;
-    peer.resumed(b"first", b"second", 6, 3).await;
+    peer.resumed(b"first", b"second", 6, 5).await;
     let (client, _events) = within("login", again).await.unwrap().unwrap();
     for number in 1..=5 {
         let status = client.status(number).await;
@@ -91,7 +91,7 @@ async fn unanswered_messages_are_numbered_anew_and_callers_keep_theirs() {
         );
     }
     assert_eq!(client.enqueue(&bob(), Content::text("6")).await.unwrap(), 6);
-    sends(&mut peer, &[(4, "6")]).await;
+    sends(&mut peer, &[(6, "6")]).await;
 }
 
 #[tokio::test]
@@ -116,8 +116,8 @@ async fn the_new_epoch_is_drawn_once_whenever_the_process_ends() {
     let second = peer.welcome(1).await;
     assert_eq!(second, first);
     let (client, _events) = within("login", again).await.unwrap().unwrap();
-    sends(&mut peer, &[(1, "2")]).await;
-    peer.answer(1, 2, 2).await;
+    sends(&mut peer, &[(2, "2")]).await;
+    peer.answer(2, 2, 2).await;
     assert_eq!(within("answer", client.wait(2)).await.unwrap().cseq, 2);
 }
 

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use prost::Message as _;
 
 pub use push::PushSettings;
@@ -171,6 +171,19 @@ impl Connection {
     /// Everything to write now. Empty if there is nothing.
     pub fn take_output(&mut self) -> BytesMut {
         std::mem::take(&mut self.out)
+    }
+
+    /// What waits to be written, for a transport that may take a part of it; see [`Self::on_written`].
+    pub fn output(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The transport has taken `len` bytes of the output. When that was all of it, no memory is kept for it.
+    pub fn on_written(&mut self, len: usize) {
+        self.out.advance(len);
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
     }
 
     /// Bytes that wait to be taken.
