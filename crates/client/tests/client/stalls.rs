@@ -186,7 +186,7 @@ async fn a_full_store_leaves_entries_to_the_server_and_does_not_come_back_in_a_h
 }
 
 #[tokio::test]
-async fn an_application_that_wakes_up_ends_the_pause() {
+async fn an_application_that_wakes_up_in_the_pause_misses_nothing() {
     let server = Server::start().await;
     let (client, mut events, mut peer) = server.connect(server.client(), 2_000).await;
     fill(&mut peer, 272).await;
