@@ -18,6 +18,7 @@ mod proxy;
 mod push;
 mod receipts;
 mod requests;
+mod resends;
 mod resets;
 mod schedule;
 mod sdk_tls;

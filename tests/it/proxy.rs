@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -39,6 +39,8 @@ struct Shared {
     most_open: AtomicUsize,
     /// Said to the client behind the next frame of the server, once.
     injection: Mutex<Option<BytesMut>>,
+    /// What the server says is thrown away.
+    is_mute: AtomicBool,
 }
 
 impl Proxy {
@@ -61,6 +63,11 @@ impl Proxy {
     /// Drops all connections.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// From now on what the server says is lost, or no longer.
+    pub fn mute(&self, is_mute: bool) {
+        self.shared.is_mute.store(is_mute, Ordering::SeqCst);
     }
 
     /// Has a frame said to the client as if by the server, behind the server's next frame.
@@ -108,7 +115,13 @@ async fn carry_down(from: &mut OwnedReadHalf, mut to: OwnedWriteHalf, shared: &S
     let mut frames = Decoder::default();
     loop {
         let mut bytes = BytesMut::with_capacity(4096);
-        if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 || to.write_all(&bytes).await.is_err() {
+        if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+        if shared.is_mute.load(Ordering::SeqCst) {
+            continue;
+        }
+        if to.write_all(&bytes).await.is_err() {
             return;
         }
         frames.feed(bytes);
