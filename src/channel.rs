@@ -4,12 +4,12 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
-use tokio::sync::Notify;
 
 use crate::log::{DeviceNo, UserNo};
 
@@ -35,10 +35,6 @@ pub enum Outbound {
         deadline: Duration,
         spread: Duration,
     },
-    Close {
-        code: CloseCode,
-        reason: &'static str,
-    },
 }
 
 /// One live device of a user.
@@ -48,10 +44,9 @@ pub struct Channel {
     pub device: DeviceNo,
     pub conn_epoch: u64,
     queue: Mutex<Queue>,
-    bell: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Outbound>,
     entries: usize,
@@ -60,13 +55,19 @@ struct Queue {
     head: u64,
     /// The device reads the log; live entries only move the head.
     lagging: bool,
+    /// The connection is to end, with this code and reason.
+    close: Option<(CloseCode, &'static str)>,
+    /// Something was put in since the link looked.
+    rung: bool,
+    /// The link that waits for the bell.
+    link: Option<Waker>,
 }
 
 impl Channel {
     /// A channel begins lagging: first the device reads what it missed.
     pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64) -> Arc<Self> {
-        let queue = Queue { waiting: VecDeque::new(), entries: 0, entry_bytes: 0, head, lagging: true };
-        Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue), bell: Notify::new() })
+        let queue = Queue { head, lagging: true, ..Queue::default() };
+        Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
     }
 
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
@@ -83,8 +84,7 @@ impl Channel {
                 queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
             }
         }
-        drop(queue);
-        self.bell.notify_one();
+        queue.ring();
     }
 
     /// Answers a SEND. The answer also stands for the device's own entry, so it moves the head.
@@ -94,8 +94,7 @@ impl Channel {
             queue.head = queue.head.max(ack.useq);
         }
         queue.waiting.push_back(answer);
-        drop(queue);
-        self.bell.notify_one();
+        queue.ring();
     }
 
     /// Passes a signal on, if nothing of more weight waits.
@@ -103,25 +102,39 @@ impl Channel {
         let mut queue = self.lock();
         if queue.waiting.len() < MAX_WAITING_SIGNALS {
             queue.waiting.push_back(Outbound::Signal(signal));
-            drop(queue);
-            self.bell.notify_one();
+            queue.ring();
         }
     }
 
     pub fn go_away(&self, deadline: Duration, spread: Duration) {
-        self.lock().waiting.push_back(Outbound::GoAway { deadline, spread });
-        self.bell.notify_one();
+        let mut queue = self.lock();
+        queue.waiting.push_back(Outbound::GoAway { deadline, spread });
+        queue.ring();
     }
 
     /// Ends the connection. What still waits is in the log.
     pub fn close(&self, code: CloseCode, reason: &'static str) {
-        self.lock().waiting.push_front(Outbound::Close { code, reason });
-        self.bell.notify_one();
+        let mut queue = self.lock();
+        queue.close.get_or_insert((code, reason));
+        queue.ring();
     }
 
-    /// Waits until something may have been put in.
-    pub async fn rung(&self) {
-        self.bell.notified().await;
+    /// Whether and why the connection is to end. It stands outside the queue, so that a device that does not read is
+    /// cut off as soon as any other.
+    pub fn take_close(&self) -> Option<(CloseCode, &'static str)> {
+        self.lock().close.take()
+    }
+
+    /// Ready when something has been put in since the last time; only the channel's one link waits.
+    pub fn poll_rung(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if std::mem::take(&mut queue.rung) {
+            return Poll::Ready(());
+        }
+        if !queue.link.as_ref().is_some_and(|link| link.will_wake(context.waker())) {
+            queue.link = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// The next thing to write; an entry only if there is room for one in the device's window.
@@ -169,6 +182,14 @@ impl Channel {
 }
 
 impl Queue {
+    fn ring(&mut self) {
+        if !std::mem::replace(&mut self.rung, true)
+            && let Some(link) = &self.link
+        {
+            link.wake_by_ref();
+        }
+    }
+
     fn lag(&mut self) {
         self.lagging = true;
         self.entries = 0;

@@ -29,15 +29,15 @@ pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send) {
 }
 
 fn check(core: &Core, send: wire::Send) -> Result<Addressed, Refusal> {
-    let to = Uid::new(&send.to).map_err(|_| Refusal {
-        code: NackCode::NackInvalid,
-        reason: "to: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -",
-    })?;
+    if !Uid::is_valid(&send.to) {
+        let reason = "to: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -";
+        return Err(Refusal { code: NackCode::NackInvalid, reason });
+    }
     if send.content.len() > core.limits().max_content as usize {
         let reason = "the content is larger than max_content in WELCOME";
         return Err(Refusal { code: NackCode::NackTooLarge, reason });
     }
-    Ok(Addressed { to, content: send.content })
+    Ok(Addressed { to: send.to, content: send.content })
 }
 
 /// Passes a signal on to the live devices of its recipient; nobody is told if there are none.
@@ -45,8 +45,10 @@ pub async fn signal(core: &Core, from: &Uid, signal: wire::Signal) {
     if signal.body.len() > MAX_SIGNAL {
         return;
     }
-    let Ok(to) = Uid::new(&signal.to) else { return };
-    let Ok(Some(recipient)) = core.log.user_no(&to).await else { return };
+    if !Uid::is_valid(&signal.to) {
+        return;
+    }
+    let Ok(Some(recipient)) = core.log.user_no(&signal.to).await else { return };
     let passed = wire::Signal { to: String::new(), from: from.as_str().into(), body: signal.body };
     core.sessions.for_each_of(recipient, |channel| channel.signal(passed.clone()));
 }

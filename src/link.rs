@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::IpAddr,
     pin::Pin,
@@ -17,7 +17,10 @@ use hongyan_proto::{
     server::{Connection, Event},
     wire,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
 
 use crate::{
     auth,
@@ -45,14 +48,22 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
+/// Why a link goes on.
+enum Wake {
+    /// Bytes have come, or what waited has been written.
+    Io(Option<BytesMut>),
+    /// Something waits in the channel.
+    Rung,
+    Timer,
+}
+
 /// One connection's transport, protocol and session.
 pub struct Link<S> {
     stream: S,
     address: IpAddr,
+    accepted_at: Instant,
     core: Arc<Core>,
     connection: Connection,
-    /// Taken from the connection, not yet taken by the socket.
-    unwritten: BytesMut,
     /// Held until the login: counts against the limits for strangers.
     admission: Option<Admission>,
     session: Option<Session>,
@@ -62,18 +73,26 @@ pub struct Link<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
-        let unwritten = BytesMut::new();
-        Self { stream, address, core, connection, unwritten, admission: Some(admission), session: None, is_over: false }
+        Self {
+            stream,
+            address,
+            accepted_at,
+            core,
+            connection,
+            admission: Some(admission),
+            session: None,
+            is_over: false,
+        }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
-    pub async fn run(mut self) -> io::Result<()> {
+    pub async fn run(&mut self) -> io::Result<()> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         while !self.is_over {
             self.handle_events().await;
             self.pump().await;
-            self.unwritten.unsplit(self.connection.take_output());
             if self.is_over || self.connection.is_closed() {
+                // The farewell must not wait for a peer that does not read.
                 continue;
             }
             if let Some(deadline) = self.connection.poll_timeout()
@@ -81,34 +100,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             {
                 timer.as_mut().reset(deadline.into());
             }
-            let channel = self.session.as_ref().map(|session| session.channel().clone());
-            let rung = async {
-                match &channel {
-                    Some(channel) => channel.rung().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let has_room = self.core.queue.has_room();
-            let core = self.core.clone();
-            tokio::select! {
-                biased;
-                io = poll_fn(|context| self.poll_io(context, has_room)) => self.on_io(io?),
-                () = rung => {}
-                () = core.queue.room(), if !has_room => {}
-                () = timer.as_mut() => self.connection.handle_timeout(Instant::now()),
+            match poll_fn(|context| self.poll_wake(context, timer.as_mut())).await? {
+                Wake::Io(read) => self.on_io(read),
+                Wake::Rung => {}
+                Wake::Timer => self.connection.handle_timeout(Instant::now()),
             }
         }
-        self.linger().await
+        Box::pin(self.linger()).await
     }
 
     // ------------------------------------------------------------ transport
 
+    /// Ready when there is something to do.
+    fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<io::Result<Wake>> {
+        if let Poll::Ready(read) = self.poll_io(context)? {
+            return Poll::Ready(Ok(Wake::Io(read)));
+        }
+        let rung = self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready());
+        if rung {
+            return Poll::Ready(Ok(Wake::Rung));
+        }
+        timer.poll(context).map(|()| Ok(Wake::Timer))
+    }
+
     /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
-    fn poll_io(&mut self, context: &mut Context<'_>, may_read: bool) -> Poll<io::Result<Option<BytesMut>>> {
-        let waited = !self.unwritten.is_empty();
+    fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<BytesMut>>> {
+        let waited = self.connection.output_len() > 0;
         let written = self.poll_write(context)?;
-        if may_read
-            && self.unwritten.len() < OUT_HIGH_WATER
+        // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
+        // would only pile them up here.
+        if self.connection.output_len() < OUT_HIGH_WATER
+            && self.core.queue.has_room(context)
             && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
         {
             return Poll::Ready(Ok(Some(read)));
@@ -120,31 +142,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unwritten.is_empty() {
+        if self.connection.output_len() == 0 {
             return Poll::Ready(Ok(()));
         }
-        while !self.unwritten.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unwritten))?;
+        while self.connection.output_len() > 0 {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, self.connection.output()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            let _ = self.unwritten.split_to(written);
+            self.connection.on_written(written);
         }
-        self.unwritten = BytesMut::new();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn on_io(&mut self, read: Option<BytesMut>) {
+        let now = Instant::now();
         match read {
             Some(bytes) if bytes.is_empty() => self.is_over = true,
-            Some(bytes) => self.connection.handle_bytes(bytes, Instant::now()),
+            Some(bytes) => self.connection.handle_bytes(bytes, now),
             None => {}
+        }
+        // A peer that never pauses would keep the timer from being looked at.
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.connection.handle_timeout(now);
         }
     }
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
     /// see what was written last.
-    async fn linger(mut self) -> io::Result<()> {
+    async fn linger(&mut self) -> io::Result<()> {
         drop(self.session.take());
         let farewell = async {
             poll_fn(|context| self.poll_write(context)).await?;
@@ -161,33 +187,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
+        let now = Instant::now();
         // A peer that does not read its answers gets no further questions read.
-        while self.waiting_out() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(Instant::now()) else { return };
+        while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
+            let Some(event) = self.connection.poll_event(now) else { return };
             match event {
-                Event::Hello(hello) => self.on_hello(*hello).await,
-                Event::Resume(resume) => self.on_resume(*resume).await,
+                // What is rare is boxed, so that an idle link does not carry the room for it.
+                Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
+                Event::Resume(resume) => Box::pin(self.on_resume(*resume)).await,
                 Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
                 Event::Send(send) => self.with_session(|session| session.submit(send)),
                 Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
                 Event::Signal(signal) => {
                     if let Some(session) = &self.session {
-                        session.signal(signal).await;
+                        Box::pin(session.signal(signal)).await;
                     }
                 }
                 Event::Request(request) => {
                     if let Some(session) = &self.session {
-                        let response = session.request(request).await;
+                        let response = Box::pin(session.request(request)).await;
                         self.connection.respond(&response);
                     }
                 }
             }
         }
-    }
-
-    /// Bytes that the peer has not taken yet.
-    fn waiting_out(&self) -> usize {
-        self.unwritten.len() + self.connection.output_len()
     }
 
     fn with_session(&self, act: impl FnOnce(&Session)) {
@@ -207,7 +230,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn attempt(&self) -> Attempt {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Attempt { address: self.address, now: Instant::now(), unix_s: unix.as_secs(), next_secret: auth::random() }
+        Attempt {
+            address: self.address,
+            now: Instant::now(),
+            accepted_at: self.accepted_at,
+            unix_s: unix.as_secs(),
+            next_secret: auth::random(),
+        }
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
@@ -277,10 +306,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Moves what waits for the device into the connection, as far as its window and the socket allow.
     async fn pump(&mut self) {
         let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
-        while self.connection.is_live() && self.waiting_out() < OUT_HIGH_WATER {
+        if let Some((code, reason)) = channel.take_close() {
+            return self.connection.close(code, reason);
+        }
+        let now = Instant::now();
+        while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
-                self.write(outbound);
+                self.write(outbound, now);
                 continue;
             }
             if live && channel.is_lagging() {
@@ -289,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             match self.connection.lagging_after() {
                 Some(after) if self.connection.push_room() > 0 => {
                     channel.fall_behind();
-                    if !self.push_from_log(after).await {
+                    if !Box::pin(self.push_from_log(after)).await {
                         return;
                     }
                 }
@@ -298,8 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    fn write(&mut self, outbound: Outbound) {
-        let now = Instant::now();
+    fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
@@ -310,7 +342,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Outbound::Refused(nack) => self.connection.refused(nack),
             Outbound::Signal(signal) => self.connection.signal(&signal),
             Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
-            Outbound::Close { code, reason } => self.connection.close(code, reason),
         }
     }
 
@@ -355,4 +386,20 @@ fn unix_ms() -> u64 {
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
     text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_run<'a, S: AsyncRead + AsyncWrite + Unpin + 'a, F>(_: fn(&'a mut Link<S>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every connection carries these for as long as it lives, so that they grow only on purpose.
+    #[test]
+    fn an_idle_link_is_small() {
+        let (link, run) = (size_of::<Link<tokio::net::TcpStream>>(), size_of_run(Link::<tokio::net::TcpStream>::run));
+        assert!(link <= 368 && run <= 288, "a link takes {link} bytes, its loop {run}");
+    }
 }

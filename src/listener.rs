@@ -128,7 +128,13 @@ pub async fn run(
             continue;
         };
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.config()));
-        let visitor = Visitor { address: address.ip(), place, admission, login_timeout: limits.login_timeout };
+        let visitor = Visitor {
+            address: address.ip(),
+            accepted_at: Instant::now(),
+            place,
+            admission,
+            login_timeout: limits.login_timeout,
+        };
         links.spawn(visitor.serve(stream, core.clone(), acceptor));
     }
 }
@@ -145,6 +151,8 @@ async fn accept(
 /// A connection that has just been accepted.
 struct Visitor {
     address: IpAddr,
+    /// Rises from one to the next.
+    accepted_at: Instant,
     place: OwnedSemaphorePermit,
     admission: Admission,
     login_timeout: Duration,
@@ -152,19 +160,23 @@ struct Visitor {
 
 impl Visitor {
     async fn serve(self, stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>) {
-        let Self { address, place, admission, login_timeout } = self;
-        let accepted_at = Instant::now();
+        let Self { address, accepted_at, place, admission, login_timeout } = self;
         let metrics = core.metrics.clone();
         metrics.connections.inc();
         let ended = match tls {
-            None => Link::new(stream, address, core, admission, accepted_at).run().await,
+            None => {
+                let mut link = Link::new(stream, address, core, admission, accepted_at);
+                link.run().await
+            }
+            // Boxed, so that a plain connection does not carry the room for it.
             Some(acceptor) => {
-                let handshake = acceptor.accept_with(stream, tls::limit_buffers);
-                match tokio::time::timeout(login_timeout, handshake).await {
-                    Ok(Ok(stream)) => Link::new(stream, address, core, admission, accepted_at).run().await,
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
-                }
+                Box::pin(async {
+                    let handshake = acceptor.accept_with(stream, tls::limit_buffers);
+                    let handshake = tokio::time::timeout(login_timeout, handshake).await;
+                    let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                    Link::new(stream, address, core, admission, accepted_at).run().await
+                })
+                .await
             }
         };
         if let Err(error) = ended {

@@ -24,6 +24,8 @@ use crate::{
 
 /// The longest `agent`, in bytes.
 const MAX_AGENT: usize = 64;
+/// Numbers that a device may begin with: far below where they would overflow.
+const MAX_NUMBER: u64 = 1 << 62;
 /// What a failed login says, whoever failed and why.
 const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
 
@@ -48,6 +50,8 @@ impl Gate {
 pub struct Attempt {
     pub address: IpAddr,
     pub now: Instant,
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
     pub unix_s: u64,
     /// 32 random bytes for the next resume token.
     pub next_secret: [u8; 32],
@@ -99,6 +103,7 @@ pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result
         cursor: hello.cursor,
         log_epoch: hello.log_epoch,
         last_send_no: hello.last_send_no,
+        answered_send_no: hello.answered_send_no,
         from_head: hello.from_head,
         ephemeral: hello.ephemeral,
     };
@@ -119,7 +124,7 @@ pub async fn resume(core: &Core, resume: &wire::Resume, attempt: &Attempt) -> Re
 
 async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
     let (reply, answer) = oneshot::channel();
-    let login = Login { who, next_secret: attempt.next_secret, reply };
+    let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
     if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());
@@ -136,6 +141,9 @@ fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {
     }
     if hello.agent.len() > MAX_AGENT || !hello.agent.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return Err(bad("agent: at most 64 bytes of printable ASCII"));
+    }
+    if hello.last_send_no > MAX_NUMBER || hello.answered_send_no > hello.last_send_no {
+        return Err(bad("last_send_no: at most 2^62, and not below answered_send_no"));
     }
     if hello.from_head && hello.cursor.is_some() {
         return Err(bad("from_head and cursor exclude each other"));

@@ -38,7 +38,7 @@ async fn history(
         return Ok(failure(FailureCode::FailureInvalid, "conversation: not a valid uid"));
     };
     let Some(limit) = page_limit(request.limit) else { return Ok(bad_limit()) };
-    let conversation = match core.log.user_no(&peer).await? {
+    let conversation = match core.log.user_no(peer.as_str()).await? {
         Some(peer) => core.log.conversation_between(channel.user, peer).await?,
         None => None,
     };
@@ -72,12 +72,21 @@ async fn conversations(
 ) -> Result<response::Result, StoreError> {
     let Some(limit) = page_limit(request.limit) else { return Ok(bad_limit()) };
     let found = core.log.conversations(channel.user, request.after, limit).await?;
-    let next = if found.len() == limit { found.last().map_or(0, |(no, _)| no.0) } else { 0 };
+    let mut next = if found.len() == limit { found.last().map_or(0, |(no, _)| no.0) } else { 0 };
     let mut conversations = Vec::with_capacity(found.len());
+    let mut room = core.limits().max_frame as usize - FRAME_RESERVE;
+    let mut last = 0;
     for (no, record) in found {
         let conversation = core.log.peer(channel.user, &record).await?;
-        let head_cseq = core.log.conversation_head(no).await?;
-        conversations.push(wire::Conversation { conversation, head_cseq });
+        let conversation = wire::Conversation { conversation, head_cseq: core.log.conversation_head(no).await? };
+        let size = conversation.encoded_len() + 2;
+        if size > room {
+            next = last;
+            break;
+        }
+        room -= size;
+        last = no.0;
+        conversations.push(conversation);
     }
     Ok(response::Result::Conversations(wire::ConversationsPage { conversations, next }))
 }

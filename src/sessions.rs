@@ -75,7 +75,6 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Outbound;
 
     #[test]
     fn a_device_has_one_channel_and_the_newest_wins() {
@@ -85,8 +84,8 @@ mod tests {
         sessions.bind(&old);
         sessions.bind(&other);
         sessions.bind(&new);
-        assert!(matches!(old.take(true), Some(Outbound::Close { code: CloseCode::REPLACED, .. })));
-        assert!(other.take(true).is_none());
+        assert!(matches!(old.take_close(), Some((CloseCode::REPLACED, _))));
+        assert!(other.take_close().is_none());
         assert_eq!(sessions.channels(UserNo(1)).len(), 2);
         sessions.unbind(&old);
         assert!(sessions.is_live(UserNo(1), DeviceNo(1)), "the late farewell of a replaced connection changes nothing");

@@ -12,7 +12,7 @@ use crate::log::UserNo;
 impl Committer {
     pub(super) async fn change_account(&mut self, change: AccountChange, now: Now) {
         let AccountChange { uid, action, reply } = change;
-        let known = match self.user_no(&uid, now).await {
+        let known = match self.user_no(uid.as_str(), now).await {
             Ok(known) => known,
             Err(error) => return drop(reply.send(Err(error.into()))),
         };

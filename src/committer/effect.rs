@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, wire};
+use hongyan_proto::{CloseCode, code::is_temporary, wire};
 use tokio::sync::oneshot;
 
 use super::op::{AccountError, LoggedIn, LoginError};
@@ -91,6 +91,13 @@ impl Effect {
         match self {
             Effect::Taken { origin, ack, .. } => origin.answer(Outbound::Refused(unavailable(ack.send_no))),
             Effect::Refused { origin, nack } => origin.answer(Outbound::Refused(unavailable(nack.send_no))),
+            // What is repeated may have been numbered in the batch that failed.
+            Effect::Answer { origin, answer: Outbound::Acked(ack) } => {
+                origin.answer(Outbound::Refused(unavailable(ack.send_no)));
+            }
+            Effect::Answer { origin, answer: Outbound::Refused(nack) } if !is_temporary(nack.code) => {
+                origin.answer(Outbound::Refused(unavailable(nack.send_no)));
+            }
             Effect::Answer { origin, answer } => origin.answer(answer),
             Effect::LoggedIn { reply, .. } => drop(reply.send(Err(LoginError::Store(error.clone())))),
             Effect::Account { reply, .. } => drop(reply.send(Err(AccountError::Store(error.clone())))),

@@ -1,5 +1,7 @@
 //! Binding a device: its row, its epoch, its next resume token, its place in the log, its channel: one step.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
 
@@ -21,19 +23,26 @@ struct Place {
     cursor: u64,
     /// What the device has can not be continued: it starts over from here.
     reset: bool,
+    /// The device has what lies before: it says so, or has acked it.
+    is_proved: bool,
 }
 
 impl Committer {
     pub(super) async fn log_in(&mut self, login: Login, now: Now) {
-        let Login { who, next_secret, reply } = login;
+        let Login { who, next_secret, accepted_at, reply } = login;
         let placed = match who {
-            Who::Credential(credential) => self.log_in_by_credential(&credential, now).await,
-            Who::Resume { token, cursor } => self.resume(&token, cursor, now).await,
+            Who::Credential(credential) => self.log_in_by_credential(&credential, accepted_at, now).await,
+            Who::Resume { token, cursor } => self.resume(&token, cursor, accepted_at, now).await,
         };
         match placed {
             Ok((user, device, place)) => {
-                let login = Box::new(self.bind(user, device, place, next_secret));
+                let is_proved = place.is_proved;
+                let login = Box::new(self.bind(user, device, place, next_secret, accepted_at));
                 self.effects.push(Effect::LoggedIn { login, reply });
+                if is_proved {
+                    // The ack, or the receipt that would have followed it, may have been lost with a connection.
+                    self.schedule_receipts(user, now);
+                }
             }
             // Nobody may be waiting any more, which changes nothing.
             Err(error) => drop(reply.send(Err(error))),
@@ -43,9 +52,10 @@ impl Committer {
     async fn log_in_by_credential(
         &mut self,
         credential: &Credential,
+        accepted_at: Instant,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
-        let no = match self.user_no(&credential.uid, now).await? {
+        let no = match self.user_no(credential.uid.as_str(), now).await? {
             Some(no) => no,
             None if credential.by_token => self.create_user(&credential.uid, None, now),
             None => return Err(refused(CloseCode::BAD_CREDENTIALS, "unknown user, wrong password or invalid token")),
@@ -64,6 +74,9 @@ impl Committer {
             return Err(refused(CloseCode::REVOKED, "this user is disabled, or the token was revoked"));
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
+        if let Some(index) = known {
+            user.devices[index].check_order(accepted_at)?;
+        }
         let known = known.map(|index| (index, user.devices[index].no, user.devices[index].record.clone()));
         let is_full = user.devices.len() >= devices_per_user;
         self.check_channels(no, known.as_ref().map(|(_, device, _)| *device))?;
@@ -71,6 +84,9 @@ impl Committer {
             Some((_, device, record)) if record.device_epoch == credential.device_epoch => {
                 if credential.last_send_no < record.last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
+                }
+                if credential.log_epoch != 0 && credential.log_epoch != log_epoch {
+                    self.follow_restored_device(no, device, credential.answered_send_no);
                 }
                 device
             }
@@ -90,6 +106,7 @@ impl Committer {
         &mut self,
         token: &ResumeToken,
         cursor: u64,
+        accepted_at: Instant,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
         const REFUSED: LoginError =
@@ -105,9 +122,22 @@ impl Committer {
         if disabled || device.record.last_seen_hour < oldest_hour || device.slots.accept(&token.hash()).is_none() {
             return Err(REFUSED);
         }
+        device.check_order(accepted_at)?;
         device.changed = true;
         self.check_channels(no, Some(device_no))?;
-        Ok((no, device_no, Place { cursor, reset: cursor < bounds.low || cursor > bounds.head }))
+        let reset = cursor < bounds.low || cursor > bounds.head;
+        Ok((no, device_no, Place { cursor, reset, is_proved: !reset }))
+    }
+
+    /// The store was restored from a backup, and the device has been answered for more than the backup knows: it goes on
+    /// from there. What it was answered for since the backup is lost, as all else of that time.
+    fn follow_restored_device(&mut self, no: UserNo, device: DeviceNo, answered: u64) {
+        let device = self.users.get_mut(&no).and_then(|user| user.device_mut(device));
+        if let Some(device) = device.filter(|device| device.record.last_send_no < answered) {
+            device.record.last_send_no = answered;
+            device.answers.clear();
+            device.changed = true;
+        }
     }
 
     /// Too many devices: one that was made for one errand and is gone gives way; others never do.
@@ -135,7 +165,8 @@ impl Committer {
             name: credential.device.as_str().into(),
             device_epoch: credential.device_epoch,
             ephemeral: credential.ephemeral,
-            last_send_no: credential.last_send_no,
+            // What it has queued but not been answered for comes again under its number.
+            last_send_no: credential.answered_send_no,
             ..Default::default()
         };
         if let Some(index) = older {
@@ -165,16 +196,24 @@ impl Committer {
         let user = &self.users[&no];
         let bounds = user.bounds;
         if credential.from_head {
-            return Place { cursor: bounds.head, reset: false };
+            return Place { cursor: bounds.head, reset: false, is_proved: false };
         }
         let known = user.devices.iter().find(|known| known.no == device);
         // A device that is new here has nothing yet.
         let cursor = credential.cursor.unwrap_or_else(|| known.map_or(0, |known| known.record.cursor));
         let foreign = cursor > 0 && credential.cursor.is_some() && credential.log_epoch != log_epoch;
-        Place { cursor, reset: foreign || cursor < bounds.low || cursor > bounds.head }
+        let reset = foreign || cursor < bounds.low || cursor > bounds.head;
+        Place { cursor, reset, is_proved: !reset }
     }
 
-    fn bind(&mut self, no: UserNo, device_no: DeviceNo, place: Place, next_secret: [u8; 32]) -> LoggedIn {
+    fn bind(
+        &mut self,
+        no: UserNo,
+        device_no: DeviceNo,
+        place: Place,
+        next_secret: [u8; 32],
+        accepted_at: Instant,
+    ) -> LoggedIn {
         let hours = self.hours;
         let log_epoch = self.log_epoch;
         let user = self.users.get_mut(&no).expect("the user has just been looked up");
@@ -183,6 +222,7 @@ impl Committer {
         let token = ResumeToken::new(no.0.into(), device_no.0.into(), next_secret);
         device.slots.offer(token.hash());
         device.offered = Some(token.hash());
+        device.accepted_at = Some(accepted_at);
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;
         device.record.cursor = if place.reset { bounds.head } else { place.cursor };
@@ -198,6 +238,17 @@ impl Committer {
             cursor: place.cursor,
             last_send_no,
             reset,
+        }
+    }
+}
+
+impl Device {
+    /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
+    /// client has given it up.
+    fn check_order(&self, accepted_at: Instant) -> Result<(), LoginError> {
+        match self.accepted_at.is_some_and(|newest| newest > accepted_at) {
+            true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
+            false => Ok(()),
         }
     }
 }

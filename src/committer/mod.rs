@@ -22,6 +22,8 @@ mod queue;
 pub mod rate;
 mod receipts;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod user;
 
@@ -37,6 +39,7 @@ use hongyan_proto::{Uid, wire};
 use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
+use rustc_hash::FxBuildHasher;
 use user::User;
 
 use crate::{
@@ -45,6 +48,9 @@ use crate::{
     sessions::Sessions,
     store::{Batch, Durability, StoreError, Table},
 };
+
+/// A map by numbers that this server gives, which nobody can choose so that they collide.
+type NumberMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
 /// The moment at which a batch is worked on.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +93,11 @@ pub struct Committer {
     hours: u64,
     last_user: u32,
     last_conversation: u64,
-    users: HashMap<UserNo, User>,
+    users: NumberMap<UserNo, User>,
     names: HashMap<Uid, UserNo>,
-    pairs: HashMap<(UserNo, UserNo), ConversationNo>,
+    pairs: NumberMap<(UserNo, UserNo), ConversationNo>,
     /// The newest cseq of the conversations in `pairs`.
-    heads: HashMap<ConversationNo, u64>,
+    heads: NumberMap<ConversationNo, u64>,
     batch: Batch,
     effects: Vec<Effect>,
     /// Users whose run, devices or account the batch must write.
@@ -121,10 +127,10 @@ impl Committer {
             hours: 0,
             last_user: 0,
             last_conversation: 0,
-            users: HashMap::new(),
+            users: NumberMap::default(),
             names: HashMap::new(),
-            pairs: HashMap::new(),
-            heads: HashMap::new(),
+            pairs: NumberMap::default(),
+            heads: NumberMap::default(),
             batch: Batch::default(),
             effects: Vec::new(),
             touched: Vec::new(),
@@ -255,7 +261,7 @@ impl Committer {
         Ok(Some(user))
     }
 
-    async fn user_no(&mut self, uid: &Uid, now: Now) -> Result<Option<UserNo>, StoreError> {
+    async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
         if let Some(no) = self.names.get(uid) {
             return Ok(Some(*no));
         }

@@ -1,6 +1,6 @@
 //! What the committer is asked to do, and what it answers.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
@@ -55,7 +55,8 @@ pub struct Submit {
 }
 
 pub struct Addressed {
-    pub to: Uid,
+    /// A valid uid; of whom, the committer finds out.
+    pub to: String,
     pub content: Bytes,
 }
 
@@ -71,6 +72,8 @@ pub struct Login {
     pub who: Who,
     /// The token for the next resume, as 32 random bytes.
     pub next_secret: [u8; 32],
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
     pub reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
 }
 
@@ -93,6 +96,7 @@ pub struct Credential {
     pub cursor: Option<u64>,
     pub log_epoch: u64,
     pub last_send_no: u64,
+    pub answered_send_no: u64,
     pub from_head: bool,
     pub ephemeral: bool,
 }

@@ -1,6 +1,9 @@
 //! The way into the committer: a queue that is handed over whole, bounded by the memory that waits in it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+};
 
 use tokio::sync::Notify;
 
@@ -11,8 +14,6 @@ pub struct CommitQueue {
     inner: Mutex<Inner>,
     /// Rung when something is put in.
     bell: Notify,
-    /// Rung when the committer has taken what waited.
-    emptied: Notify,
     max_weight: usize,
 }
 
@@ -21,12 +22,14 @@ struct Inner {
     ops: Vec<Op>,
     weight: usize,
     closed: bool,
+    /// Links that wait for room.
+    waiting: Vec<Waker>,
 }
 
 impl CommitQueue {
     /// Links pause reading while more than `max_weight` bytes wait.
     pub fn new(max_weight: usize) -> Self {
-        Self { inner: Mutex::default(), bell: Notify::new(), emptied: Notify::new(), max_weight }
+        Self { inner: Mutex::default(), bell: Notify::new(), max_weight }
     }
 
     /// Hands a change over. False: the committer has stopped, and the change is dropped.
@@ -45,20 +48,14 @@ impl CommitQueue {
         true
     }
 
-    /// Whether more may be read from clients.
-    pub fn has_room(&self) -> bool {
-        self.lock().weight < self.max_weight
-    }
-
-    /// Waits until there is room.
-    pub async fn room(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            if self.has_room() {
-                return;
-            }
-            emptied.await;
+    /// Whether more may be read from clients. If not, the caller is woken when there is room again.
+    pub fn has_room(&self, context: &Context<'_>) -> bool {
+        let mut inner = self.lock();
+        let has_room = inner.weight < self.max_weight;
+        if !has_room {
+            inner.waiting.push(context.waker().clone());
         }
+        has_room
     }
 
     /// Everything that waits, in order; waits for the first. None: the queue is closed and empty.
@@ -79,8 +76,9 @@ impl CommitQueue {
         }
         inner.weight = 0;
         let ops = std::mem::take(&mut inner.ops);
+        let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
-        self.emptied.notify_waiters();
+        waiting.into_iter().for_each(Waker::wake);
         Some(Some(ops))
     }
 

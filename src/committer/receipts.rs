@@ -21,7 +21,6 @@ const STEP: usize = 4096;
 impl Committer {
     /// A device has stored everything up to `useq`.
     pub(super) async fn acked(&mut self, channel: &Arc<Channel>, useq: u64, now: Now) {
-        let due = now.instant + self.settings.receipt_delay;
         let no = channel.user;
         // The ack comes from a live channel; if its user cannot be read, the device will ack again.
         let Ok(Some(user)) = self.user(no, now).await else { return };
@@ -34,15 +33,18 @@ impl Committer {
             device.record.cursor = useq;
             device.changed = true;
         }
-        let news = user.delivered() > user.account.receipted_useq && !user.receipts_wait;
-        if news {
-            user.receipts_wait = true;
-        }
         self.touch_lazily(no, now);
-        if news {
-            self.receipts_due.push_back((due, no));
-        }
+        self.schedule_receipts(no, now);
         self.trim(no).await;
+    }
+
+    /// Sees to it that the senders learn what has reached the user by now.
+    pub(super) fn schedule_receipts(&mut self, no: UserNo, now: Now) {
+        let Some(user) = self.users.get_mut(&no) else { return };
+        if user.delivered() > user.account.receipted_useq && !user.receipts_wait {
+            user.receipts_wait = true;
+            self.receipts_due.push_back((now.instant + self.settings.receipt_delay, no));
+        }
     }
 
     /// Writes the receipts that have fallen due.
@@ -83,6 +85,7 @@ impl Committer {
             user.account_changed = true;
             self.touch_lazily(no, now);
         }
+        self.trim(no).await;
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hongyan_proto::{
     Uid,
-    server::encode_item,
-    wire::{self, NackCode, entry::Item},
+    codec::message_item,
+    wire::{self, NackCode},
 };
 
 use super::{
@@ -85,11 +85,13 @@ impl Committer {
         Ok(Ok((recipient, conversation, addressed)))
     }
 
-    async fn recipient(&mut self, uid: &Uid, now: Now) -> Result<Option<UserNo>, StoreError> {
+    async fn recipient(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
         match self.user_no(uid, now).await? {
             // The user may have been let go of while its name was kept.
             Some(no) => Ok(self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no)),
-            None if self.settings.accept_unknown_recipients => Ok(Some(self.create_user(uid, None, now))),
+            None if self.settings.accept_unknown_recipients => {
+                Ok(Uid::new(uid).ok().map(|uid| self.create_user(&uid, None, now)))
+            }
             None => Ok(None),
         }
     }
@@ -149,9 +151,7 @@ impl Committer {
         });
         let device = sender.device_mut(origin.device).expect("the device has just been looked up");
         device.record_answer(Answer { cseq, useq, time_ms, nack: 0 }, window);
-        let (from, to) = (sender.uid.as_str().into(), addressed.to.as_str().into());
-        let content = addressed.content;
-        let item = encode_item(Item::Message(wire::Message { from, to, cseq, time_ms, content }));
+        let item = message_item(sender.uid.as_str(), &addressed.to, cseq, time_ms, &addressed.content);
         self.batch.put(Table::Messages, keys::message(conversation, cseq), item.clone());
         self.touch(origin.user);
         let ack = wire::SendAck { send_no, cseq, useq, time_ms };

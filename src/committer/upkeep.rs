@@ -54,7 +54,9 @@ impl Committer {
     pub(super) async fn trim(&mut self, no: UserNo) {
         let Some(user) = self.users.get(&no) else { return };
         let low = user.bounds.low;
-        let target = user.acked_by_all().min(user.bounds.head.saturating_sub(self.settings.timeline_entries));
+        // What has no receipt yet is still needed to write it.
+        let settled = user.acked_by_all().min(user.account.receipted_useq);
+        let target = settled.min(user.bounds.head.saturating_sub(self.settings.timeline_entries));
         if target < low + TRIM_STEP {
             return;
         }

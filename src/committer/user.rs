@@ -35,6 +35,8 @@ pub struct Device {
     pub slots: Slots,
     /// The resume token that its live connection was given and has not yet shown to have stored.
     pub offered: Option<TokenHash>,
+    /// When its newest connection was accepted, as far as that is remembered.
+    pub accepted_at: Option<Instant>,
     pub changed: bool,
 }
 
@@ -110,7 +112,7 @@ impl Device {
     pub fn new(no: DeviceNo, mut record: DeviceRecord) -> Self {
         let answers = std::mem::take(&mut record.answers).into();
         let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
-        Self { no, record, answers, slots, offered: None, changed: false }
+        Self { no, record, answers, slots, offered: None, accepted_at: None, changed: false }
     }
 
     pub fn classify(&self, send_no: u64) -> SendNo {

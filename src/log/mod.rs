@@ -65,8 +65,8 @@ impl Log {
         }
     }
 
-    pub async fn user_no(&self, uid: &Uid) -> Result<Option<UserNo>, StoreError> {
-        let key = Bytes::copy_from_slice(uid.as_str().as_bytes());
+    pub async fn user_no(&self, uid: &str) -> Result<Option<UserNo>, StoreError> {
+        let key = Bytes::copy_from_slice(uid.as_bytes());
         let value = self.engine.get(Table::UserNames, key).await?;
         value.map(|value| keys::parse_u32(&value).map(UserNo)).transpose()
     }
@@ -76,7 +76,7 @@ impl Log {
     }
 
     pub async fn account_of(&self, uid: &Uid) -> Result<Option<(UserNo, AccountRecord)>, StoreError> {
-        let Some(user) = self.user_no(uid).await? else { return Ok(None) };
+        let Some(user) = self.user_no(uid.as_str()).await? else { return Ok(None) };
         Ok(self.account(user).await?.map(|account| (user, account)))
     }
 

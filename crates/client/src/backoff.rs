@@ -7,7 +7,9 @@ pub const BASE: Duration = Duration::from_millis(250);
 /// The longest pause at all.
 pub const CAP: Duration = Duration::from_secs(30);
 /// A connection that lived this long starts the pauses anew.
-pub const LIVED: Duration = Duration::from_secs(30);
+pub const LIVED: Duration = Duration::from_secs(5);
+/// What a login that succeeded leaves of the attempts before it.
+const AFTER_LOGIN: u32 = 2;
 
 /// Counts the attempts since the last connection that lived.
 #[derive(Debug, Default)]
@@ -29,6 +31,12 @@ impl Backoff {
         if self.attempts == 1 { Duration::ZERO } else { pause }
     }
 
+    /// A login has succeeded: the server is there, though it may not stay.
+    pub fn on_logged_in(&mut self) {
+        self.attempts = self.attempts.min(AFTER_LOGIN);
+    }
+
+    /// A connection has lived for [`LIVED`].
     pub fn reset(&mut self) {
         self.attempts = 0;
     }
@@ -45,6 +53,8 @@ mod tests {
         assert_eq!(spans, [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
         assert_eq!(backoff.pause(0.5), CAP / 2);
         (0..100).for_each(|_| assert!(backoff.pause(1.0) <= CAP));
+        backoff.on_logged_in();
+        assert_eq!(backoff.pause(1.0), BASE * 4);
         backoff.reset();
         assert_eq!(backoff.pause_if_repeated(1.0), Duration::ZERO);
         assert_eq!(backoff.pause_if_repeated(1.0), BASE * 2);

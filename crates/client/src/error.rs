@@ -118,7 +118,8 @@ pub enum SendError {
     /// Larger than the server allows; it was not queued.
     #[error("the message has {len} bytes of content, the server allows {max}")]
     TooLarge { len: usize, max: usize },
-    /// The outbox holds as many unanswered messages as it may; it was not queued. Wait for answers, then try again.
+    /// The outbox holds as many messages as it may, those whose Sent event was not taken included; it was not queued.
+    /// Wait for answers, take events, then try again.
     #[error("the outbox is full: {queued} messages wait for the server's answer")]
     OutboxFull { queued: usize },
     /// No message was ever queued under this number, or its answer is older than those that are kept.

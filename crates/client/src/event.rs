@@ -62,15 +62,17 @@ impl fmt::Debug for Received {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Logged in. `resumed`: with the resume token, so that the server knew this device's place.
+    /// Logged in: at first, after Disconnected, or on a new connection that the server asked for. `resumed`: with the
+    /// resume token, without a credential.
     Connected { resumed: bool },
     /// The connection is gone; another one is tried by itself. Queued messages stay queued.
     Disconnected { reason: String, retry_in: Duration },
     /// A message to this user, or from another device of this user.
     Message(Received),
-    /// A message of the outbox is durable at the server.
+    /// A message of the outbox is durable at the server. Told only if nobody waits for it in [`crate::Client::send`] or
+    /// [`crate::Client::wait`].
     Sent(Sent),
-    /// A message of the outbox will never be taken. `code` is a `NackCode` of the wire.
+    /// A message of the outbox will never be taken; told as Sent is. `code` is a `NackCode` of the wire.
     Refused { send_no: u64, conversation: Uid, code: i32, reason: String },
     /// The peer's devices have received everything up to this cseq of the conversation.
     Delivered { conversation: Uid, up_to_cseq: u64 },
@@ -115,7 +117,8 @@ pub(crate) struct Numbered {
 /// be older, and more events may come again.)
 ///
 /// An application that takes no events slows the server down instead of filling memory: beyond 256 waiting events
-/// nothing more is stored or acked. Sending goes on meanwhile.
+/// nothing more is stored or acked. Sending goes on meanwhile. Dropping the stream means that nobody will look: answers
+/// and receipts make no events then, and an ephemeral device takes messages and forgets them.
 pub struct Events {
     pub(crate) receiver: mpsc::Receiver<Numbered>,
     pub(crate) mark: Arc<dyn ShownMark>,

@@ -56,7 +56,7 @@ codes! {
     4009 BAD_FIELD "A field breaks the rule that docs/protocol.md gives for it.",
     4010 REPLACED "The same device connected again elsewhere; this connection is the older one.",
     4011 TOO_MANY_DEVICES "The user has as many devices as the server allows.",
-    4012 STATE_LOST "The device has used fewer numbers than the server has answered: it lost its state and must draw a new device_epoch.",
+    4012 STATE_LOST "One end has lost the numbers of this device that the other remembers: the device must draw a new device_epoch.",
     5000 BAD_CREDENTIALS "Unknown user, wrong password or a token that is not valid.",
     5001 TOKEN_EXPIRED "The token is no longer, or not yet, valid.",
     5002 REVOKED "The user was disabled, or all sessions were ended.",

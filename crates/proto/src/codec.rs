@@ -8,7 +8,10 @@
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
 
 use crate::{CloseCode, frame::Kind};
 
@@ -153,6 +156,43 @@ pub fn put_push(out: &mut BytesMut, useq: u64, own_send_no: u64, item: &[u8]) {
     });
 }
 
+/// The item of a message entry, encoded straight from its parts: what is stored, and forwarded by [`put_push`]. The same
+/// bytes as `Entry { item: Message }`, without building one.
+pub fn message_item(from: &str, to: &str, cseq: u64, time_ms: u64, content: &[u8]) -> Bytes {
+    let text_len =
+        |text: &[u8]| if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() };
+    let number_len = |number: u64| if number == 0 { 0 } else { 1 + encoded_len_varint(number) };
+    let len = text_len(from.as_bytes())
+        + text_len(to.as_bytes())
+        + number_len(cseq)
+        + number_len(time_ms)
+        + text_len(content);
+    let mut out = BytesMut::with_capacity(1 + encoded_len_varint(len as u64) + len);
+    encode_key(4, WireType::LengthDelimited, &mut out);
+    encode_varint(len as u64, &mut out);
+    put_text(&mut out, 1, from.as_bytes());
+    put_text(&mut out, 2, to.as_bytes());
+    put_number(&mut out, 3, cseq);
+    put_number(&mut out, 4, time_ms);
+    put_text(&mut out, 5, content);
+    out.freeze()
+}
+
+fn put_text(out: &mut BytesMut, tag: u32, text: &[u8]) {
+    if !text.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(text.len() as u64, out);
+        out.put_slice(text);
+    }
+}
+
+fn put_number(out: &mut BytesMut, tag: u32, number: u64) {
+    if number != 0 {
+        encode_key(tag, WireType::Varint, out);
+        encode_varint(number, out);
+    }
+}
+
 /// Appends a frame of any TYPE with `len` bytes of body written by `body`.
 pub fn put_typed(out: &mut BytesMut, type_byte: u8, len: usize, body: impl FnOnce(&mut BytesMut)) {
     debug_assert!(len < MAX_FRAME, "a frame of {len} bytes is larger than any peer accepts");
@@ -224,6 +264,18 @@ mod tests {
         put_push(&mut out, 9, 4, &item);
         let frame = decoder(&out).next_frame(1000).unwrap().unwrap();
         assert_eq!(Entry::decode(frame.body).unwrap(), entry);
+    }
+
+    #[test]
+    fn an_item_is_the_encoded_entry() {
+        for (cseq, content) in [(0, vec![]), (1, vec![7]), (300, vec![0; 200]), (u64::MAX, vec![9; 20_000])] {
+            let (from, to) = ("alice", "x".repeat(64));
+            let item = message_item(from, &to, cseq, 1_800_000_000_000, &content);
+            let (from, time_ms, content) = (from.to_owned(), 1_800_000_000_000, content.into());
+            let message = Text { from, to, cseq, time_ms, content };
+            let entry = Entry { useq: 0, own_send_no: 0, item: Some(Item::Message(message)) };
+            assert_eq!(item, entry.encode_to_vec());
+        }
     }
 
     #[test]

@@ -13,9 +13,13 @@ pub struct InvalidId {
     given: String,
 }
 
-fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
+fn is_valid(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
-    if (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(legal) {
+    (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(legal)
+}
+
+fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
+    if is_valid(text) {
         return Ok(());
     }
     let given = text.chars().take(MAX_ID_LEN).collect();
@@ -32,6 +36,11 @@ macro_rules! name {
             pub fn new(text: &str) -> Result<Self, InvalidId> {
                 check($what, text)?;
                 Ok(Self(text.into()))
+            }
+
+            /// Whether [`Self::new`] would take it.
+            pub fn is_valid(text: &str) -> bool {
+                is_valid(text)
             }
 
             pub fn as_str(&self) -> &str {

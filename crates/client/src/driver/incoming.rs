@@ -13,6 +13,16 @@ use crate::{
     store::{Answer, Outcome as Stored, StoredEvent, stored_event::Kind},
 };
 
+/// The longest resume token the protocol allows, in bytes.
+const MAX_RESUME_TOKEN: usize = 64;
+/// What is kept of a reason, in characters.
+const MAX_REASON: usize = 256;
+
+/// The token, unless it breaks the protocol's limit; then a HELLO has to do next time.
+fn usable(token: Bytes) -> Bytes {
+    if token.len() <= MAX_RESUME_TOKEN { token } else { Bytes::new() }
+}
+
 impl Driver {
     /// Takes everything that the line being driven has to tell.
     pub(super) fn poll_events(&mut self, round: &mut Round) -> Result<(), Stop> {
@@ -35,7 +45,10 @@ impl Driver {
             Told::Rejected(reject) => self.on_rejected(&reject, round)?,
             Told::Entry(entry) => self.on_entry(*entry, round)?,
             Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round),
-            Told::Refused(nack) => self.on_answer(nack.send_no, Stored::Refused(nack), round),
+            Told::Refused(mut nack) => {
+                nack.reason = nack.reason.chars().take(MAX_REASON).collect();
+                self.on_answer(nack.send_no, Stored::Refused(nack), round);
+            }
             Told::Postponed(nack) => tracing::debug!(send_no = nack.send_no, code = nack.code, "refused for now"),
             Told::Reset(reset) => self.on_reset(reset.log_epoch, reset.head, round),
             Told::Signal(signal) => self.on_signal(signal, round),
@@ -61,7 +74,7 @@ impl Driver {
             return Err(ClientError::new(ErrorKind::Settings, what));
         }
         meta.uid = welcome.uid;
-        meta.resume_token = welcome.resume_token;
+        meta.resume_token = usable(welcome.resume_token);
         meta.resume_ttl_s = welcome.resume_ttl_s;
         meta.resume_from_ms = clock_ms();
         meta.limits = welcome.limits.or(meta.limits.take());
@@ -81,7 +94,7 @@ impl Driver {
     }
 
     fn on_resumed(&mut self, resumed: wire::Resumed, round: &mut Round) -> Result<(), ClientError> {
-        self.meta.resume_token = resumed.resume_token;
+        self.meta.resume_token = usable(resumed.resume_token);
         self.meta.resume_from_ms = clock_ms();
         match resumed.limits {
             Some(limits) => self.meta.limits = Some(limits),
@@ -98,7 +111,7 @@ impl Driver {
 
     fn on_rejected(&mut self, reject: &wire::Reject, round: &mut Round) -> Result<(), ClientError> {
         let code = CloseCode(reject.code);
-        let hello = self.login.hello(&self.meta);
+        let hello = self.login.hello(&self.meta, self.answered());
         let Some(line) = self.line() else { return Ok(()) };
         line.answered = true;
         if code != CloseCode::RESUME_REFUSED {
@@ -210,6 +223,13 @@ impl Driver {
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
     fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
         let Some(item) = self.outbox.remove(send_no) else { return };
+        self.new_epoch = false;
+        if let Stored::Sent(ack) = &stored
+            && self.line().is_some_and(|line| line.connection.applied() >= ack.useq)
+        {
+            // Everything before it has been pushed, so the conversation is complete up to here.
+            self.note_newest(&item.to, ack.cseq, ack.time_ms, round);
+        }
         let answer = Answer { to: item.to, outcome: Some(stored) };
         let waiters = self.outbox.waiters(send_no);
         if waiters.is_empty() && !self.queue.is_abandoned() {

@@ -66,8 +66,8 @@ impl Login {
         Ok(())
     }
 
-    /// The HELLO; None without a credential.
-    pub fn hello(&self, meta: &Meta) -> Option<wire::Hello> {
+    /// The HELLO; None without a credential. Every send_no up to `answered` has its answer.
+    pub fn hello(&self, meta: &Meta, answered: u64) -> Option<wire::Hello> {
         let credential = match &self.credential {
             Credential::Token(token) => hello::Credential::Token(token.expose().to_owned()),
             Credential::Password(password) => hello::Credential::Password(password.expose().to_owned()),
@@ -86,12 +86,13 @@ impl Login {
             agent: self.agent.clone(),
             from_head: meta.cursor.is_none() && self.start == StartAt::Head,
             ephemeral: self.ephemeral,
+            answered_send_no: answered,
         })
     }
 
     /// The opening to use now. `distrust`: an earlier RESUME got no answer, so the token may be used up.
     pub fn open(&self, meta: &Meta, place: Place, distrust: bool, clock_ms: u64, now: Instant) -> Option<Opening> {
-        let hello = self.hello(meta);
+        let hello = self.hello(meta, place.first_unanswered - 1);
         let age = Duration::from_millis(clock_ms.saturating_sub(meta.resume_from_ms));
         let lifetime = Duration::from_secs(meta.resume_ttl_s.into());
         let expired = age >= lifetime && hello.is_some();

@@ -22,6 +22,7 @@ mod queue;
 mod reconnect;
 mod reload;
 mod requests;
+mod round;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -46,20 +47,18 @@ use self::{
     queue::{Queue, READY},
     reload::Reload,
     requests::Requests,
+    round::Round,
 };
 use crate::{
-    Builder, ClientError, Event, Events, SendError,
+    Builder, ClientError, Event, Events,
     backoff::Backoff,
-    client::{CLOSE_TIMEOUT, Command, Outcome},
-    event::Numbered,
+    client::{CLOSE_TIMEOUT, Command},
     link::{Dialer, Link},
     store::{Change, ConversationMark, Meta},
 };
 
 /// Commands that share one transaction at the most.
 const COMMANDS_A_TURN: usize = 256;
-/// Bytes that may wait for the peer to take them before no more messages are written.
-const MAX_OUT: usize = 256 * 1024;
 /// Bytes that may wait before nothing more is read, and so nothing more answered.
 const MAX_OUT_READING: usize = 1 << 20;
 /// Entries that may be held back before nothing more is read. Servers stop at their push window long before.
@@ -74,8 +73,6 @@ struct Line {
     resuming: bool,
     /// The server has answered the login, one way or the other.
     answered: bool,
-    /// A login elsewhere has begun since: the server will replace this one.
-    left: bool,
 }
 
 /// The way to the next connection.
@@ -85,21 +82,6 @@ enum Next {
     Wait(Instant),
     Dial(Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>),
     Login(Box<Line>),
-}
-
-/// What one turn has brought: written together, told afterwards.
-#[derive(Default)]
-struct Round {
-    change: Change,
-    /// `meta` has changed.
-    meta: bool,
-    /// Conversations whose mark has changed.
-    marks: Vec<String>,
-    /// Events to show, with their sizes.
-    events: Vec<(Numbered, usize)>,
-    queued: Vec<(oneshot::Sender<Result<u64, SendError>>, u64)>,
-    outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
-    logged_in: bool,
 }
 
 /// Why the loop ends.
@@ -146,8 +128,12 @@ pub(crate) struct Driver {
     distrust: bool,
     /// When a login was last given up: it may still arrive, and replace a later one of this client.
     stray: Option<Instant>,
+    /// A new device epoch was begun, and no message has been answered since.
+    new_epoch: bool,
     /// Entries that the application is too slow for. They are neither stored nor acked, and come again after a cut.
     held: VecDeque<wire::Entry>,
+    /// Why there was no connection last.
+    failure: String,
     /// Whoever waits for the first login.
     first: Option<oneshot::Sender<Result<Uid, ClientError>>>,
     /// When the first login must have succeeded.
@@ -217,7 +203,9 @@ impl Driver {
             backoff: Backoff::default(),
             distrust: false,
             stray: None,
+            new_epoch: false,
             held: VecDeque::new(),
+            failure: String::new(),
             first: Some(ends.first),
             give_up_at: builder.connect_timeout.map(|timeout| now() + timeout),
             ended: ends.ended,
@@ -323,74 +311,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes the round, then tells everybody.
-    async fn commit(&mut self, mut round: Round) -> Result<(), ClientError> {
-        if round.meta {
-            round.change.meta = Some(self.meta.clone());
-        }
-        round.marks.sort();
-        round.marks.dedup();
-        for peer in round.marks {
-            let mark = self.marks.get(&peer).copied().unwrap_or_default();
-            round.change.conversations.push((peer, mark));
-        }
-        if !round.change.is_empty() {
-            round.change.shown = self.queue.shown();
-            self.keeper.commit(round.change).await?;
-        }
-        for (caller, send_no) in round.queued {
-            let _ = caller.send(Ok(send_no));
-        }
-        for (caller, outcome) in round.outcomes {
-            let _ = caller.send(outcome);
-        }
-        self.queue.give(round.events);
-        if round.logged_in
-            && let (Some(first), Ok(uid)) = (self.first.take(), Uid::new(&self.meta.uid))
-        {
-            let _ = first.send(Ok(uid));
-        }
-        let (cursor, last) = (self.meta.cursor.unwrap_or(0), self.meta.last_send_no);
-        if let Some(line) = self.line() {
-            line.connection.queued(last);
-            if line.connection.is_live() {
-                line.connection.stored(cursor.min(line.connection.applied()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts everything that may leave into the link's queue.
-    fn write(&mut self) {
-        let now = now();
-        let Self { active, next, outbox, requests, grease, .. } = self;
-        let Some(line) = (match next {
-            Next::Login(line) => Some(&mut **line),
-            _ => active.as_mut(),
-        }) else {
-            return;
-        };
-        let mut room = MAX_OUT.saturating_sub(line.link.queued());
-        if line.connection.is_live() && room > 0 {
-            requests.write(&mut line.connection, now);
-        }
-        while let Some(send_no) = line.connection.poll_send(now).filter(|_| room > 0) {
-            let Some(item) = outbox.find(send_no) else {
-                line.connection.skip(send_no, now);
-                continue;
-            };
-            room = room.saturating_sub(item.content.len() + 64);
-            let send = wire::Send { send_no, to: item.to.clone(), content: item.content.clone() };
-            line.connection.send(&send, now);
-        }
-        let output = line.connection.take_output(now);
-        let writes = !output.is_empty();
-        line.link.queue(output);
-        if writes && *grease && line.connection.is_live() && rand::random_ratio(1, 32) {
-            line.connection.grease(rand::random());
-        }
-    }
-
     async fn stop(mut self, stop: Stop) {
         let (error, done) = match stop {
             Stop::Closed(done) => (ClientError::closed(), done),
@@ -401,7 +321,7 @@ impl Driver {
         self.outbox.all_waiters().for_each(|waiter| {
             let _ = waiter.send(Err(error.clone().into()));
         });
-        for mut line in self.active.take().into_iter().filter(|line| !line.left) {
+        if let Some(mut line) = self.active.take() {
             line.connection.close(CloseCode::NORMAL, "", now());
             line.link.queue(line.connection.take_output(now()));
             let _ = timeout(CLOSE_TIMEOUT, line.link.finish()).await;

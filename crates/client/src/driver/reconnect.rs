@@ -34,7 +34,8 @@ impl Driver {
             line.connection.handle_timeout(now);
         }
         if self.first.is_some() && !round.logged_in && self.give_up_at.is_some_and(|due| due <= now) {
-            let what = format!("no login at {} in the time given for it", self.address);
+            let failure = reason_text(&self.failure);
+            let what = format!("no login at {} in the time given for it{failure}", self.address);
             return Err(ClientError::new(ErrorKind::Unreachable, what));
         }
         if matches!(self.next, Next::Wait(until) if until <= now) {
@@ -45,18 +46,20 @@ impl Driver {
         Ok(())
     }
 
+    /// Every send_no up to this one has its answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.outbox.first().map_or(self.meta.last_send_no, |first| first - 1)
+    }
+
     pub(super) fn on_dialed(&mut self, link: Link) -> Result<(), ClientError> {
         let now = now();
-        let last = self.meta.last_send_no;
-        let first_unanswered = self.outbox.first().unwrap_or(last + 1);
-        let place = Place { cursor: self.meta.cursor.unwrap_or(0), first_unanswered, last_queued: last };
+        let cursor = self.meta.cursor.unwrap_or(0);
+        let (first_unanswered, last_queued) = (self.answered() + 1, self.meta.last_send_no);
+        let place = Place { cursor, first_unanswered, last_queued };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
         let opening = opening.ok_or_else(login::required)?;
-        if let Some(line) = &mut self.active {
-            line.left = true;
-        }
         let (connection, resuming) = (opening.connection, opening.resume);
-        let line = Line { link, connection, opened: now, resuming, answered: false, left: false };
+        let line = Line { link, connection, opened: now, resuming, answered: false };
         self.next = Next::Login(Box::new(line));
         Ok(())
     }
@@ -75,6 +78,7 @@ impl Driver {
             line.answered = true;
             self.active = Some(*line);
         }
+        self.backoff.on_logged_in();
         self.held.clear();
         self.alternatives.clear();
         self.distrust = false;
@@ -114,7 +118,7 @@ impl Driver {
             }
         };
         let Some(line) = line else { return Ok(()) };
-        let Line { opened, resuming, answered, left, .. } = line;
+        let Line { opened, resuming, answered, .. } = line;
         if !by_peer {
             retire(line);
         }
@@ -129,14 +133,18 @@ impl Driver {
         if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
-            self.login.hello(&self.meta).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
+        } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
+            round.meta = true;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
-            // Replaced by a login of its own: it has moved, or gave one up that arrived after all.
-            let by_itself = code == CloseCode::REPLACED
-                && (left || self.stray.take().is_some_and(|since| now < since + STRAY_LOGIN));
+            // Replaced by a login of its own, which was given up here but had arrived.
+            let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
+            let by_itself = stray.is_some_and(|since| now < since + STRAY_LOGIN);
             if !by_itself && self.active.is_none() {
                 return Err(ClientError::from_close(code, reason, !logging_in));
             }
+            self.stray = None;
         }
         if now >= opened + LIVED {
             self.backoff.reset();
@@ -151,9 +159,21 @@ impl Driver {
         Ok(())
     }
 
+    /// One end has lost the numbers of this device. Under a new device epoch the server takes what is unanswered, under
+    /// the numbers it has here. False: that was done before, and no answer has come since.
+    fn begin_device_epoch(&mut self) -> bool {
+        tracing::warn!("the server and this device disagree about the numbers that this device has used");
+        self.meta.device_epoch = rand::random_range(1..=u32::MAX);
+        self.meta.resume_token = Bytes::new();
+        // Its answers would be those to another epoch.
+        self.active = None;
+        !std::mem::replace(&mut self.new_epoch, true)
+    }
+
     /// Tries again after `pause`, unless an attempt to move away is under way already.
     fn pause(&mut self, reason: &str, pause: Duration, round: &mut Round) {
         tracing::debug!(reason, ?pause, "not connected");
+        self.failure = reason.to_owned();
         let dialing = matches!(self.next, Next::Dial(_));
         if !dialing {
             self.next = Next::Wait(now() + pause);

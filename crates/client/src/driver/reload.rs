@@ -9,7 +9,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use hongyan_proto::wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer};
+use hongyan_proto::{
+    Uid,
+    wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer},
+};
 
 use super::{Driver, Round, requests::Asker};
 use crate::store::{ConversationMark, stored_event::Kind};
@@ -124,21 +127,24 @@ impl Driver {
     /// Notes a message that was pushed. False: it was loaded before.
     pub(super) fn note_pushed(&mut self, message: &wire::Message, round: &mut Round) -> bool {
         let peer = if message.from == self.meta.uid { &message.to } else { &message.from };
-        let mark = self.marks.entry(peer.clone()).or_default();
-        if message.cseq <= mark.loaded {
+        self.note_newest(peer, message.cseq, message.time_ms, round)
+    }
+
+    /// Notes the newest message that has come of a conversation, or was sent to it. False: it was loaded before.
+    pub(super) fn note_newest(&mut self, peer: &str, cseq: u64, time_ms: u64, round: &mut Round) -> bool {
+        let mark = self.marks.entry(peer.to_owned()).or_default();
+        if cseq <= mark.loaded {
             return false;
         }
         if self.meta.reloading && !self.reload.loaded.contains(peer) {
             if mark.live_from == 0 {
-                mark.live_from = message.cseq;
+                mark.live_from = cseq;
             }
-            mark.live_to = message.cseq;
-            mark.live_time_ms = message.time_ms;
+            (mark.live_to, mark.live_time_ms) = (cseq, time_ms);
         } else {
-            mark.high = message.cseq;
-            mark.high_time_ms = message.time_ms;
+            (mark.high, mark.high_time_ms) = (cseq, time_ms);
         }
-        round.marks.push(peer.clone());
+        round.marks.push(peer.to_owned());
         true
     }
 
@@ -162,6 +168,9 @@ impl Driver {
     }
 
     fn is_missing(&self, item: &wire::Conversation) -> bool {
+        if Uid::new(&item.conversation).is_err() {
+            return false;
+        }
         let mark = self.marks.get(&item.conversation).copied().unwrap_or_default();
         let end = if mark.live_from == 0 { item.head_cseq } else { mark.live_from - 1 };
         end > 0 && (self.meta.new_log || end > mark.high)
@@ -186,7 +195,7 @@ impl Driver {
         let collected = &mut self.reload.collected;
         collected.splice(0..0, page.entries);
         let bytes: usize = collected.iter().filter_map(as_message).map(|message| message.content.len()).sum();
-        if page.more && oldest > after + 1 && collected.len() < NEWEST && bytes < NEWEST_BYTES {
+        if page.more && oldest > after.saturating_add(1) && collected.len() < NEWEST && bytes < NEWEST_BYTES {
             self.reload.step = Step::Ready(Ask::Page { peer, after, before: oldest });
         } else {
             self.finish_conversation(peer, round);

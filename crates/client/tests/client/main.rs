@@ -1,7 +1,10 @@
 //! The client against a scripted server.
 
+#![allow(clippy::unwrap_used, reason = "the lint spares test functions only, not what they call")]
+
 mod connecting;
 mod fake;
 mod receiving;
 mod sending;
 mod stores;
+mod tls;

@@ -106,7 +106,7 @@ impl Incoming {
         self.stored = self.stored.max(useq.min(self.applied));
     }
 
-    /// The ack to send along with any frame that leaves anyway: 0 if there is nothing to say.
+    /// The ack to send now: 0 if there is nothing to say.
     pub fn take_ack(&mut self, now: Instant) -> u64 {
         if self.stored == self.acked && !self.repeat_ack {
             return 0;
@@ -122,9 +122,14 @@ impl Incoming {
         self.stored - self.acked >= ACK_EVERY || self.ack_time().is_some_and(|due| due <= now)
     }
 
+    /// Whether an ack should leave along with any other frame.
+    pub fn owes_ack(&self) -> bool {
+        self.stored.min(self.pushed) > self.acked || self.repeat_ack
+    }
+
     /// The first ack after a quiet time leaves at once, so that a delivery is known at once.
     fn ack_time(&self) -> Option<Instant> {
-        (self.stored.min(self.pushed) > self.acked || self.repeat_ack).then(|| self.last_ack_at + ACK_DELAY)
+        self.owes_ack().then(|| self.last_ack_at + ACK_DELAY)
     }
 
     /// The entry to ask for again from, once a gap has stayed open for too long.

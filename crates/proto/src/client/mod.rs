@@ -66,7 +66,8 @@ impl Default for Settings {
 pub struct Place {
     /// Everything up to here is stored.
     pub cursor: u64,
-    /// The oldest send_no of the outbox without an answer.
+    /// The oldest send_no without an answer. The outbox keeps every message from here on, answered or not: any of them
+    /// may be asked for again by [`Connection::poll_send`].
     pub first_unanswered: u64,
     /// The newest send_no of the outbox; `first_unanswered - 1` if it is empty.
     pub last_queued: u64,
@@ -207,7 +208,7 @@ impl Connection {
         self.outgoing.on_queued(last);
     }
 
-    /// The driver has stored every entry up to `useq`; an ack follows when it is due.
+    /// The driver has stored every entry up to `useq`, in general [`Self::applied`]; an ack follows when it is due.
     pub fn stored(&mut self, useq: u64) {
         self.incoming.on_stored(useq);
     }
@@ -259,7 +260,8 @@ impl Connection {
 
     /// Everything to write now; an ack that is due, or can leave along with something else, included.
     pub fn take_output(&mut self, now: Instant) -> BytesMut {
-        if !self.out.is_empty() || self.pongs_due > 0 || self.incoming.is_ack_due(now) {
+        let leaving = !self.out.is_empty() || self.pongs_due > 0;
+        if self.incoming.is_ack_due(now) || leaving && self.incoming.owes_ack() {
             self.put_ack(now);
         }
         for _ in 0..std::mem::take(&mut self.pongs_due) {

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use prost::Message as _;
 
 pub use push::PushSettings;
@@ -173,9 +173,27 @@ impl Connection {
         std::mem::take(&mut self.out)
     }
 
+    /// What waits to be written, for a transport that may take a part of it; see [`Self::on_written`].
+    pub fn output(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The transport has taken `len` bytes of the output. When that was all of it, no memory is kept for it.
+    pub fn on_written(&mut self, len: usize) {
+        self.out.advance(len);
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
+    }
+
     /// Bytes that wait to be taken.
     pub fn output_len(&self) -> usize {
         self.out.len()
+    }
+
+    /// Bytes of an incomplete frame, or that wait for the login to be answered: at most one frame and one read.
+    pub fn buffered(&self) -> usize {
+        self.decoder.buffered()
     }
 
     // ------------------------------------------------------------ login
@@ -368,8 +386,6 @@ impl Connection {
         self.decoder = Decoder::default();
         self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
-
-    // ------------------------------------------------------------ state
 
     fn is_deciding(&self) -> bool {
         matches!(self.phase, Phase::Deciding { .. })

@@ -95,6 +95,11 @@ impl Core {
         self.served[link].as_mut().map(|served| &mut served.connection)
     }
 
+    /// Forgets the answers that were held back.
+    pub fn swallow_answers(&mut self) {
+        self.held.clear();
+    }
+
     pub fn drop_link(&mut self, link: usize) {
         self.served[link] = None;
     }

@@ -129,8 +129,8 @@ fn a_cut_after_every_byte_of_a_small_exchange() {
             cuts[1 - link] = cut;
             exchange(cuts);
         };
-        (0..=whole.links[link].up.written()).for_each(|at| cut_on((Some(at), None)));
-        (0..=whole.links[link].down.written()).for_each(|at| cut_on((None, Some(at))));
+        (0..=whole.links[link].up.tap().len()).for_each(|at| cut_on((Some(at), None)));
+        (0..=whole.links[link].down.tap().len()).for_each(|at| cut_on((None, Some(at))));
     }
 }
 

@@ -94,8 +94,9 @@ impl Pipe {
         (!read.is_empty()).then_some(read)
     }
 
-    pub fn written(&self) -> usize {
-        self.tap.len()
+    /// Everything that was written.
+    pub fn tap(&self) -> &[u8] {
+        &self.tap
     }
 
     /// The known frames among what was written.

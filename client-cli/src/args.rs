@@ -1,0 +1,285 @@
+//! What was typed. What it means, together with the environment and the profile, is decided in [`crate::setup`].
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{ArgAction, Args as Group, Parser, Subcommand};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 refused by the server, 2 usage, 3 could not connect, 4 login refused, 5 timed out, 6 failed here
+(disk, store, terminal). Data goes to stdout, messages to stderr.";
+
+/// Chat, script and debug Hongyan from a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "hongyan-cli", version, max_term_width = 120, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Taken by every command.
+#[derive(Clone, Debug, Default, Group)]
+#[command(next_help_heading = "Connection and output")]
+pub struct Global {
+    /// host:port, or tls://host:port for TLS 1.3 [default: the profile's, else 127.0.0.1:7600]
+    #[arg(long, global = true, value_name = "ADDR", env = "HONGYAN_CLI_SERVER")]
+    pub server: Option<String>,
+    /// Certificates (PEM) to trust instead of the system's; with tls://
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Who logs in; may be left out with a token that names its subject
+    #[arg(long, global = true, value_name = "U", env = "HONGYAN_CLI_UID")]
+    pub uid: Option<String>,
+    /// A token; other users of this machine can see arguments, so prefer --token-file or the environment
+    #[arg(long, global = true, value_name = "T", env = "HONGYAN_CLI_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A file with the token
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Read the password from the first line of stdin
+    #[arg(long, global = true)]
+    pub password_stdin: bool,
+    /// Log in as `login` has kept it [default: "default", if there is one and neither --uid nor a token is given]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Be this device of the user, with its own store, instead of the first free one of this machine
+    #[arg(long, global = true, value_name = "D")]
+    pub device: Option<String>,
+    /// Where devices keep their place and unsent messages [default: $XDG_STATE_HOME/hongyan]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Be a device for this one run: nothing is kept here, and the server forgets it soon
+    #[arg(long, global = true)]
+    pub ephemeral: bool,
+    /// One JSON object a line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show every frame in and out on stderr, without tokens, passwords and contents
+    #[arg(long, global = true)]
+    pub trace: bool,
+    /// Show every frame, with the contents of messages
+    #[arg(long, global = true)]
+    pub trace_bodies: bool,
+    /// Only errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More on stderr; twice for all the client has to tell
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Give up after this time, with exit code 5
+    #[arg(long, global = true, value_name = "SECS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// How long to try to reach the server, with exit code 3
+    #[arg(long, global = true, value_name = "SECS", value_parser = seconds, default_value = "10")]
+    pub connect_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send a message, or one for each line of stdin
+    #[command(after_help = "\
+Examples:
+  hongyan-cli send bob hello there
+  hongyan-cli send bob --json hi             print the server's answer
+  generate | hongyan-cli send bob            one message per line, many in flight
+A message that is queued when this ends is sent by the next `send` of the same user.")]
+    Send {
+        #[arg(value_name = "UID")]
+        to: String,
+        /// The words of the message; none or `-`: one message per line of stdin, empty lines left out
+        text: Vec<String>,
+    },
+    /// Print messages as they come, going on where the last `listen` stopped
+    #[command(after_help = "\
+Examples:
+  hongyan-cli listen                         for ever; Ctrl-C ends it
+  hongyan-cli listen --count 1 --timeout 5   one message, or exit code 5
+  hongyan-cli listen --json | jq .text
+  hongyan-cli listen --since all             everything kept; moves no place")]
+    Listen {
+        /// Stop after this many messages
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// all, new, or the number (useq) after which to begin; looks as a device of its own
+        #[arg(long, value_name = "USEQ|all|new")]
+        since: Option<Since>,
+    },
+    /// Chat line by line
+    #[command(after_help = "\
+Examples:
+  hongyan-cli chat bob
+  printf 'hello\\nbye\\n' | hongyan-cli chat bob
+✓ behind your message: the server has made it durable. ✓✓: it has reached one of the other's devices.")]
+    Chat {
+        #[arg(value_name = "UID")]
+        with: String,
+    },
+    /// Print the messages of a conversation
+    #[command(after_help = "\
+Examples:
+  hongyan-cli history bob                    the last 50
+  hongyan-cli history bob --before 120 --limit 20")]
+    History {
+        #[arg(value_name = "UID")]
+        with: String,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Only messages below this number (cseq)
+        #[arg(long, value_name = "CSEQ", default_value_t = 0, hide_default_value = true)]
+        before: u64,
+    },
+    /// What the server knows of this user, or what became of a message
+    #[command(after_help = "\
+Examples:
+  hongyan-cli status                         devices, the log, what waits to be sent
+  hongyan-cli status 12                      the message with send_no 12, on each device of this machine")]
+    Status {
+        #[arg(value_name = "SEND_NO", value_parser = clap::value_parser!(u64).range(1..))]
+        send_no: Option<u64>,
+    },
+    /// Measure the time of round trips to the server
+    #[command(after_help = "\
+Examples:
+  hongyan-cli ping --count 5 --interval 0.2
+  hongyan-cli ping                           for ever; Ctrl-C ends it and prints the summary")]
+    Ping {
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// Seconds between two
+        #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+        interval: Duration,
+    },
+    /// Log in, and keep that as a profile for the other commands
+    #[command(after_help = "\
+Examples:
+  hongyan-cli login --server chat.example.com:7600 --uid alice
+  hongyan-cli login --uid alice --token-file alice.jwt --profile work
+  pass chat | hongyan-cli login --uid alice --password-stdin
+A password is never kept: this machine's devices come back with what the server gave them (resume tokens).")]
+    Login,
+    /// Forget a profile, with the places and unsent messages of its devices
+    #[command(after_help = "\
+Examples:
+  hongyan-cli logout
+  hongyan-cli logout --profile work")]
+    Logout,
+    /// Decode a capture of the protocol, hex or binary, of either direction
+    #[command(after_help = "\
+Examples:
+  hongyan-cli frames capture.bin
+  echo 'A9485901 00000506 08E0D403' | hongyan-cli frames --json
+The first column is the offset in bytes. Contents are shown with --trace-bodies, tokens and passwords never.")]
+    Frames {
+        /// `-` or none: stdin
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  hongyan-cli completions bash > ~/.local/share/bash-completion/completions/hongyan-cli
+  hongyan-cli completions fish > ~/.config/fish/completions/hongyan-cli.fish")]
+    Completions { shell: Shell },
+}
+
+/// Where a look at the log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    All,
+    New,
+    After(u64),
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Since::All),
+            "new" => Ok(Since::New),
+            number => match number.parse() {
+                Ok(useq) => Ok(Since::After(useq)),
+                Err(_) => Err("use all, new or a number".into()),
+            },
+        }
+    }
+}
+
+/// A time in seconds, with a fraction if need be, up to a year.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= YEAR => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("use a number of seconds above 0, such as 2 or 0.5".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_after_the_command() {
+        for line in ["hongyan-cli --uid a --json send bob hi you", "hongyan-cli send bob hi you --json --uid a"] {
+            let args = parse(line).unwrap();
+            assert!(args.global.json);
+            assert_eq!(args.global.uid.as_deref(), Some("a"));
+            assert!(matches!(args.command, Command::Send { to, text } if to == "bob" && text == ["hi", "you"]));
+        }
+    }
+
+    #[test]
+    fn a_lone_dash_and_dashed_words_can_be_sent() {
+        assert!(
+            matches!(parse("hongyan-cli send bob -").unwrap().command, Command::Send { text, .. } if text == ["-"])
+        );
+        let dashed = parse("hongyan-cli send bob -- -5 --json").unwrap();
+        assert!(!dashed.global.json);
+        assert!(matches!(dashed.command, Command::Send { text, .. } if text == ["-5", "--json"]));
+    }
+
+    #[test]
+    fn values_are_checked() {
+        for (text, since) in [("all", Since::All), ("new", Since::New), ("7", Since::After(7))] {
+            let args = parse(&format!("hongyan-cli listen --since {text} --timeout 0.5")).unwrap();
+            assert_eq!(args.global.timeout, Some(Duration::from_millis(500)));
+            assert!(matches!(args.command, Command::Listen { since: Some(given), .. } if given == since));
+        }
+        for bad in [
+            "listen --since old",
+            "listen --count 0",
+            "listen --timeout 0",
+            "listen --timeout -1",
+            "listen --timeout NaN",
+            "listen --timeout inf",
+            "history bob --limit 0",
+            "ping -q -v",
+            "send",
+            "",
+        ] {
+            assert_eq!(parse(&format!("hongyan-cli {bad}")).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Args::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `listen`: messages as they come.
+
+use std::time::Duration;
+
+use hongyan_client::{Event, Events, StartAt};
+use tokio::time::Instant;
+
+use super::interrupted;
+use crate::{
+    args::Since,
+    exit::{Exit, Failure},
+    output::{Output, Record},
+    session::{ConnectionNotes, Login, count},
+    slot::Family,
+};
+
+/// What ends a listening.
+#[derive(Clone, Copy)]
+pub struct Until {
+    pub count: Option<u64>,
+    pub timeout: Option<Duration>,
+}
+
+pub async fn run(login: &Login, until: Until, since: Option<Since>) -> Result<Exit, Failure> {
+    if since.is_some() && login.setup.device.is_some() && !login.setup.ephemeral {
+        return Err(Failure::usage("--since looks as a device of its own: leave out --device, or add --ephemeral"));
+    }
+    let deadline = until.timeout.map(|timeout| Instant::now() + timeout);
+    let mut session = match since {
+        None => login.open(Family::Reader).await?,
+        Some(Since::New) => login.open_ephemeral(StartAt::Head).await?,
+        Some(Since::All | Since::After(_)) => login.open_ephemeral(StartAt::Remembered).await?,
+    };
+    let after = if let Some(Since::After(useq)) = since { useq } else { 0 };
+    let mut listening =
+        Listening { output: login.output, after, count: until.count, notes: ConnectionNotes::default() };
+    let over = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = listening.follow(&mut session.events) => ended,
+        signal = interrupted() => signal.map(|()| Exit::Done),
+        () = over => Ok(if until.count.is_some() { Exit::TimedOut } else { Exit::Done }),
+    };
+    session.client.close().await;
+    match ended {
+        Ok(Exit::TimedOut) => {
+            let missing = count(listening.count.unwrap_or(0) as usize, "message");
+            Err(Failure::new(Exit::TimedOut, format!("timed out, {missing} short")))
+        }
+        ended => ended,
+    }
+}
+
+struct Listening {
+    output: Output,
+    /// Messages up to this useq are not shown.
+    after: u64,
+    /// Messages that are still to be shown.
+    count: Option<u64>,
+    notes: ConnectionNotes,
+}
+
+impl Listening {
+    /// Shows events until the count is full. An event is marked as handled only after its line was written.
+    async fn follow(&mut self, events: &mut Events) -> Result<Exit, Failure> {
+        while let Some(event) = events.next().await {
+            if let Event::Stopped(error) = event {
+                return Err(error.into());
+            }
+            self.show(&event)?;
+            if self.count == Some(0) {
+                events.handled();
+                return Ok(Exit::Done);
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn show(&mut self, event: &Event) -> Result<(), Failure> {
+        if let Some(note) = self.notes.of(event) {
+            self.output.note(&note);
+        }
+        match event {
+            // Messages that follow a reset have no number.
+            Event::Message(message) if message.useq == 0 || message.useq > self.after => {
+                self.output.message(message)?;
+                self.count = self.count.map(|count| count - 1);
+            }
+            Event::Delivered { conversation, up_to_cseq } if self.output.json => {
+                let conversation = conversation.as_str();
+                self.output.record(&Record::Delivered { conversation, up_to_cseq: *up_to_cseq })?;
+            }
+            Event::Reset if self.output.json => self.output.record(&Record::Reset)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}

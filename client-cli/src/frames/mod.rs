@@ -1,0 +1,61 @@
+//! The protocol made readable: [`capture`] cuts bytes into pieces, [`view`] tells what a frame says, [`trace`] shows
+//! those of a live connection. The `frames` command shows those of a file.
+
+pub mod capture;
+pub mod trace;
+pub mod view;
+
+pub use capture::{Capture, Piece, What};
+pub use view::View;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn vectors(name: &str) -> Vec<Value> {
+        let path = format!("{}/../docs/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn pieces(vector: &Value) -> Vec<Piece> {
+        let mut capture = Capture::default();
+        capture.feed(&capture::read(vector["hex"].as_str().unwrap().as_bytes()).unwrap());
+        let mut pieces: Vec<_> = std::iter::from_fn(|| capture.next_piece()).collect();
+        pieces.extend(capture.rest());
+        pieces
+    }
+
+    #[test]
+    fn the_golden_vectors_are_read_as_they_say() {
+        const HIDDEN: [&str; 5] = ["token", "password", "resume_token", "content", "body"];
+        for vector in ["session", "data", "log", "close"].into_iter().flat_map(vectors) {
+            let pieces = pieces(&vector);
+            let view = View::new(&pieces[0].what, false);
+            assert_eq!((pieces.len(), view.kind.as_str()), (1, vector["kind"].as_str().unwrap()), "{vector}");
+            let shown = serde_json::to_value(&view).unwrap();
+            for (name, value) in vector["fields"].as_object().unwrap() {
+                let simple = !(value.is_object() || value.is_array() || name == "code");
+                if simple && !HIDDEN.contains(&name.as_str()) {
+                    assert_eq!(shown[name], *value, "{name} of {vector}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_skipped_is_shown_and_what_is_broken_has_its_code() {
+        for vector in vectors("ignored") {
+            let view = View::new(&pieces(&vector)[0].what, false);
+            assert!(["GREASE", "UNKNOWN"].contains(&view.kind.as_str()), "{vector}");
+        }
+        for vector in vectors("invalid").iter().filter(|vector| vector["phase"] != "preface") {
+            for Piece { what, .. } in pieces(vector) {
+                if let What::Broken { error, .. } | What::Lost(error) = what {
+                    assert_eq!(u64::from(error.code().0), vector["close"].as_u64().unwrap(), "{vector}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The end of a turn: what it has brought is committed, then told, then written to the server.
+
+use hongyan_proto::{Uid, wire};
+use tokio::sync::oneshot;
+
+use super::{Driver, Next, now};
+use crate::{ClientError, SendError, client::Outcome, event::Numbered, store::Change};
+
+/// Bytes that may wait for the peer to take them before no more messages are written.
+const MAX_OUT: usize = 256 * 1024;
+
+/// What one turn has brought: written together, told afterwards.
+#[derive(Default)]
+pub(super) struct Round {
+    pub change: Change,
+    /// `meta` has changed.
+    pub meta: bool,
+    /// Conversations whose mark has changed.
+    pub marks: Vec<String>,
+    /// Events to show, with their sizes.
+    pub events: Vec<(Numbered, usize)>,
+    pub queued: Vec<(oneshot::Sender<Result<u64, SendError>>, u64)>,
+    pub outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    pub logged_in: bool,
+}
+
+impl Driver {
+    /// Writes the round, then tells everybody.
+    pub(super) async fn commit(&mut self, mut round: Round) -> Result<(), ClientError> {
+        if round.meta {
+            round.change.meta = Some(self.meta.clone());
+        }
+        round.marks.sort();
+        round.marks.dedup();
+        for peer in round.marks {
+            let mark = self.marks.get(&peer).copied().unwrap_or_default();
+            round.change.conversations.push((peer, mark));
+        }
+        if !round.change.is_empty() {
+            round.change.shown = self.queue.shown();
+            self.keeper.commit(round.change).await?;
+        }
+        for (caller, send_no) in round.queued {
+            let _ = caller.send(Ok(send_no));
+        }
+        for (caller, outcome) in round.outcomes {
+            let _ = caller.send(outcome);
+        }
+        self.queue.give(round.events);
+        if round.logged_in
+            && let (Some(first), Ok(uid)) = (self.first.take(), Uid::new(&self.meta.uid))
+        {
+            let _ = first.send(Ok(uid));
+        }
+        let (cursor, last) = (self.meta.cursor.unwrap_or(0), self.meta.last_send_no);
+        if let Some(line) = self.line() {
+            line.connection.queued(last);
+            if line.connection.is_live() {
+                line.connection.stored(cursor.min(line.connection.applied()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts everything that may leave into the link's queue.
+    pub(super) fn write(&mut self) {
+        let now = now();
+        let Self { active, next, outbox, requests, grease, .. } = self;
+        let Some(line) = (match next {
+            Next::Login(line) => Some(&mut **line),
+            _ => active.as_mut(),
+        }) else {
+            return;
+        };
+        let mut room = MAX_OUT.saturating_sub(line.link.queued());
+        if line.connection.is_live() && room > 0 {
+            requests.write(&mut line.connection, now);
+        }
+        while let Some(send_no) = line.connection.poll_send(now).filter(|_| room > 0) {
+            let Some(item) = outbox.find(send_no) else {
+                line.connection.skip(send_no, now);
+                continue;
+            };
+            room = room.saturating_sub(item.content.len() + 64);
+            let send = wire::Send { send_no, to: item.to.clone(), content: item.content.clone() };
+            line.connection.send(&send, now);
+        }
+        let output = line.connection.take_output(now);
+        let writes = !output.is_empty();
+        line.link.queue(output);
+        if writes && *grease && line.connection.is_live() && rand::random_ratio(1, 32) {
+            line.connection.grease(rand::random());
+        }
+    }
+}

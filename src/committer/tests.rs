@@ -1,0 +1,268 @@
+//! The committer over an engine that fails on demand, with the time in the test's hands.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
+use tokio::sync::oneshot;
+
+use super::{
+    Committer, CommitterSettings, Now,
+    op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
+};
+use crate::{
+    auth::resume::ResumeToken,
+    channel::{Channel, Outbound},
+    log::{Log, UserNo, keys, keys::meta},
+    metrics::Metrics,
+    sessions::Sessions,
+    store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
+};
+
+const EPOCH: u64 = 77;
+
+struct Rig {
+    engine: Arc<MemoryEngine>,
+    sessions: Arc<Sessions>,
+    committer: Committer,
+    now: Now,
+    secrets: u8,
+}
+
+fn settings() -> CommitterSettings {
+    let limits = wire::Limits { sends_per_s: 1000, send_burst: 1000, ..Default::default() };
+    CommitterSettings {
+        durability: Durability::Synced,
+        limits,
+        send_window: 4,
+        accept_unknown_recipients: false,
+        devices_per_user: 2,
+        channels_per_user: 2,
+        resume_ttl: Duration::from_secs(7200),
+        receipt_delay: Duration::from_millis(500),
+        timeline_entries: 10,
+    }
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let engine = Arc::new(MemoryEngine::new());
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(EPOCH));
+        engine.commit(batch, Durability::Synced).await.unwrap();
+        let sessions = Arc::new(Sessions::default());
+        let log = Log::new(engine.clone());
+        let committer = Committer::open(log, sessions.clone(), Arc::new(Metrics::default()), settings()).await.unwrap();
+        let now = Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
+        Self { engine, sessions, committer, now, secrets: 0 }
+    }
+
+    async fn process(&mut self, ops: Vec<Op>) {
+        self.committer.process(ops, self.now).await;
+    }
+
+    async fn pass(&mut self, time: Duration) {
+        self.now.instant += time;
+        self.process(Vec::new()).await;
+    }
+
+    async fn log_in_as(&mut self, who: Who) -> Result<LoggedIn, LoginError> {
+        let (reply, answer) = oneshot::channel();
+        self.secrets += 1;
+        let login = Login { who, next_secret: [self.secrets; 32], accepted_at: self.now.instant, reply };
+        self.process(vec![Op::Login(Box::new(login))]).await;
+        answer.await.unwrap()
+    }
+
+    async fn log_in(&mut self, uid: &str, device: &str) -> LoggedIn {
+        self.log_in_as(Who::Credential(credential(uid, device))).await.unwrap()
+    }
+
+    async fn resume(&mut self, token: &Bytes, cursor: u64) -> Result<LoggedIn, LoginError> {
+        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor }).await
+    }
+}
+
+fn credential(uid: &str, device: &str) -> Credential {
+    Credential {
+        uid: Uid::new(uid).unwrap(),
+        by_token: true,
+        token_epoch: Some(0),
+        issued_at_s: None,
+        device: DeviceName::new(device).unwrap(),
+        device_epoch: 1,
+        cursor: None,
+        log_epoch: EPOCH,
+        last_send_no: 0,
+        answered_send_no: 0,
+        from_head: false,
+        ephemeral: false,
+    }
+}
+
+fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
+    let body = Ok(Addressed { to: to.into(), content: Bytes::from_static(b"hi") });
+    Op::Submit(Submit { channel: channel.clone(), send_no, body })
+}
+
+/// What waits in a channel, in short: a(cked), r(efused), e(ntry), with their numbers.
+fn drain(channel: &Channel) -> Vec<(char, u64, u64)> {
+    let mut found = Vec::new();
+    while let Some(outbound) = channel.take(true) {
+        found.push(match outbound {
+            Outbound::Acked(ack) => ('a', ack.send_no, ack.useq),
+            Outbound::Refused(nack) => ('r', nack.send_no, nack.code as u64),
+            Outbound::Entry { useq, .. } => ('e', useq, 0),
+            other => panic!("{other:?}"),
+        });
+    }
+    found
+}
+
+fn is_refused(login: Result<LoggedIn, LoginError>, with: CloseCode) -> bool {
+    matches!(login, Err(LoginError::Refused { code, .. }) if code == with)
+}
+
+const UNAVAILABLE: u64 = wire::NackCode::NackUnavailable as u64;
+
+#[tokio::test]
+async fn a_failed_commit_has_not_happened_for_anybody() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    assert!(bob.catch_up(0));
+    rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
+    // The repetition in the same batch would be answered from a number that never became durable.
+    rig.process(vec![send(&alice, 1, "bob"), send(&alice, 1, "bob"), send(&alice, 2, "bob")]).await;
+    assert_eq!(drain(&alice), [('r', 1, UNAVAILABLE), ('r', 1, UNAVAILABLE), ('r', 2, UNAVAILABLE)]);
+    assert_eq!(drain(&bob), []);
+    rig.process(vec![send(&alice, 1, "bob"), send(&alice, 2, "bob")]).await;
+    assert_eq!(drain(&alice), [('a', 1, 1), ('a', 2, 2)]);
+    assert_eq!(drain(&bob), [('e', 1, 0), ('e', 2, 0)]);
+}
+
+#[tokio::test]
+async fn a_failed_login_binds_nothing() {
+    let mut rig = Rig::new().await;
+    rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
+    let login = rig.log_in_as(Who::Credential(credential("alice", "phone"))).await;
+    assert!(matches!(login, Err(LoginError::Store(_))));
+    assert!(rig.sessions.is_empty());
+    assert_eq!(rig.log_in("alice", "phone").await.channel.conn_epoch, 1);
+}
+
+#[tokio::test]
+async fn numbers_are_the_same_after_memory_is_lost() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    for send_no in 1..=9 {
+        rig.process(vec![send(&alice, send_no, "bob")]).await;
+    }
+    drain(&alice);
+    rig.committer.forget_memory().await.unwrap();
+    rig.process((4..=11).map(|send_no| send(&alice, send_no, "bob")).collect()).await;
+    let expired = wire::NackCode::NackAnswerExpired as u64;
+    let mut expected = vec![('r', 4, expired), ('r', 5, expired)];
+    expected.extend((6..=11).map(|send_no| ('a', send_no, send_no)));
+    assert_eq!(drain(&alice), expected, "the last 4 answers are kept, and the numbers go on");
+    let bounds = rig.committer.log.bounds(bob.user).await.unwrap();
+    assert_eq!((bounds.low, bounds.head), (0, 11));
+}
+
+#[tokio::test]
+async fn an_older_connection_changes_nothing_any_more() {
+    let mut rig = Rig::new().await;
+    let old = rig.log_in("alice", "phone").await.channel;
+    let new = rig.log_in("alice", "phone").await.channel;
+    assert!(old.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED));
+    rig.process(vec![send(&old, 1, "alice"), Op::Acked { channel: old.clone(), useq: 1 }]).await;
+    assert_eq!(drain(&old), []);
+    rig.process(vec![send(&new, 1, "alice")]).await;
+    assert_eq!(drain(&new), [('a', 1, 1)]);
+}
+
+#[tokio::test]
+async fn a_resume_token_is_used_up_when_its_successor_is_known_to_be_stored() {
+    let mut rig = Rig::new().await;
+    let first = rig.log_in("alice", "phone").await;
+    let second = rig.resume(&first.resume_token, 0).await.unwrap();
+    let third = rig.resume(&first.resume_token, 0).await.unwrap();
+    assert!(is_refused(rig.resume(&second.resume_token, 0).await, CloseCode::RESUME_REFUSED), "its offer was replaced");
+    rig.process(vec![send(&third.channel, 1, "alice")]).await;
+    assert!(is_refused(rig.resume(&first.resume_token, 0).await, CloseCode::RESUME_REFUSED), "it was used");
+    assert!(rig.resume(&third.resume_token, 1).await.is_ok());
+    for _ in 0..4 {
+        rig.process(vec![Op::Hour]).await;
+    }
+    assert!(is_refused(rig.resume(&third.resume_token, 1).await, CloseCode::RESUME_REFUSED), "it is too old");
+}
+
+#[tokio::test]
+async fn receipts_are_gathered_and_told_once() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    assert!(alice.catch_up(0));
+    rig.process((1..=3).map(|send_no| send(&alice, send_no, "bob")).collect()).await;
+    drain(&alice);
+    for useq in 1..=3 {
+        rig.process(vec![Op::Acked { channel: bob.clone(), useq }]).await;
+    }
+    assert_eq!(drain(&alice), []);
+    rig.pass(Duration::from_millis(500)).await;
+    assert_eq!(drain(&alice), [('e', 4, 0)], "one receipt for three messages");
+    rig.pass(Duration::from_secs(5)).await;
+    rig.committer.forget_memory().await.unwrap();
+    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 3 }]).await;
+    rig.pass(Duration::from_secs(5)).await;
+    assert_eq!(drain(&alice), []);
+}
+
+#[tokio::test]
+async fn a_timeline_is_trimmed_below_what_every_device_has() {
+    let mut rig = Rig::new().await;
+    let (phone, tablet) = (rig.log_in("alice", "phone").await.channel, rig.log_in("alice", "tablet").await.channel);
+    for send_no in 1..=600 {
+        rig.now.instant += Duration::from_secs(1);
+        rig.process(vec![send(&phone, send_no, "alice")]).await;
+    }
+    rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.committer.log.bounds(UserNo(1)).await.unwrap().low, 0, "the tablet has nothing yet");
+    rig.process(vec![Op::Acked { channel: tablet.clone(), useq: 500 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    let bounds = rig.committer.log.bounds(UserNo(1)).await.unwrap();
+    assert!(bounds.low > 200 && bounds.low < 500 && bounds.head == 600, "{bounds:?}");
+    let entries = rig.committer.log.entries(UserNo(1), bounds.low, 600, 1000, usize::MAX).await.unwrap();
+    assert_eq!(entries.len() as u64, 600 - bounds.low);
+}
+
+#[tokio::test]
+async fn silent_devices_are_forgotten_and_live_ones_never() {
+    let mut rig = Rig::new().await;
+    let phone = rig.log_in("alice", "phone").await.channel;
+    let (user, device) = (phone.user, phone.device);
+    rig.process(vec![Op::Forget { user, device, last_seen_hour: 0 }]).await;
+    assert_eq!(rig.committer.log.devices(user).await.unwrap().len(), 1);
+    rig.sessions.unbind(&phone);
+    rig.process(vec![Op::Left(phone), Op::Forget { user, device, last_seen_hour: 7 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.committer.log.devices(user).await.unwrap().len(), 1, "it has been seen since");
+    rig.process(vec![Op::Forget { user, device, last_seen_hour: 0 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.committer.log.devices(user).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn only_devices_for_one_errand_make_room() {
+    let mut rig = Rig::new().await;
+    let errand = Credential { ephemeral: true, ..credential("alice", "errand") };
+    let errand = rig.log_in_as(Who::Credential(errand)).await.unwrap().channel;
+    rig.log_in("alice", "phone").await;
+    let third = || Who::Credential(credential("alice", "third"));
+    assert!(is_refused(rig.log_in_as(third()).await, CloseCode::TOO_MANY_DEVICES), "both are connected");
+    rig.sessions.unbind(&errand);
+    assert!(rig.log_in_as(third()).await.is_ok());
+    assert_eq!(rig.committer.log.devices(errand.user).await.unwrap().len(), 2);
+}

@@ -1,0 +1,29 @@
+//! The server as its clients and operators meet it: the real program, real sockets, one module for each subject.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod basics;
+mod client_kills;
+mod coming_back;
+mod cut;
+mod device;
+mod disk;
+mod drain;
+mod ends;
+mod garbage;
+mod login;
+mod moving;
+mod offline;
+mod operate;
+mod proxy;
+mod push;
+mod receipts;
+mod requests;
+mod resends;
+mod resets;
+mod schedule;
+mod sdk_tls;
+mod server;
+mod server_kills;
+mod tls;
+mod wire;

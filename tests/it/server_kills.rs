@@ -1,0 +1,54 @@
+//! `kill -9` of the server in the middle of everything: what was acknowledged is there, once, in order.
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+
+use super::{
+    device::{Device, assert_history, assert_messages, assert_sent, builder, uid},
+    offline::UNLIMITED,
+    schedule::Schedule,
+    server::TestServer,
+};
+
+/// Kills in CI.
+const KILLS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_loses_and_repeats_nothing() {
+    const COUNT: u64 = 10_000;
+    let mut schedule = Schedule::new("server_kills");
+    let places = schedule.places(Schedule::kills(KILLS), COUNT - 1);
+    let mut server = TestServer::with(UNLIMITED);
+    let (alice, bob) = (uid("alice"), uid("bob"));
+    let receiver = Device::connect(builder(&server, "bob", "phone")).await;
+    let late = builder(&server, "bob", "tablet");
+    let sender = Device::connect(builder(&server, "alice", "phone")).await;
+    let laptop = Device::connect(builder(&server, "alice", "laptop")).await;
+
+    let killing = async {
+        for place in &places {
+            sender.wait("messages before the kill", |shown| shown.sent.len() as u64 >= *place).await;
+            schedule.pass(Duration::from_millis(20)).await;
+            block_in_place(|| server.kill());
+            schedule.pass(Duration::from_millis(50)).await;
+            block_in_place(|| server.restart());
+        }
+        Device::connect(late).await
+    };
+    let (late, ()) = tokio::join!(killing, sender.send_numbers(&bob, 1..=COUNT));
+
+    assert_sent(&sender.shown().sent, COUNT);
+    for (device, peer, own) in [(&receiver, &alice, false), (&late, &alice, false), (&laptop, &bob, true)] {
+        device.wait_messages(COUNT as usize).await;
+        assert_messages(&device.shown().messages, COUNT, own);
+        assert_history(&device.client, peer, COUNT, own).await;
+        assert_eq!(device.shown().surprises, Vec::<String>::new());
+        assert!(device.shown().resets.is_empty(), "the log was always continued");
+    }
+    sender.wait("receipts", |shown| shown.delivered == COUNT).await;
+    laptop.wait("receipts", |shown| shown.delivered == COUNT).await;
+    assert!(sender.shown().messages.is_empty(), "its own messages were told as sent");
+    assert_history(&sender.client, &bob, COUNT, true).await;
+    server.assert_healthy();
+}
