@@ -124,7 +124,7 @@ async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Dur
 
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
     let (Some(certificate), Some(key)) = (config.tls.cert.clone(), config.tls.key.clone()) else { return Ok(None) };
-    let (tls, warning) = Tls::load(TlsParams { certificate, key, allow_tls12: false })?;
+    let (tls, warning) = Tls::load(TlsParams { certificate, key })?;
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }

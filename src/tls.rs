@@ -14,9 +14,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    Error as RustlsError, InconsistentKeys, ServerConfig, ServerConnection, SupportedProtocolVersion, version,
-};
+use rustls::{Error as RustlsError, InconsistentKeys, ServerConfig, ServerConnection, version};
 use zeroize::Zeroizing;
 
 /// The largest TLS record that is sent, in bytes of content. A receiver must hold a whole record before it can read any
@@ -33,8 +31,6 @@ pub struct TlsParams {
     pub certificate: PathBuf,
     /// Its private key in PEM: PKCS#8, SEC1 or PKCS#1.
     pub key: PathBuf,
-    /// TLS 1.2 beside 1.3, for old clients. False unless someone asks for it.
-    pub allow_tls12: bool,
 }
 
 /// Why there is no certificate to serve. Each names the file. No message contains a part of the key.
@@ -83,7 +79,7 @@ impl Tls {
         let (certificate, warning) = load_certificate(&params, &provider)?;
         let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(certificate)));
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions(params.allow_tls12))?
+            .with_protocol_versions(&[&version::TLS13])?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.max_fragment_size = Some(MAX_RECORD);
@@ -119,11 +115,6 @@ impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
     }
-}
-
-fn versions(allow_tls12: bool) -> &'static [&'static SupportedProtocolVersion] {
-    static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&version::TLS13];
-    if allow_tls12 { rustls::ALL_VERSIONS } else { &TLS13_ONLY }
 }
 
 fn load_certificate(

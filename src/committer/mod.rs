@@ -93,7 +93,8 @@ pub struct Committer {
     hours: u64,
     last_user: u32,
     last_conversation: u64,
-    users: NumberMap<UserNo, User>,
+    /// Boxed, so that the table stays small and grows cheaply.
+    users: NumberMap<UserNo, Box<User>>,
     names: HashMap<Uid, UserNo>,
     pairs: NumberMap<(UserNo, UserNo), ConversationNo>,
     /// The newest cseq of the conversations in `pairs`.
@@ -254,7 +255,7 @@ impl Committer {
             let Some(account) = self.log.account(no).await? else { return Ok(None) };
             let user = User::load(&self.log, no, account, now.instant).await?;
             self.names.insert(user.uid.clone(), no);
-            self.users.insert(no, user);
+            self.users.insert(no, Box::new(user));
         }
         let user = self.users.get_mut(&no).expect("it was there or has just been loaded");
         user.last_used = now.instant;
@@ -282,7 +283,7 @@ impl Committer {
         let name = Bytes::copy_from_slice(uid.as_str().as_bytes());
         self.batch.put(Table::UserNames, name, keys::user(no));
         self.put_meta(meta::LAST_USER, u64::from(self.last_user));
-        self.users.insert(no, User::new(no, uid.clone(), account, now.instant));
+        self.users.insert(no, Box::new(User::new(no, uid.clone(), account, now.instant)));
         self.names.insert(uid.clone(), no);
         self.touch(no);
         no

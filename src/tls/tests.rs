@@ -19,7 +19,7 @@ impl Files {
 
     fn params(&self) -> TlsParams {
         let path = |name| self.dir.path().join(name);
-        TlsParams { certificate: path("cert.pem"), key: path("key.pem"), allow_tls12: false }
+        TlsParams { certificate: path("cert.pem"), key: path("key.pem") }
     }
 
     /// Puts a new pair in place and returns its certificate.
@@ -48,7 +48,7 @@ impl Files {
 
 fn client_config(
     trusted: &CertificateDer<'static>,
-    versions: &[&'static SupportedProtocolVersion],
+    versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
@@ -118,17 +118,11 @@ fn a_client_that_trusts_the_certificate_gets_tls_1_3() {
 }
 
 #[test]
-fn tls_1_2_needs_to_be_asked_for() {
+fn tls_1_2_is_refused() {
     let files = Files::new();
     let trusted = files.issue();
-    let old_client = client_config(&trusted, &[&version::TLS12]);
-    let mut refused = Pair::new(&files.load(), old_client.clone());
-    assert!(matches!(refused.run(), Err(RustlsError::PeerIncompatible(_))));
-    let (tls, _) = Tls::load(TlsParams { allow_tls12: true, ..files.params() }).unwrap();
-    let mut taken = Pair::new(&tls, old_client);
-    taken.run().unwrap();
-    assert_eq!(taken.server.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-    assert_eq!(handshake(&tls, &trusted).unwrap().server.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    let mut pair = Pair::new(&files.load(), client_config(&trusted, &[&version::TLS12]));
+    assert!(matches!(pair.run(), Err(RustlsError::PeerIncompatible(_))));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use hongyan_proto::{
     Bytes,
     codec::PREFACE,
     frame::Frame,
-    wire::{self, entry::Item, request, response},
+    wire::{self, entry::Item},
 };
 
 use crate::{
@@ -201,20 +201,14 @@ fn exchange(server: &TestServer, name: &str, sender: Place, receiver: Place) -> 
         [sent, receiving.join().unwrap()]
     });
     assert_eq!(bob.shown, [name.as_bytes()], "{name}");
-    assert_eq!((head(server, &a), head(server, &b)), (2, 1), "{name}: the logs hold each thing once");
+    assert_eq!((head(server, &alice), head(server, &bob)), (2, 1), "{name}: the logs hold each thing once");
     bytes
 }
 
-/// The head of a user's log.
-fn head(server: &TestServer, uid: &str) -> u64 {
-    let from_head = wire::Hello { from_head: true, ..hello(uid, "auditor", &server.token(uid)) };
-    let (mut client, _) = WireClient::login(server, from_head);
-    let op = Some(request::Op::Account(wire::AccountRequest {}));
-    client.send(Frame::Request(wire::Request { id: 7, op }));
-    match client.expect() {
-        Frame::Response(wire::Response { id: 7, result: Some(response::Result::Account(account)) }) => account.head,
-        other => panic!("{other:?}"),
-    }
+/// The head of a user's log, as another device learns it.
+fn head(server: &TestServer, device: &Device) -> u64 {
+    let auditor = wire::Hello { device: "auditor".into(), from_head: true, ..device.hello.clone() };
+    WireClient::login(server, auditor).1.head
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod basics;
 mod client_kills;
+mod coming_back;
 mod cut;
 mod device;
 mod disk;

@@ -10,6 +10,9 @@ use crate::{
     wire::{WireClient, hello, hello_with_password, resume},
 };
 
+/// Nobody is waited for when the server stops.
+const NO_DRAIN: &str = "[drain]\ndeadline = \"0ms\"\nspread = \"0ms\"\n";
+
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -105,7 +108,7 @@ fn what_is_secret_is_for_the_owner_alone() {
 
 #[test]
 fn a_backup_is_taken_while_running_and_restored_under_a_new_epoch() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(NO_DRAIN);
     let (mut alice, first) = WireClient::login_as(&server, "alice", "phone");
     server.token("bob");
     for send_no in 1..=3 {
@@ -129,7 +132,7 @@ fn a_backup_is_taken_while_running_and_restored_under_a_new_epoch() {
     assert!(output.status.success(), "{}", stderr(&output));
     let key = "signing-key";
     std::fs::copy(server.data().join(key), fresh.path().join(key)).unwrap();
-    let mut server = TestServer::on(fresh, "");
+    let mut server = TestServer::on(fresh, NO_DRAIN);
     let token = server.token("alice");
     let mut client = WireClient::open(server.address());
     client.send(resume(&first.resume_token, 4));
@@ -160,7 +163,7 @@ fn a_backup_is_taken_while_running_and_restored_under_a_new_epoch() {
 
 #[test]
 fn a_truncated_or_altered_backup_is_refused_and_leaves_no_store() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(NO_DRAIN);
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     alice.send_message(1, "alice", b"a note");
     alice.expect_send_ack(1);
@@ -189,7 +192,7 @@ fn verify_finds_what_does_not_agree() {
         fjall::{FjallEngine, FjallOptions},
     };
 
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(NO_DRAIN);
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     alice.send_message(1, "alice", b"a note");
     alice.expect_send_ack(1);
