@@ -10,13 +10,14 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{core::Core, link::Link, tls};
+use crate::{core::Core, link::Link, metrics::Metrics, tls};
 
 /// Pauses after an accept that failed: from the first to the last, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -127,15 +128,30 @@ pub async fn run(
             core.metrics.connections_turned_away.inc();
             continue;
         };
-        let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.config()));
-        let visitor = Visitor {
-            address: address.ip(),
-            accepted_at: Instant::now(),
-            place,
-            admission,
-            login_timeout: limits.login_timeout,
-        };
-        links.spawn(visitor.serve(stream, core.clone(), acceptor));
+        let place = Place::new(place, core.metrics.clone());
+        let visitor = Visitor { address: address.ip(), admission: Box::new(admission), accepted_at: Instant::now() };
+        match &tls {
+            None => {
+                let mut link = visitor.into_link(stream, core.clone());
+                links.spawn(async move {
+                    note(link.run().await);
+                    drop(place);
+                });
+            }
+            Some(tls) => {
+                let (acceptor, core, login_timeout) =
+                    (TlsAcceptor::from(tls.config()), core.clone(), limits.login_timeout);
+                links.spawn(async move {
+                    let handshake = acceptor.accept_with(stream, tls::limit_buffers);
+                    match tokio::time::timeout(login_timeout, Box::pin(handshake)).await {
+                        Ok(Ok(stream)) => note(visitor.into_link(stream, core).run().await),
+                        Ok(Err(error)) => note(Err(error)),
+                        Err(_) => note(Err(io::ErrorKind::TimedOut.into())),
+                    }
+                    drop(place);
+                });
+            }
+        }
     }
 }
 
@@ -151,39 +167,38 @@ async fn accept(
 /// A connection that has just been accepted.
 struct Visitor {
     address: IpAddr,
-    /// Rises from one to the next.
+    admission: Box<Admission>,
     accepted_at: Instant,
-    place: OwnedSemaphorePermit,
-    admission: Admission,
-    login_timeout: Duration,
 }
 
 impl Visitor {
-    async fn serve(self, stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>) {
-        let Self { address, accepted_at, place, admission, login_timeout } = self;
-        let metrics = core.metrics.clone();
+    fn into_link<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, core: Arc<Core>) -> Link<S> {
+        Link::new(stream, self.address, core, self.admission, self.accepted_at)
+    }
+}
+
+/// One of the places for connections; given back when it is dropped.
+struct Place {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
         metrics.connections.inc();
-        let ended = match tls {
-            None => {
-                let mut link = Link::new(stream, address, core, admission, accepted_at);
-                link.run().await
-            }
-            // Boxed, so that a plain connection does not carry the room for it.
-            Some(acceptor) => {
-                Box::pin(async {
-                    let handshake = acceptor.accept_with(stream, tls::limit_buffers);
-                    let handshake = tokio::time::timeout(login_timeout, handshake).await;
-                    let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                    Link::new(stream, address, core, admission, accepted_at).run().await
-                })
-                .await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, %address, "a transport failed");
-        }
-        metrics.connections.dec();
-        drop(place);
+        Self { metrics, _permit: permit }
+    }
+}
+
+fn note(ended: io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a transport failed");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
     }
 }
 

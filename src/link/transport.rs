@@ -1,0 +1,104 @@
+//! The socket side of a link: waiting, reading, writing, and the farewell.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hongyan_proto::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::{Link, OUT_HIGH_WATER};
+
+/// The most that is read at once. The buffer is one per thread, not one per connection.
+const READ_BYTES: usize = 16 * 1024;
+/// After CLOSE, how long to wait for the peer to have read it.
+const LINGER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// Why a link goes on.
+pub(super) enum Wake {
+    /// Bytes have come, or what waited has been written.
+    Io(Option<BytesMut>),
+    /// Something waits in the channel.
+    Rung,
+    Timer,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    /// Ready when there is something to do.
+    pub(super) fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<io::Result<Wake>> {
+        if let Poll::Ready(read) = self.poll_io(context)? {
+            return Poll::Ready(Ok(Wake::Io(read)));
+        }
+        let rung = self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready());
+        if rung {
+            return Poll::Ready(Ok(Wake::Rung));
+        }
+        timer.poll(context).map(|()| Ok(Wake::Timer))
+    }
+
+    /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
+    fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<BytesMut>>> {
+        let waited = self.connection.output_len() > 0;
+        let written = self.poll_write(context)?;
+        // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
+        // would only pile them up here.
+        if self.connection.output_len() < OUT_HIGH_WATER
+            && self.core.queue.has_room(context)
+            && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
+        {
+            return Poll::Ready(Ok(Some(read)));
+        }
+        match written {
+            Poll::Ready(()) if waited => Poll::Ready(Ok(None)),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.output_len() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        while self.connection.output_len() > 0 {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, self.connection.output()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.connection.on_written(written);
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
+    /// see what was written last.
+    pub(super) async fn linger(&mut self) -> io::Result<()> {
+        drop(self.session.take());
+        let farewell = async {
+            poll_fn(|context| self.poll_write(context)).await?;
+            poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await?;
+            while !poll_fn(|context| poll_read(&mut self.stream, context)).await?.is_empty() {}
+            Ok(())
+        };
+        tokio::time::timeout(LINGER, farewell).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Reads into the thread's buffer and copies exactly what came. Empty: the peer has closed.
+fn poll_read(stream: &mut (impl AsyncRead + Unpin), context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(BytesMut::from(buffer.filled())))
+    })
+}
