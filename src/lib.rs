@@ -20,6 +20,7 @@
 pub mod admin;
 pub mod args;
 pub mod auth;
+mod boot;
 mod channel;
 mod committer;
 pub mod config;

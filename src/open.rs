@@ -23,10 +23,11 @@ use crate::{
         password::{PasswordCost, PasswordError, PasswordPool},
         token::{TokenPolicy, Tokens},
     },
-    committer::{self, CommitQueue, Committer, CommitterSettings, Now},
-    config::{Config, KeyMaterial, Sync},
+    boot,
+    committer::{self, CommitQueue, Committer, CommitterSettings, Now, Syncing},
+    config::{self, Config, KeyMaterial, Sync},
     core::{Core, CoreParts},
-    log::{Log, keys, keys::meta},
+    log::{self, Log, keys, keys::meta},
     login::Gate,
     metrics::Metrics,
     sessions::Sessions,
@@ -48,6 +49,8 @@ pub enum OpenError {
     Data { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("cannot use {}, which tells of commits that were not synced: {source}", path.display())]
+    Mark { path: PathBuf, source: io::Error },
     #[error("the store in {} has layout {found}, this program knows {FORMAT}: use the hongyan that wrote it, and export", path.display())]
     Format { path: PathBuf, found: u64 },
     #[error(transparent)]
@@ -63,15 +66,22 @@ pub enum OpenError {
 /// A core whose committer runs.
 pub struct Opened {
     pub core: Arc<Core>,
-    committer: JoinHandle<()>,
+    committer: JoinHandle<bool>,
+    data: PathBuf,
 }
 
 impl Opened {
     /// Takes no more changes, and waits until those that were handed over are committed.
     pub async fn close(self) {
         self.core.queue.close();
-        if let Err(error) = self.committer.await {
-            tracing::error!(%error, "the committer failed");
+        match self.committer.await {
+            Ok(true) => {
+                if let Err(error) = boot::clear(&self.data) {
+                    tracing::warn!(%error, file = boot::FILE, "a file in the data directory cannot be removed");
+                }
+            }
+            Ok(false) => tracing::error!("the end of the log could not be synced"),
+            Err(error) => tracing::error!(%error, "the committer failed"),
         }
     }
 }
@@ -85,11 +95,14 @@ pub fn store_path(data: &Path) -> PathBuf {
 pub fn open_engine(config: &Config) -> Result<FjallEngine, OpenError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
     made.map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
+    let mark_failed = |source| OpenError::Mark { path: config.data.join(boot::FILE), source };
+    let is_tail_lost = boot::is_tail_lost(&config.data, &boot::current()).map_err(mark_failed)?;
     let started = Instant::now();
     let options = FjallOptions {
         cache_bytes: config.store.cache,
         journal_bytes: config.store.journal,
         reserve_bytes: config.store.reserve,
+        is_tail_lost,
     };
     let engine = FjallEngine::open(store_path(&config.data), options)?;
     tracing::info!(path = %config.data.display(), took_ms = started.elapsed().as_millis() as u64, "the store is open");
@@ -106,6 +119,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
     let log = Log::new(engine);
     prepare(&log, &config.data).await?;
+    follow_last_run(&log, config).await?;
     let sessions = Arc::new(Sessions::default());
     let metrics = Arc::new(Metrics::default());
     let protocol = protocol_settings(config);
@@ -123,7 +137,7 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     }));
     let committing = core.clone();
     let committer = tokio::spawn(async move { committer::run(committer, &committing.queue, clock).await });
-    Ok(Opened { core, committer })
+    Ok(Opened { core, committer, data: config.data.clone() })
 }
 
 /// Gives a new store its format and log epoch; refuses one of another format.
@@ -138,6 +152,24 @@ async fn prepare(log: &Log, data: &Path) -> Result<(), OpenError> {
         }
         found => Err(OpenError::Format { path: data.to_owned(), found }),
     }
+}
+
+/// Begins a new log epoch if a power cut may have taken the end of the log, and marks a run that may lose its own.
+async fn follow_last_run(log: &Log, config: &Config) -> Result<(), OpenError> {
+    let (data, boot) = (&config.data, boot::current());
+    let mark_failed = |source| OpenError::Mark { path: data.join(boot::FILE), source };
+    let is_tail_lost = boot::is_tail_lost(data, &boot).map_err(mark_failed)?;
+    if is_tail_lost {
+        tracing::warn!("the machine stopped before the store was synced: what was acknowledged last may be lost");
+        log::epoch::begin(log.engine(), new_log_epoch()).await?;
+    }
+    match config.store.sync {
+        // What a killed run of this boot has left is synced by the end of this one.
+        Sync::Always if is_tail_lost => boot::clear(data),
+        Sync::Always => Ok(()),
+        Sync::Interval | Sync::Os => boot::mark(data, &boot),
+    }
+    .map_err(mark_failed)
 }
 
 /// A log epoch that has never been; 0 means "none known" on the wire.
@@ -214,10 +246,7 @@ fn name_of(limits: &wire::Limits) -> u32 {
 
 fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSettings {
     CommitterSettings {
-        durability: match config.store.sync {
-            Sync::Always => Durability::Synced,
-            Sync::Os => Durability::Buffered,
-        },
+        syncing: syncing(&config.store),
         limits,
         send_window: config.limits.send_window as usize,
         accept_unknown_recipients: config.auth.accept_unknown_recipients,
@@ -229,6 +258,14 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
     }
 }
 
+fn syncing(store: &config::Store) -> Syncing {
+    match store.sync {
+        Sync::Always => Syncing::EachCommit,
+        Sync::Interval => Syncing::Within(store.sync_interval),
+        Sync::Os => Syncing::BySystem,
+    }
+}
+
 fn clock() -> Now {
     Now { instant: Instant::now(), unix_ms: unix_ms() }
 }
@@ -236,4 +273,38 @@ fn clock() -> Now {
 /// Milliseconds since 1970 by the system's clock.
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens the data directory and leaves cleanly; the log epoch, and whether the run was marked as one not synced.
+    async fn run(config: &Config) -> (u64, bool) {
+        let opened = open(config).await.unwrap();
+        let seen = (opened.core.log_epoch, config.data.join(boot::FILE).exists());
+        opened.close().await;
+        assert!(!config.data.join(boot::FILE).exists(), "a clean stop leaves nothing unsynced");
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_power_cut_in_a_run_without_syncs_begins_a_new_log_epoch() {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config { data: data.path().to_owned(), ..Config::default() };
+        let (epoch, is_marked) = run(&config).await;
+        assert!(!is_marked);
+        for sync in [Sync::Interval, Sync::Os] {
+            config.store.sync = sync;
+            assert_eq!(run(&config).await, (epoch, true));
+        }
+        // A run of this boot was killed, then one of another boot.
+        boot::mark(&config.data, &boot::current()).unwrap();
+        assert_eq!(run(&config).await, (epoch, true));
+        boot::mark(&config.data, "another boot").unwrap();
+        config.store.sync = Sync::Always;
+        let (new_epoch, is_marked) = run(&config).await;
+        assert!(new_epoch != epoch && !is_marked);
+        assert_eq!(run(&config).await, (new_epoch, false));
+    }
 }

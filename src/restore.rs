@@ -7,22 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
-use prost::Message;
-
 use crate::{
     config::Config,
-    log::{keys, keys::meta},
-    open,
+    log, open,
     store::{
-        Batch, Durability, Engine, StoreError, Table,
+        StoreError,
         archive::{self, ArchiveError, Summary},
         fjall::{FjallEngine, FjallOptions},
     },
 };
-
-/// Devices rewritten in one commit.
-const STEP: usize = 1024;
 
 /// Why a backup was not restored. The data directory is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -58,28 +51,7 @@ pub async fn restore(config: &Config, archive: File) -> Result<Summary, RestoreE
 async fn fill(path: &Path, archive: File) -> Result<Summary, RestoreError> {
     let engine = FjallEngine::open(path, FjallOptions::default())?;
     let summary = archive::import(&engine, archive).await?;
-    begin_epoch(&engine).await?;
+    // The log went on after the backup, and what clients remember of that means nothing here.
+    log::epoch::begin(&engine, open::new_log_epoch()).await?;
     Ok(summary)
-}
-
-/// What clients remember of the log as it went on after the backup means nothing here: a new epoch tells them, and no
-/// resume token, which would skip telling, is valid any more.
-async fn begin_epoch(engine: &FjallEngine) -> Result<(), StoreError> {
-    let mut batch = Batch::default();
-    batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(open::new_log_epoch()));
-    let mut from = Bytes::new();
-    loop {
-        let rows = engine
-            .scan(crate::store::Scan { table: Table::Devices, from, to: keys::END, limit: STEP, descending: false })
-            .await?;
-        for (key, value) in &rows {
-            let mut record = crate::log::DeviceRecord::decode(value.clone())
-                .map_err(|error| StoreError::Corrupt(format!("a device does not decode: {error}")))?;
-            record.resume_slots = Bytes::new();
-            batch.put(Table::Devices, key.clone(), record.encode_to_vec());
-        }
-        engine.commit(std::mem::take(&mut batch), Durability::Synced).await?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
-        from = Bytes::from([last, &[0][..]].concat());
-    }
 }

@@ -22,6 +22,7 @@ mod queue;
 pub mod rate;
 mod receipts;
 mod submit;
+mod syncing;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -40,6 +41,7 @@ use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
 use rustc_hash::FxBuildHasher;
+pub use syncing::Syncing;
 use user::User;
 
 use crate::{
@@ -63,7 +65,7 @@ pub struct Now {
 /// What the committer decides by.
 #[derive(Clone, Debug)]
 pub struct CommitterSettings {
-    pub durability: Durability,
+    pub syncing: Syncing,
     pub limits: wire::Limits,
     /// SENDs a device may have unanswered; as many answers are kept for repetition.
     pub send_window: usize,
@@ -107,6 +109,8 @@ pub struct Committer {
     is_urgent: bool,
     /// When changed cursors must be written.
     cursors_due: Option<Instant>,
+    /// When what was committed since the last sync must be synced.
+    sync_due: Option<Instant>,
     /// Whose delivered receipts are written when; each user once, in rising time.
     receipts_due: VecDeque<(Instant, UserNo)>,
 }
@@ -137,6 +141,7 @@ impl Committer {
             touched: Vec::new(),
             is_urgent: false,
             cursors_due: None,
+            sync_due: None,
             receipts_due: VecDeque::new(),
         };
         committer.forget_memory().await?;
@@ -153,10 +158,13 @@ impl Committer {
         }
         let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
         if self.is_urgent || cursors_are_due {
-            self.commit().await;
+            self.commit(now).await;
         } else {
             // Nothing durable is waited for; what there is to say does not depend on a commit.
             self.apply_effects();
+        }
+        if self.sync_due.is_some_and(|due| due <= now.instant) {
+            self.sync(now).await;
         }
         self.let_go_of_idle_users(now);
     }
@@ -164,7 +172,7 @@ impl Committer {
     /// When to call [`Self::process`] even if nothing is handed over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let receipts = self.receipts_due.front().map(|(due, _)| *due);
-        receipts.into_iter().chain(self.cursors_due).min()
+        receipts.into_iter().chain(self.cursors_due).chain(self.sync_due).min()
     }
 
     async fn stage(&mut self, op: Op, now: Now) {
@@ -179,21 +187,31 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self) {
+    async fn commit(&mut self, now: Now) {
         self.write_touched();
         let batch = std::mem::take(&mut self.batch);
-        let durability = if self.is_urgent { self.settings.durability } else { Durability::Buffered };
-        self.is_urgent = false;
+        let is_urgent = std::mem::take(&mut self.is_urgent);
+        let durability = self.settings.syncing.durability(is_urgent);
         self.cursors_due = None;
-        let rows = batch.writes.len();
-        let started = Instant::now();
-        match self.log.engine().commit(batch, durability).await {
+        match self.commit_rows(batch, durability).await {
             Ok(()) => {
-                self.metrics.on_commit(rows, started.elapsed());
+                self.schedule_sync(now);
                 self.apply_effects();
             }
             Err(error) => self.fail(&error).await,
         }
+    }
+
+    /// One commit of the engine, measured.
+    async fn commit_rows(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
+        let rows = batch.writes.len();
+        let started = Instant::now();
+        let committed = self.log.engine().commit(batch, durability).await;
+        match committed {
+            Ok(()) => self.metrics.on_commit(rows, started.elapsed()),
+            Err(_) => self.metrics.on_commit_failed(),
+        }
+        committed
     }
 
     fn apply_effects(&mut self) {
@@ -204,7 +222,6 @@ impl Committer {
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
     async fn fail(&mut self, error: &StoreError) {
-        self.metrics.on_commit_failed();
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
         for effect in self.effects.drain(..) {
             effect.fail(error);
@@ -310,8 +327,8 @@ fn encode(record: &impl Message) -> Bytes {
     record.encode_to_vec().into()
 }
 
-/// Runs a committer until its queue is closed. `clock` tells the time.
-pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn() -> Now) {
+/// Runs a committer until its queue is closed. `clock` tells the time. True: everything is on stable storage.
+pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn() -> Now) -> bool {
     loop {
         let ops = match committer.poll_timeout() {
             None => queue.take().await,
@@ -323,7 +340,5 @@ pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn()
         let Some(ops) = ops else { break };
         committer.process(ops, clock()).await;
     }
-    // Cursors that could still have waited.
-    committer.cursors_due = Some(clock().instant);
-    committer.process(Vec::new(), clock()).await;
+    committer.finish(clock()).await
 }

@@ -10,7 +10,7 @@ use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{
-    Committer, CommitterSettings, Now,
+    Committer, CommitterSettings, Now, Syncing,
     op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
 };
 use crate::{
@@ -35,7 +35,7 @@ struct Rig {
 fn settings() -> CommitterSettings {
     let limits = wire::Limits { sends_per_s: 1000, send_burst: 1000, ..Default::default() };
     CommitterSettings {
-        durability: Durability::Synced,
+        syncing: Syncing::EachCommit,
         limits,
         send_window: 4,
         accept_unknown_recipients: false,
@@ -49,13 +49,18 @@ fn settings() -> CommitterSettings {
 
 impl Rig {
     async fn new() -> Self {
+        Self::syncing(Syncing::EachCommit).await
+    }
+
+    async fn syncing(syncing: Syncing) -> Self {
         let engine = Arc::new(MemoryEngine::new());
         let mut batch = Batch::default();
         batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(EPOCH));
         engine.commit(batch, Durability::Synced).await.unwrap();
         let sessions = Arc::new(Sessions::default());
         let log = Log::new(engine.clone());
-        let committer = Committer::open(log, sessions.clone(), Arc::new(Metrics::default()), settings()).await.unwrap();
+        let settings = CommitterSettings { syncing, ..settings() };
+        let committer = Committer::open(log, sessions.clone(), Arc::new(Metrics::default()), settings).await.unwrap();
         let now = Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
         Self { engine, sessions, committer, now, secrets: 0 }
     }
@@ -265,4 +270,63 @@ async fn only_devices_for_one_errand_make_room() {
     rig.sessions.unbind(&errand);
     assert!(rig.log_in_as(third()).await.is_ok());
     assert_eq!(rig.committer.log.devices(errand.user).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn by_default_what_is_answered_is_synced() {
+    let mut rig = Rig::new().await;
+    let phone = rig.log_in("alice", "phone").await.channel;
+    rig.process(vec![send(&phone, 1, "alice")]).await;
+    assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 1, 1)], 0));
+    rig.process(vec![Op::Acked { channel: phone, useq: 1 }]).await;
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.engine.unsynced_commits(), 1, "nobody waits for a cursor");
+    assert_eq!(rig.committer.poll_timeout(), None);
+    rig.committer.finish(rig.now).await;
+    assert_eq!(rig.engine.unsynced_commits(), 0);
+}
+
+#[tokio::test]
+async fn an_interval_begins_with_the_first_unsynced_commit() {
+    let interval = Duration::from_millis(100);
+    let mut rig = Rig::syncing(Syncing::Within(interval)).await;
+    let due = rig.now.instant + interval;
+    let phone = rig.log_in("alice", "phone").await.channel;
+    rig.now.instant += Duration::from_millis(99);
+    rig.process(vec![send(&phone, 1, "alice")]).await;
+    assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 1, 1)], 2), "answered before the sync");
+    assert_eq!(rig.committer.poll_timeout(), Some(due));
+    rig.now.instant = due;
+    rig.process(vec![send(&phone, 2, "alice")]).await;
+    assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 2, 2)], 0));
+    assert_eq!(rig.committer.poll_timeout(), None, "nothing is left to sync");
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_for_now_is_tried_again() {
+    let interval = Duration::from_millis(100);
+    let mut rig = Rig::syncing(Syncing::Within(interval)).await;
+    rig.log_in("alice", "phone").await;
+    rig.engine.fill_up(true);
+    rig.pass(interval).await;
+    assert_eq!(rig.committer.poll_timeout(), Some(rig.now.instant + interval), "not at once, which would spin");
+    rig.engine.fill_up(false);
+    rig.pass(interval).await;
+    assert_eq!(rig.engine.unsynced_commits(), 0);
+    rig.log_in("alice", "phone").await;
+    rig.engine.fail_next_commit(StoreError::Failed("worn out".into()));
+    rig.pass(interval).await;
+    assert_eq!(rig.committer.poll_timeout(), None, "this store takes nothing any more");
+}
+
+#[tokio::test]
+async fn left_to_the_system_only_the_end_is_synced() {
+    let mut rig = Rig::syncing(Syncing::BySystem).await;
+    let phone = rig.log_in("alice", "phone").await.channel;
+    rig.process(vec![send(&phone, 1, "alice")]).await;
+    assert_eq!((drain(&phone), rig.committer.poll_timeout()), (vec![('a', 1, 1)], None));
+    rig.pass(Duration::from_secs(3600)).await;
+    assert_eq!(rig.engine.unsynced_commits(), 2);
+    rig.committer.finish(rig.now).await;
+    assert_eq!(rig.engine.unsynced_commits(), 0);
 }

@@ -171,6 +171,8 @@ settings! {
 pub enum Sync {
     /// On stable storage: an acknowledged message survives a power cut.
     Always,
+    /// As `Os`, and on stable storage soon after.
+    Interval,
     /// In the operating system's hands: it survives a crash of the server, not of the machine.
     Os,
 }
@@ -178,9 +180,18 @@ pub enum Sync {
 settings! {
     /// The durable store in the data directory.
     Store {
-        /// When a message is acknowledged. "always": on stable storage, so that it survives a power cut.
-        /// "os": in the operating system's hands, so that it survives a crash of the server but not of the machine.
-        sync: Sync = Sync::Always, OneOf(&[("always", Sync::Always), ("os", Sync::Os)]);
+        /// When a message is acknowledged, and what a crash of the machine or a power cut can take back afterwards.
+        /// "always": when it is on stable storage. Nothing acknowledged is lost.
+        /// "interval": when the operating system has it; synced at the latest sync_interval later. The messages, logins
+        /// and changes of accounts of the last sync_interval can be lost.
+        /// "os": when the operating system has it, which writes it when it likes, usually within half a minute.
+        /// All since then can be lost.
+        /// A crash of the server alone loses nothing in any of them, and a clean stop syncs. After a power cut that may
+        /// have lost something, every device logs in again and compares its place in the log with the server's.
+        sync: Sync = Sync::Always,
+            OneOf(&[("always", Sync::Always), ("interval", Sync::Interval), ("os", Sync::Os)]);
+        /// With sync = "interval": the longest time between an acknowledgement and its sync.
+        sync_interval: Duration = 100 * MS, Span(MS..=10 * SECOND);
         /// Memory for blocks of the store that were read.
         cache: u64 = 64 * MIB, Size(MIB..=64 * GIB);
         /// Disk space for the write-ahead journal. A larger one makes the start after a crash slower.

@@ -136,7 +136,9 @@ fn each_kind_of_value_says_what_it_allows() {
     refused("limits.send_window = [1]", &[], &["limits.send_window = an array", "a whole number"]);
     refused("drain.deadline = 10", &[], &["drain.deadline = 10", "a duration from 0ms to 10m", "unit"]);
     refused("auth.accept_unknown_recipients = \"yes\"", &[], &["= \"yes\"", "true or false"]);
-    refused("store.sync = \"interval\"", &[], &["store.sync = \"interval\"", "\"always\" or \"os\""]);
+    refused("store.sync = \"never\"", &[], &["store.sync = \"never\"", "\"always\" or \"interval\" or \"os\""]);
+    refused("store.sync_interval = \"0ms\"", &[], &["store.sync_interval = \"0ms\"", "a duration from 1ms to 10s"]);
+    refused("store.sync_interval = \"11s\"", &[], &["store.sync_interval", "to 10s"]);
     refused("log.level = \"inof\"", &[], &["log.level = \"inof\"", "off, error, warn, info, debug, trace"]);
     refused("auth.password_memory = \"8MiB\"", &[], &["auth.password_memory", "from 19MiB"]);
     refused("[retention.timeline_entries]\nx = 1", &[], &["retention.timeline_entries = a table", "from 64"]);
@@ -316,7 +318,8 @@ fn what_is_printed_reads_back_the_same() {
         iss = "issuer"
         keys = [{ kid = "a", alg = "HS256", secret_file = "a" }, { kid = "b", alg = "EdDSA", public_key_file = "b" }]
         [store]
-        sync = "os"
+        sync = "interval"
+        sync_interval = "250ms"
         [log]
         level = "info,hongyan::log=debug"
         format = "json"

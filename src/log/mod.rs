@@ -1,6 +1,7 @@
 //! The durable log as the server thinks of it: accounts, devices, conversations, timelines. Reading is here; writing is
 //! the committer's alone ([`crate::committer`]). How rows are laid out is in [`keys`] and `proto/hongyan/store/v1`.
 
+pub mod epoch;
 pub mod keys;
 mod timeline;
 pub mod verify;

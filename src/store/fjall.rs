@@ -40,6 +40,9 @@ pub struct FjallOptions {
     pub journal_bytes: u64,
     /// Commits are refused while fewer bytes than this would be left on the disk. Default 64 MiB.
     pub reserve_bytes: u64,
+    /// A power cut ended a run whose commits were not all synced, so the end of the journal may have holes: it is cut off
+    /// at the first, with what was not synced behind it, instead of being taken for damage. Default false.
+    pub is_tail_lost: bool,
 }
 
 impl FjallOptions {
@@ -48,7 +51,12 @@ impl FjallOptions {
 
 impl Default for FjallOptions {
     fn default() -> Self {
-        FjallOptions { cache_bytes: 64 << 20, journal_bytes: Self::MIN_JOURNAL_BYTES, reserve_bytes: 64 << 20 }
+        FjallOptions {
+            cache_bytes: 64 << 20,
+            journal_bytes: Self::MIN_JOURNAL_BYTES,
+            reserve_bytes: 64 << 20,
+            is_tail_lost: false,
+        }
     }
 }
 
@@ -85,7 +93,7 @@ impl FjallEngine {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
-        journal::check(path)?;
+        journal::check(path, options.is_tail_lost)?;
         // The engine takes it again; whoever comes between does the same checks.
         drop(lock);
         let db = Database::builder(path)

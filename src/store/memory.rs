@@ -21,6 +21,7 @@ pub struct MemoryEngine {
 #[derive(Default)]
 struct State {
     tables: [BTreeMap<Bytes, Bytes>; Table::ALL.len()],
+    unsynced_commits: usize,
     is_full: bool,
     next_fault: Option<StoreError>,
     /// Set by the first permanent fault: every later commit fails with it.
@@ -42,13 +43,18 @@ impl MemoryEngine {
         self.state().is_full = full;
     }
 
+    /// The commits since the last synced one: what a power cut would take from a durable engine.
+    pub fn unsynced_commits(&self) -> usize {
+        self.state().unsynced_commits
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code panics while it holds the tables")
     }
 }
 
 impl State {
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
@@ -65,6 +71,10 @@ impl State {
                 Some(value) => table.insert(write.key, value),
                 None => table.remove(&write.key),
             };
+        }
+        match durability {
+            Durability::Synced => self.unsynced_commits = 0,
+            Durability::Buffered => self.unsynced_commits += 1,
         }
         Ok(())
     }
@@ -84,9 +94,9 @@ impl State {
 }
 
 impl Engine for MemoryEngine {
-    fn commit(&self, batch: Batch, _durability: Durability) -> StoreFuture<'_, ()> {
+    fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
         batch.assert_sizes();
-        Box::pin(ready(self.state().commit(batch)))
+        Box::pin(ready(self.state().commit(batch, durability)))
     }
 
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {

@@ -51,12 +51,14 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Checks every batch in the journals in `path`, and cuts off one that was under way when the last run ended.
+/// Checks every batch in the journals in `path`, and cuts off one that was under way when the last run ended. If
+/// `is_tail_lost`, a run that did not sync every batch was ended by a power cut, which may have left any of the last ones
+/// unwritten: the last journal is cut off at the first that is not whole.
 /// Nobody else may have the store open.
 ///
 /// # Errors
 /// `Corrupt` if a batch is damaged; nothing was changed then.
-pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check(path: &Path, is_tail_lost: bool) -> Result<(), StoreError> {
     let io = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
     let mut last_seqno = None;
     let mut journals = list(path).map_err(io)?.into_iter().peekable();
@@ -71,7 +73,7 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
             Tail::Clean => {}
             Tail::OutOfOrder(at) => return Err(damaged(at)),
             Tail::Broken(at) => {
-                if !is_last || !is_unfinished(&mut file, at).map_err(io)? {
+                if !is_last || !(is_tail_lost || is_unfinished(&mut file, at).map_err(io)?) {
                     return Err(damaged(at));
                 }
                 tracing::warn!(journal = %journal.display(), at, "dropped a batch that was under way when the store was last used");

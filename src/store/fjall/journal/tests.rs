@@ -58,7 +58,20 @@ fn small_store() -> (tempfile::TempDir, PathBuf, Vec<u8>, Vec<usize>) {
 }
 
 fn is_refused(path: &Path) -> bool {
-    matches!(check(path), Err(StoreError::Corrupt(_)))
+    matches!(check(path, false), Err(StoreError::Corrupt(_)))
+}
+
+#[test]
+fn a_hole_is_damage_unless_the_tail_may_be_lost() {
+    let (dir, journal, mut bytes, ends) = small_store();
+    // The third of five batches was never written, though the two after it were.
+    bytes[ends[1]..ends[2]].fill(0);
+    fs::write(&journal, &bytes).unwrap();
+    assert!(is_refused(dir.path()));
+    check(dir.path(), true).unwrap();
+    assert_eq!(stored_keys(dir.path()), [1, 2]);
+    commit(&open(dir.path()).unwrap(), 6, b"after".to_vec());
+    assert_eq!(stored_keys(dir.path()), [1, 2, 6]);
 }
 
 #[test]
@@ -67,7 +80,7 @@ fn a_batch_cut_at_any_byte_is_dropped_and_no_other() {
     for length in ends[3]..bytes.len() {
         for zeros in [0, 100, 5000] {
             fs::write(&journal, [&bytes[..length], &vec![0; zeros]].concat()).unwrap();
-            check(dir.path()).unwrap();
+            check(dir.path(), false).unwrap();
             let left = fs::read(&journal).unwrap();
             assert_eq!(&left[..ends[3]], &bytes[..ends[3]]);
             assert!(left[ends[3]..].iter().all(|byte| *byte == 0), "cut at {length}");
@@ -86,7 +99,7 @@ fn a_batch_with_a_sector_that_was_not_written_is_dropped() {
         let mut torn = bytes.clone();
         torn[sector..sector + 512].fill(0);
         fs::write(&journal, torn).unwrap();
-        check(dir.path()).unwrap();
+        check(dir.path(), false).unwrap();
         assert_eq!(fs::read(&journal).unwrap(), &bytes[..ends[0]], "sector at {sector}");
     }
     assert_eq!(stored_keys(dir.path()), [1]);
@@ -103,13 +116,13 @@ fn a_flipped_bit_is_refused_and_nothing_is_changed() {
         fs::write(&journal, &damaged).unwrap();
         let is_higher = damaged[bit / 8] > bytes[bit / 8];
         if (first_seqno.contains(&(bit / 8)) && !is_higher) || (last_seqno.contains(&(bit / 8)) && is_higher) {
-            check(dir.path()).unwrap();
+            check(dir.path(), false).unwrap();
         } else if bit / 8 < bytes.len() - TRAILER.len() {
             assert!(is_refused(dir.path()), "bit {bit}");
             assert_eq!(fs::read(&journal).unwrap(), damaged);
         } else {
             // The last four bytes of all are how an unfinished batch is known.
-            check(dir.path()).unwrap();
+            check(dir.path(), false).unwrap();
             assert_eq!(fs::read(&journal).unwrap(), &bytes[..ends[3]]);
         }
     }
@@ -132,7 +145,7 @@ fn an_older_journal_may_not_be_broken_at_all() {
     File::create(dir.path().join("1.jnl")).unwrap().write_all(&[0; 4096]).unwrap();
     assert!(is_refused(dir.path()));
     fs::write(&journal, &bytes).unwrap();
-    check(dir.path()).unwrap();
+    check(dir.path(), false).unwrap();
     fs::write(dir.path().join("1.jnl"), &bytes).unwrap();
     assert!(is_refused(dir.path()), "the same sequence numbers again");
 }
@@ -173,7 +186,7 @@ fn journals_that_the_engine_has_rotated_are_in_order() {
         }
         drop(engine);
         most = most.max(list(dir.path()).unwrap().len());
-        check(dir.path()).unwrap();
+        check(dir.path(), false).unwrap();
     }
     assert!(most > 1, "the engine has not rotated its journal");
     let mut rows = 0;
