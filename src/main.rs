@@ -14,9 +14,6 @@ use hongyan::{
 };
 use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a command exits with if it was understood and failed.
 const FAILED: u8 = 1;
 

@@ -4,7 +4,7 @@
 //! because it cannot know whether the offer arrived:
 //!
 //! ```text
-//!                 offer(h)                       accept(offered) or confirm(offered)
+//!                 offer(h)                       accept(offered) or confirm()       
 //!  {confirmed, -} ────────▶ {confirmed, offered} ──────────────────────────────────▶ {offered, -}
 //!                             ▲            │
 //!                             └────────────┘ accept(confirmed), then offer(h'): replaces the offer that got lost
@@ -119,12 +119,13 @@ impl Slots {
         bool::from(confirmed).then_some(Which::Confirmed)
     }
 
-    /// The client has proved that it stored `token`: if that is the one on offer, the older one is dropped. The
-    /// connection says which token it offered, because a later one may have replaced it meanwhile.
-    pub fn confirm(&mut self, token: &TokenHash) {
-        if bool::from(token.is(self.offered.as_ref())) {
-            self.confirmed = self.offered.take();
-        }
+    /// The client has proved that it stored the token on offer, by acting on the connection that brought it: the older
+    /// one is dropped. Only for the device's newest connection, for an older one was offered another. False: nothing
+    /// was on offer any more.
+    pub fn confirm(&mut self) -> bool {
+        let offered = self.offered.take();
+        self.confirmed = offered.or(self.confirmed);
+        offered.is_some()
     }
 
     /// For the store: one byte that says which slots are filled (bit 0 confirmed, bit 1 offered), then their hashes.

@@ -58,7 +58,6 @@ impl Committer {
             user.account.revoked_at_s = now.unix_ms.div_ceil(1000);
             for device in &mut user.devices {
                 device.slots = Default::default();
-                device.offered = None;
                 device.changed = true;
             }
         }

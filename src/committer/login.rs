@@ -223,7 +223,6 @@ impl Committer {
         let device = user.device_mut(device_no).expect("the device has just been looked up");
         let token = ResumeToken::new(no.0.into(), device_no.0.into(), next_secret);
         device.slots.offer(token.hash());
-        device.offered = Some(token.hash());
         device.accepted_at = Some(accepted_at);
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;

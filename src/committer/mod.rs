@@ -82,8 +82,6 @@ pub struct CommitterSettings {
 
 /// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
-/// Users kept in memory beyond those with something to do.
-const MAX_IDLE_USERS: usize = 65_536;
 
 /// The state between commits. See the module's page.
 pub struct Committer {
@@ -113,6 +111,8 @@ pub struct Committer {
     sync_due: Option<Instant>,
     /// Whose delivered receipts are written when; each user once, in rising time.
     receipts_due: VecDeque<(Instant, UserNo)>,
+    /// When to look for users who have had nothing to do for a while. None: no user is in memory.
+    sweep_due: Option<Instant>,
 }
 
 impl Committer {
@@ -143,6 +143,7 @@ impl Committer {
             cursors_due: None,
             sync_due: None,
             receipts_due: VecDeque::new(),
+            sweep_due: None,
         };
         committer.forget_memory().await?;
         Ok(committer)
@@ -172,7 +173,7 @@ impl Committer {
     /// When to call [`Self::process`] even if nothing is handed over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let receipts = self.receipts_due.front().map(|(due, _)| *due);
-        receipts.into_iter().chain(self.cursors_due).chain(self.sync_due).min()
+        [receipts, self.cursors_due, self.sync_due, self.sweep_due].into_iter().flatten().min()
     }
 
     async fn stage(&mut self, op: Op, now: Now) {
@@ -271,8 +272,7 @@ impl Committer {
         if !self.users.contains_key(&no) {
             let Some(account) = self.log.account(no).await? else { return Ok(None) };
             let user = User::load(&self.log, no, account, now.instant).await?;
-            self.names.insert(user.uid.clone(), no);
-            self.users.insert(no, Box::new(user));
+            self.keep(user, now);
         }
         let user = self.users.get_mut(&no).expect("it was there or has just been loaded");
         user.last_used = now.instant;
@@ -285,6 +285,12 @@ impl Committer {
         }
         let Some(no) = self.log.user_no(uid).await? else { return Ok(None) };
         Ok(self.user(no, now).await?.map(|user| user.no))
+    }
+
+    fn keep(&mut self, user: User, now: Now) {
+        self.names.insert(user.uid.clone(), user.no);
+        self.users.insert(user.no, Box::new(user));
+        self.sweep_due.get_or_insert(now.instant + upkeep::SWEEP_EVERY);
     }
 
     /// Makes an account, in this batch.
@@ -300,8 +306,7 @@ impl Committer {
         let name = Bytes::copy_from_slice(uid.as_str().as_bytes());
         self.batch.put(Table::UserNames, name, keys::user(no));
         self.put_meta(meta::LAST_USER, u64::from(self.last_user));
-        self.users.insert(no, Box::new(User::new(no, uid.clone(), account, now.instant)));
-        self.names.insert(uid.clone(), no);
+        self.keep(User::new(no, uid.clone(), account, now.instant), now);
         self.touch(no);
         no
     }

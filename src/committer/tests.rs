@@ -281,7 +281,7 @@ async fn by_default_what_is_answered_is_synced() {
     rig.process(vec![Op::Acked { channel: phone, useq: 1 }]).await;
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.engine.unsynced_commits(), 1, "nobody waits for a cursor");
-    assert_eq!(rig.committer.poll_timeout(), None);
+    assert_eq!(rig.committer.sync_due, None);
     rig.committer.finish(rig.now).await;
     assert_eq!(rig.engine.unsynced_commits(), 0);
 }
@@ -295,11 +295,11 @@ async fn an_interval_begins_with_the_first_unsynced_commit() {
     rig.now.instant += Duration::from_millis(99);
     rig.process(vec![send(&phone, 1, "alice")]).await;
     assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 1, 1)], 2), "answered before the sync");
-    assert_eq!(rig.committer.poll_timeout(), Some(due));
+    assert_eq!(rig.committer.sync_due, Some(due));
     rig.now.instant = due;
     rig.process(vec![send(&phone, 2, "alice")]).await;
     assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 2, 2)], 0));
-    assert_eq!(rig.committer.poll_timeout(), None, "nothing is left to sync");
+    assert_eq!(rig.committer.sync_due, None, "nothing is left to sync");
 }
 
 #[tokio::test]
@@ -309,14 +309,14 @@ async fn a_sync_that_fails_for_now_is_tried_again() {
     rig.log_in("alice", "phone").await;
     rig.engine.fill_up(true);
     rig.pass(interval).await;
-    assert_eq!(rig.committer.poll_timeout(), Some(rig.now.instant + interval), "not at once, which would spin");
+    assert_eq!(rig.committer.sync_due, Some(rig.now.instant + interval), "not at once, which would spin");
     rig.engine.fill_up(false);
     rig.pass(interval).await;
     assert_eq!(rig.engine.unsynced_commits(), 0);
     rig.log_in("alice", "phone").await;
     rig.engine.fail_next_commit(StoreError::Failed("worn out".into()));
     rig.pass(interval).await;
-    assert_eq!(rig.committer.poll_timeout(), None, "this store takes nothing any more");
+    assert_eq!(rig.committer.sync_due, None, "this store takes nothing any more");
 }
 
 #[tokio::test]
@@ -324,9 +324,27 @@ async fn left_to_the_system_only_the_end_is_synced() {
     let mut rig = Rig::syncing(Syncing::BySystem).await;
     let phone = rig.log_in("alice", "phone").await.channel;
     rig.process(vec![send(&phone, 1, "alice")]).await;
-    assert_eq!((drain(&phone), rig.committer.poll_timeout()), (vec![('a', 1, 1)], None));
+    assert_eq!((drain(&phone), rig.committer.sync_due), (vec![('a', 1, 1)], None));
     rig.pass(Duration::from_secs(3600)).await;
     assert_eq!(rig.engine.unsynced_commits(), 2);
     rig.committer.finish(rig.now).await;
     assert_eq!(rig.engine.unsynced_commits(), 0);
+}
+
+#[tokio::test]
+async fn idle_users_leave_memory_and_come_back_the_same() {
+    let mut rig = Rig::new().await;
+    let first = rig.log_in("alice", "phone").await;
+    let bob = rig.log_in("bob", "phone").await.channel;
+    rig.process(vec![send(&first.channel, 1, "bob")]).await;
+    for _ in 0..5 {
+        rig.pass(Duration::from_secs(10)).await;
+    }
+    assert!(rig.committer.users.is_empty() && rig.committer.names.is_empty() && rig.committer.pairs.is_empty());
+    assert_eq!(rig.committer.poll_timeout(), None);
+    drain(&first.channel);
+    rig.process(vec![send(&first.channel, 1, "bob"), send(&first.channel, 2, "bob")]).await;
+    assert_eq!(drain(&first.channel), [('a', 1, 1), ('a', 2, 2)]);
+    assert!(rig.sessions.is_live(bob.user, bob.device));
+    assert!(rig.resume(&first.resume_token, 0).await.is_ok(), "it was confirmed, as the newest");
 }

@@ -1,16 +1,20 @@
 //! Keeping the log and the memory small: trimming, forgetting devices, letting go of idle users, counting hours.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{CURSOR_DELAY, Committer, MAX_IDLE_USERS, Now};
+use super::{CURSOR_DELAY, Committer, Now, NumberMap};
 use crate::{
     channel::Channel,
     log::{DeviceNo, UserNo, keys, keys::meta},
     store::{Scan, Table},
 };
 
+/// A user with nothing to do for so long leaves memory.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often idle users are looked for.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// A timeline is trimmed in steps of at least so many entries, so that it costs little.
 const TRIM_STEP: u64 = 256;
 /// Runs that one step removes at most.
@@ -81,23 +85,25 @@ impl Committer {
         }
     }
 
-    /// Keeps memory bounded: users with nothing to do are read from the log again when they are needed.
+    /// Keeps memory small: who has had nothing to do for a while is read from the log again when there is something.
     pub(super) fn let_go_of_idle_users(&mut self, now: Now) {
-        if self.users.len() > MAX_IDLE_USERS + self.sessions.len() && self.cursors_due.is_none() {
-            let sessions = &self.sessions;
-            let mut idle: Vec<_> = self.users.values().filter(|user| !user.receipts_wait).collect();
-            idle.retain(|user| !user.devices.iter().any(|device| sessions.is_live(user.no, device.no)));
-            idle.sort_unstable_by_key(|user| now.instant.duration_since(user.last_used));
-            let leaving: Vec<UserNo> = idle.split_off(idle.len() / 2).into_iter().map(|user| user.no).collect();
-            for no in leaving {
-                if let Some(user) = self.users.remove(&no) {
-                    self.names.remove(&user.uid);
-                }
+        if self.sweep_due.is_none_or(|due| due > now.instant) {
+            return;
+        }
+        let names = &mut self.names;
+        self.users.retain(|_, user| {
+            let kept = user.is_unsaved() || user.receipts_wait || user.last_used + IDLE > now.instant;
+            if !kept {
+                names.remove(&user.uid);
             }
+            kept
+        });
+        self.users.shrink_to(2 * self.users.len());
+        self.names.shrink_to(2 * self.users.len());
+        if self.pairs.len() > 2 * self.users.len() {
+            self.pairs = NumberMap::default();
+            self.heads = NumberMap::default();
         }
-        if self.pairs.len() > 4 * MAX_IDLE_USERS {
-            self.pairs.clear();
-            self.heads.clear();
-        }
+        self.sweep_due = (!self.users.is_empty()).then(|| now.instant + SWEEP_EVERY);
     }
 }

@@ -6,7 +6,7 @@ use hongyan_proto::{Uid, wire};
 
 use super::rate::Bucket;
 use crate::{
-    auth::resume::{Slots, TokenHash},
+    auth::resume::Slots,
     log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
     store::StoreError,
 };
@@ -33,8 +33,6 @@ pub struct Device {
     pub record: DeviceRecord,
     pub answers: VecDeque<Answer>,
     pub slots: Slots,
-    /// The resume token that its live connection was given and has not yet shown to have stored.
-    pub offered: Option<TokenHash>,
     /// When its newest connection was accepted, as far as that is remembered.
     pub accepted_at: Option<Instant>,
     pub changed: bool,
@@ -97,6 +95,11 @@ impl User {
         self.devices.iter_mut().find(|device| device.no == no)
     }
 
+    /// Something of the user is not in the log yet.
+    pub fn is_unsaved(&self) -> bool {
+        !self.run.is_empty() || self.account_changed || self.devices.iter().any(|device| device.changed)
+    }
+
     /// How far the user has received the log: the cursor of the device that is furthest.
     pub fn delivered(&self) -> u64 {
         self.devices.iter().map(|device| device.record.cursor).max().unwrap_or(0)
@@ -112,7 +115,7 @@ impl Device {
     pub fn new(no: DeviceNo, mut record: DeviceRecord) -> Self {
         let answers = std::mem::take(&mut record.answers).into();
         let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
-        Self { no, record, answers, slots, offered: None, accepted_at: None, changed: false }
+        Self { no, record, answers, slots, accepted_at: None, changed: false }
     }
 
     pub fn classify(&self, send_no: u64) -> SendNo {
@@ -138,12 +141,9 @@ impl Device {
         self.changed = true;
     }
 
-    /// The device's client has acted on this connection, so it has stored the resume token it was given.
+    /// The device's client has acted on its newest connection, so it has stored the resume token on offer.
     pub fn confirm_token(&mut self) {
-        if let Some(offered) = self.offered.take() {
-            self.slots.confirm(&offered);
-            self.changed = true;
-        }
+        self.changed |= self.slots.confirm();
     }
 
     /// The row to store.
