@@ -11,6 +11,15 @@ check:
 test *filter:
     cargo test --workspace --locked {{ filter }}
 
+# Time the hot operations: the protocol, then committer and session map
+bench:
+    cargo bench -p hongyan-proto --bench operations --locked
+    cargo test --release -p hongyan --lib --locked micro_benchmarks -- --ignored --nocapture
+
+# Count the instructions of the protocol's hot operations, beside the reference (needs valgrind)
+instructions:
+    benches/instructions.sh
+
 # Format the code
 fmt:
     cargo fmt --all

@@ -22,6 +22,8 @@ use crate::{
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 
+mod speed;
+
 const EPOCH: u64 = 77;
 
 struct Rig {
@@ -49,17 +51,20 @@ fn settings() -> CommitterSettings {
 
 impl Rig {
     async fn new() -> Self {
-        Self::syncing(Syncing::EachCommit).await
+        Self::with(settings()).await
     }
 
     async fn syncing(syncing: Syncing) -> Self {
+        Self::with(CommitterSettings { syncing, ..settings() }).await
+    }
+
+    async fn with(settings: CommitterSettings) -> Self {
         let engine = Arc::new(MemoryEngine::new());
         let mut batch = Batch::default();
         batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(EPOCH));
         engine.commit(batch, Durability::Synced).await.unwrap();
         let sessions = Arc::new(Sessions::default());
         let log = Log::new(engine.clone());
-        let settings = CommitterSettings { syncing, ..settings() };
         let committer = Committer::open(log, sessions.clone(), Arc::new(Metrics::default()), settings).await.unwrap();
         let now = Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
         Self { engine, sessions, committer, now, secrets: 0 }
