@@ -95,7 +95,9 @@ impl Connection {
             }
             Frame::Pong(pong) => {
                 self.pongs += 1;
-                self.outgoing.on_pong();
+                if self.pongs >= self.probe {
+                    self.outgoing.on_pong();
+                }
                 self.incoming.on_head(pong.head, now);
                 None
             }

@@ -132,6 +132,8 @@ pub struct Connection {
     pongs_due: u32,
     pings: u64,
     pongs: u64,
+    /// The PING that asks whether the server has read what it has not answered.
+    probe: u64,
 }
 
 impl Connection {
@@ -167,6 +169,7 @@ impl Connection {
             pongs_due: 0,
             pings: 0,
             pongs: 0,
+            probe: 0,
             settings,
         }
     }
@@ -194,6 +197,9 @@ impl Connection {
                 let probe = self.outgoing.handle_timeout(self.settings.answer_timeout, now);
                 if probe || self.last_ping + self.interval <= now {
                     self.ping(now);
+                }
+                if probe {
+                    self.probe = self.pings;
                 }
                 if let Some(after) = self.incoming.take_sync(now) {
                     codec::put_frame(&mut self.out, Kind::SyncReq, &wire::SyncReq { after });

@@ -64,8 +64,10 @@ pub struct Push {
     bytes_in_flight: u64,
     lagging: bool,
     retransmits: u8,
-    /// A PING is out to learn whether the device has read the pushes.
+    /// The newest PING is out to learn whether the device has read the pushes.
     probing: bool,
+    /// PINGs without a PONG. An ack may overtake the PONG of an older one, which proves nothing about what came after.
+    pings_out: u32,
     /// When the ack last moved, or the window last became non-empty. None: nothing is unacked.
     waiting_since: Option<Instant>,
     /// As `waiting_since`, but not moved by a retransmission.
@@ -86,6 +88,7 @@ impl Push {
             lagging: true,
             retransmits: 0,
             probing: false,
+            pings_out: 0,
             waiting_since: None,
             stuck_since: None,
         }
@@ -199,13 +202,14 @@ impl Push {
 
     /// The log no longer holds what the device misses: it goes on from `head`.
     pub fn reset(&mut self, head: u64) {
-        *self = Self { lagging: self.lagging, ..Self::new(head, head) };
+        *self = Self { lagging: self.lagging, pings_out: self.pings_out, ..Self::new(head, head) };
     }
 
     /// A PONG has come: every push before the probe has been read. If none of it was acked in time, the unacked entries
     /// are pushed again. True: that has been tried often enough, close.
     pub fn on_pong(&mut self, settings: &PushSettings, now: Instant) -> bool {
-        if !std::mem::take(&mut self.probing) || self.owed <= self.acked {
+        self.pings_out = self.pings_out.saturating_sub(1);
+        if self.pings_out > 0 || !std::mem::take(&mut self.probing) || self.owed <= self.acked {
             return false;
         }
         if self.retransmits == settings.retransmits {
@@ -235,6 +239,7 @@ impl Push {
             return Some(Overdue::GiveUp);
         }
         self.probing = true;
+        self.pings_out += 1;
         Some(Overdue::Probe)
     }
 }
@@ -311,6 +316,24 @@ mod tests {
         }
         assert_eq!(push.on_ack(1, now), Ok(true));
         assert_eq!(push.poll_timeout(&settings), None, "an ack settles everything");
+    }
+
+    #[test]
+    fn a_pong_speaks_for_its_own_ping_only() {
+        let settings = settings();
+        let start = Instant::now();
+        let mut push = Push::new(0, 2);
+        push.caught_up();
+        push.on_pushed(1, 10, start);
+        push.on_pushed(2, 10, start);
+        assert_eq!(push.handle_timeout(&settings, start + settings.ack_timeout), Some(Overdue::Probe));
+        let acked = start + settings.ack_timeout * 2;
+        assert_eq!(push.on_ack(1, acked), Ok(true));
+        assert_eq!(push.handle_timeout(&settings, acked + settings.ack_timeout), Some(Overdue::Probe));
+        push.on_pong(&settings, acked + settings.ack_timeout);
+        assert_eq!((push.is_lagging(), push.pushed()), (false, 2), "that was the answer to the first");
+        push.on_pong(&settings, acked + settings.ack_timeout);
+        assert_eq!((push.is_lagging(), push.pushed()), (true, 1));
     }
 
     #[test]

@@ -145,6 +145,17 @@ impl Core {
         self.devices.entry(who).or_default()
     }
 
+    /// Of one device's connections the later accepted one wins: the login of an abandoned one may arrive after it.
+    fn is_late(&mut self, link: usize, who: &(String, String)) -> bool {
+        let mut newer = self.served.iter().skip(link + 1).flatten();
+        let late = newer.any(|other| other.who.as_ref() == Some(who));
+        if late {
+            let connection = self.connection(link).expect("an event came from it");
+            connection.reject(CloseCode::REPLACED, "", Duration::ZERO);
+        }
+        late
+    }
+
     /// Binds the link to its device; whatever served the device before is over.
     fn bind(&mut self, link: usize, who: (String, String)) -> (u64, u64, u64) {
         for served in
@@ -160,7 +171,11 @@ impl Core {
     }
 
     fn on_hello(&mut self, link: usize, hello: &wire::Hello, now: Instant) {
-        let (conn_epoch, head, last_send_no) = self.bind(link, (hello.uid.clone(), hello.device.clone()));
+        let who = (hello.uid.clone(), hello.device.clone());
+        if self.is_late(link, &who) {
+            return;
+        }
+        let (conn_epoch, head, last_send_no) = self.bind(link, who);
         let cursor = hello.cursor.unwrap_or(self.device(link).cursor).min(head);
         let resume_token = Bytes::from(format!("{}/{}", hello.uid, hello.device));
         let uid = hello.uid.clone();
@@ -171,7 +186,11 @@ impl Core {
     fn on_resume(&mut self, link: usize, resume: &wire::Resume, now: Instant) {
         let token = String::from_utf8(resume.resume_token.to_vec()).expect("our own token");
         let (uid, device) = token.split_once('/').expect("our own token");
-        let (conn_epoch, head, last_send_no) = self.bind(link, (uid.into(), device.into()));
+        let who = (uid.into(), device.into());
+        if self.is_late(link, &who) {
+            return;
+        }
+        let (conn_epoch, head, last_send_no) = self.bind(link, who);
         let resume_token = resume.resume_token.clone();
         let resumed = wire::Resumed { conn_epoch, resume_token, head, last_send_no, ..Default::default() };
         let connection = self.connection(link).expect("an event came from it");

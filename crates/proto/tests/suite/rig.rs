@@ -185,8 +185,9 @@ impl World {
         if over || link.up.is_cut() || link.down.is_cut() {
             device.connection = None;
             link.heard = false;
-            device.connect_at =
-                device.closes.last().is_none_or(|_| !over).then(|| self.now + Duration::from_millis(10));
+            // After silence a device comes back; a CLOSE is what a test has asked for.
+            let stopped = over && device.closes.last().is_some_and(|code| *code != CloseCode::IDLE_TIMEOUT);
+            device.connect_at = (!stopped).then(|| self.now + Duration::from_millis(10));
             busy = true;
         }
         busy
