@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use hongyan_proto::CloseCode;
+use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
 
 use crate::{
     channel::Channel,
     log::{DeviceNo, UserNo},
 };
+
+/// The channels of one user; mostly one.
+pub type Channels = SmallVec<[Arc<Channel>; 1]>;
 
 /// The live channels of all users.
 ///
@@ -16,7 +21,7 @@ use crate::{
 /// the head of the log are one step between two commits.
 #[derive(Default)]
 pub struct Sessions {
-    users: DashMap<UserNo, Vec<Arc<Channel>>>,
+    users: DashMap<UserNo, Channels, FxBuildHasher>,
 }
 
 impl Sessions {
@@ -42,7 +47,7 @@ impl Sessions {
     }
 
     /// The live channels of a user.
-    pub fn channels(&self, user: UserNo) -> Vec<Arc<Channel>> {
+    pub fn channels(&self, user: UserNo) -> Channels {
         self.users.get(&user).map(|channels| channels.clone()).unwrap_or_default()
     }
 

@@ -179,8 +179,6 @@ impl Committer {
                 }
             });
         }
-        // Most users have few devices, and each is large.
-        user.devices.reserve_exact(1);
         user.devices.push(Device::new(device_no, record));
         device_no
     }

@@ -93,8 +93,8 @@ pub struct Committer {
     hours: u64,
     last_user: u32,
     last_conversation: u64,
-    /// Boxed, so that the table stays small and grows cheaply.
-    users: NumberMap<UserNo, Box<User>>,
+    /// In the table itself, so that a table that has shrunk gives its memory back in one piece.
+    users: NumberMap<UserNo, User>,
     names: HashMap<Uid, UserNo>,
     pairs: NumberMap<(UserNo, UserNo), ConversationNo>,
     /// The newest cseq of the conversations in `pairs`.
@@ -289,7 +289,7 @@ impl Committer {
 
     fn keep(&mut self, user: User, now: Now) {
         self.names.insert(user.uid.clone(), user.no);
-        self.users.insert(user.no, Box::new(user));
+        self.users.insert(user.no, user);
         self.sweep_due.get_or_insert(now.instant + upkeep::SWEEP_EVERY);
     }
 

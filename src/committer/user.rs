@@ -4,6 +4,8 @@ use std::{collections::VecDeque, time::Instant};
 
 use hongyan_proto::{Uid, wire};
 
+use smallvec::SmallVec;
+
 use super::rate::Bucket;
 use crate::{
     auth::resume::Slots,
@@ -17,7 +19,8 @@ pub struct User {
     pub uid: Uid,
     pub account: AccountRecord,
     pub bounds: Bounds,
-    pub devices: Vec<Device>,
+    /// Mostly one.
+    pub devices: SmallVec<[Device; 1]>,
     /// References that the commit under way adds, the newest of them at `bounds.head`.
     pub run: Vec<EntryRef>,
     pub account_changed: bool,
@@ -75,7 +78,7 @@ impl User {
             uid,
             account,
             bounds: Bounds::default(),
-            devices: Vec::new(),
+            devices: SmallVec::new(),
             run: Vec::new(),
             account_changed: true,
             sends: Bucket::default(),
