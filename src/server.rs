@@ -20,6 +20,11 @@ use crate::{
     upkeep,
 };
 
+/// Devices are asked to leave at moments spread over this time for each of them, up to what is configured.
+const SPREAD_PER_DEVICE: Duration = Duration::from_millis(1);
+/// How long a device may take to log in elsewhere.
+const TIME_TO_MOVE: Duration = Duration::from_secs(2);
+
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -113,7 +118,10 @@ impl Server {
 /// Asks every device to move, waits, and closes those that stay.
 async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Duration) {
     links.close();
-    core.sessions.for_each(|channel| channel.go_away(deadline, spread.min(deadline)));
+    // A few devices need no spreading, and who has not moved soon after has nowhere to go before this server is gone.
+    let spread = spread.min(SPREAD_PER_DEVICE * core.sessions.len() as u32).min(deadline);
+    let deadline = deadline.min(spread + TIME_TO_MOVE);
+    core.sessions.for_each(|channel| channel.go_away(deadline, spread));
     if tokio::time::timeout(deadline, links.wait()).await.is_ok() {
         return;
     }

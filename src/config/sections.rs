@@ -218,8 +218,10 @@ settings! {
     /// How the server stops on SIGTERM or SIGINT. A second signal exits at once.
     Drain {
         /// The longest time to wait for connections to leave; then the rest are closed. Nothing acknowledged is lost.
+        /// It is shorter where the spread leaves every client 2 s to move.
         deadline: Duration = 10 * SECOND, Span(Duration::ZERO..=10 * MINUTE);
-        /// Clients are asked to leave at moments spread over this time, so that they do not all come back at once.
+        /// Clients are asked to leave at moments spread over this time, so that they do not all come back at once;
+        /// 1 ms for each of them if that is less.
         spread: Duration = 5 * SECOND, Span(Duration::ZERO..=10 * MINUTE);
     }
 }
