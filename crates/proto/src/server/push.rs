@@ -148,6 +148,8 @@ impl Push {
     fn advance(&mut self, useq: u64) -> bool {
         self.on_head(useq);
         if useq.checked_sub(1) != Some(self.pushed) {
+            // What lies between was not offered here: it is read from the log.
+            self.lagging |= useq > self.pushed;
             return false;
         }
         self.pushed = useq;
@@ -258,7 +260,9 @@ mod tests {
         let mut push = Push::new(10, 20);
         assert_eq!(push.room(&settings), 4);
         assert!(push.on_pushed(11, 30, now));
+        push.caught_up();
         assert!(!push.on_pushed(13, 30, now), "a jump is left to the log");
+        assert!(push.is_lagging());
         assert!(push.on_pushed(12, 90, now));
         assert_eq!(push.room(&settings), 0, "the bytes are used up");
         assert_eq!(push.on_ack(11, now), Ok(true));
