@@ -8,7 +8,7 @@ use std::{
     io,
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use hongyan_proto::{
@@ -27,6 +27,7 @@ use crate::{
     dispatch::Session,
     listener::Admission,
     login::{self, Attempt, Rejection},
+    open::unix_ms,
     sync::{self, Page},
 };
 
@@ -150,12 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     // ------------------------------------------------------------ login
 
     fn attempt(&self) -> Attempt {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Attempt {
             address: self.address,
             now: Instant::now(),
             accepted_at: self.accepted_at,
-            unix_s: unix.as_secs(),
+            unix_s: unix_ms() / 1000,
             next_secret: auth::random(),
         }
     }
@@ -289,10 +289,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         true
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// What a peer wrote, fit for a log line.

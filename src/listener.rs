@@ -164,6 +164,12 @@ async fn accept(
     Ok((stream, address, place))
 }
 
+fn note(ended: io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a transport failed");
+    }
+}
+
 /// A connection that has just been accepted.
 struct Visitor {
     address: IpAddr,
@@ -187,12 +193,6 @@ impl Place {
     fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
         metrics.connections.inc();
         Self { metrics, _permit: permit }
-    }
-}
-
-fn note(ended: io::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a transport failed");
     }
 }
 

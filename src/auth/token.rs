@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use hongyan_proto::id::MAX_ID_LEN;
+use hongyan_proto::{DeviceName, Uid};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,6 @@ use super::keys::KeyRing;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
-
-const MAX_ID_LEN: usize = 64;
 
 /// Why a token was refused. No message contains the token or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -211,19 +211,13 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 }
 
 fn check_ids(uid: &str, device: Option<&str>) -> Result<(), TokenError> {
-    if !is_valid_uid(uid) {
+    if !Uid::is_valid(uid) {
         return Err(TokenError::BadSubject);
     }
-    if device.is_some_and(|device| !is_valid_uid(device)) {
+    if device.is_some_and(|device| !DeviceName::is_valid(device)) {
         return Err(TokenError::BadDevice);
     }
     Ok(())
-}
-
-/// Device ids follow the same rule.
-fn is_valid_uid(uid: &str) -> bool {
-    (1..=MAX_ID_LEN).contains(&uid.len())
-        && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'@' | b'-'))
 }
 
 #[cfg(test)]

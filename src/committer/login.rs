@@ -77,12 +77,15 @@ impl Committer {
         if let Some(index) = known {
             user.devices[index].check_order(accepted_at)?;
         }
-        let known = known.map(|index| (index, user.devices[index].no, user.devices[index].record.clone()));
+        let known = known.map(|index| {
+            let Device { no, record, .. } = &user.devices[index];
+            (index, *no, record.device_epoch, record.last_send_no)
+        });
         let is_full = user.devices.len() >= devices_per_user;
-        self.check_channels(no, known.as_ref().map(|(_, device, _)| *device))?;
+        self.check_channels(no, known.map(|(_, device, ..)| device))?;
         let device = match known {
-            Some((_, device, record)) if record.device_epoch == credential.device_epoch => {
-                if credential.last_send_no < record.last_send_no {
+            Some((_, device, device_epoch, last_send_no)) if device_epoch == credential.device_epoch => {
+                if credential.last_send_no < last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
                 }
                 if credential.log_epoch != 0 && credential.log_epoch != log_epoch {
