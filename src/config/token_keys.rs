@@ -23,7 +23,7 @@ pub struct TokenKey {
 /// Where a key is read from, which also settles its algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyMaterial {
-    /// HMAC with SHA-256 under a shared secret: the bytes of the file, at least 32.
+    /// HMAC with SHA-256 under a shared secret: the bytes of the file without white space at its end, at least 32.
     Hs256 { secret_file: PathBuf },
     /// Ed25519: a public key in PEM.
     EdDsa { public_key_file: PathBuf },
