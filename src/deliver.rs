@@ -49,6 +49,6 @@ pub async fn signal(core: &Core, from: &Uid, signal: wire::Signal) {
         return;
     }
     let Ok(Some(recipient)) = core.log.user_no(&signal.to).await else { return };
-    let passed = wire::Signal { to: String::new(), from: from.as_str().into(), body: signal.body };
+    let passed = wire::Signal { from: from.as_str().into(), body: signal.body, ..Default::default() };
     core.sessions.for_each_of(recipient, |channel| channel.signal(passed.clone()));
 }

@@ -20,7 +20,7 @@ pub async fn answer(core: &Core, channel: &Channel, uid: &Uid, request: wire::Re
         Some(Op::History(history)) => self::history(core, channel, history).await,
         Some(Op::Conversations(conversations)) => self::conversations(core, channel, conversations).await,
         Some(Op::Account(_)) => account(core, channel, uid).await,
-        None => Ok(failure(FailureCode::FailureUnknown, "this server does not know the operation")),
+        _ => Ok(failure(FailureCode::FailureUnknown, "this server does not know the operation")),
     };
     let result = result.unwrap_or_else(|error: StoreError| {
         tracing::error!(%error, "a request could not be answered");
@@ -62,7 +62,7 @@ async fn history(
     let decode = |(_, row)| wire::Entry::decode(row);
     let entries: Result<_, _> = rows.into_iter().map(decode).collect();
     let entries = entries.map_err(|error| StoreError::Corrupt(format!("a message does not decode: {error}")))?;
-    Ok(response::Result::History(wire::HistoryPage { entries, head_cseq, more }))
+    Ok(response::Result::History(wire::HistoryPage { entries, head_cseq, more, reactions: Vec::new() }))
 }
 
 async fn conversations(
@@ -78,7 +78,8 @@ async fn conversations(
     let mut last = 0;
     for (no, record) in found {
         let conversation = core.log.peer(channel.user, &record).await?;
-        let conversation = wire::Conversation { conversation, head_cseq: core.log.conversation_head(no).await? };
+        let head_cseq = core.log.conversation_head(no).await?;
+        let conversation = wire::Conversation { conversation, head_cseq, ..Default::default() };
         let size = conversation.encoded_len() + 2;
         if size > room {
             next = last;

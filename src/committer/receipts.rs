@@ -103,7 +103,7 @@ impl Committer {
         let reference = EntryRef { conversation: conversation.0, delivered_cseq, ..Default::default() };
         let useq = user.append(reference);
         self.touch(author);
-        let receipt = wire::Receipt { conversation: uid.as_str().into(), delivered_cseq };
+        let receipt = wire::Receipt { conversation: uid.as_str().into(), delivered_cseq, ..Default::default() };
         self.effects.push(Effect::Offer { user: author, useq, item: encode_item(Item::Receipt(receipt)) });
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Committer {
     fn create_conversation(&mut self, first: UserNo, second: UserNo) -> ConversationNo {
         self.last_conversation += 1;
         let no = ConversationNo(self.last_conversation);
-        let record = ConversationRecord { first_user: first.0, second_user: second.0 };
+        let record = ConversationRecord { first_user: first.0, second_user: second.0, ..Default::default() };
         self.put_meta(meta::LAST_CONVERSATION, no.0);
         self.batch.put(Table::Conversations, keys::conversation(no), encode(&record));
         self.batch.put(Table::Pairs, keys::pair(first, second), keys::number(no.0));
@@ -147,14 +147,14 @@ impl Committer {
             cseq,
             own_device: origin.device.0,
             own_send_no: send_no,
-            delivered_cseq: 0,
+            ..Default::default()
         });
         let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(Answer { cseq, useq, time_ms, nack: 0 }, window);
+        device.record_answer(Answer { cseq, useq, time_ms, ..Default::default() }, window);
         let item = message_item(sender.uid.as_str(), &addressed.to, cseq, time_ms, &addressed.content);
         self.batch.put(Table::Messages, keys::message(conversation, cseq), item.clone());
         self.touch(origin.user);
-        let ack = wire::SendAck { send_no, cseq, useq, time_ms };
+        let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
         self.effects.push(Effect::Taken { origin: origin.clone(), ack, item: item.clone() });
         if recipient != origin.user {
             let user = self.users.get_mut(&recipient).expect("the recipient has just been looked up");

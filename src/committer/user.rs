@@ -161,9 +161,9 @@ impl Device {
 
 /// The frame that says again what was answered to `send_no`.
 pub fn answer_frame(send_no: u64, answer: &Answer) -> Result<wire::SendAck, wire::SendNack> {
-    let Answer { cseq, useq, time_ms, nack } = *answer;
+    let Answer { cseq, useq, time_ms, nack, group } = *answer;
     match nack {
-        0 => Ok(wire::SendAck { send_no, cseq, useq, time_ms }),
+        0 => Ok(wire::SendAck { send_no, cseq, useq, time_ms, group }),
         code => Err(wire::SendNack { send_no, code: code as i32, ..Default::default() }),
     }
 }

@@ -103,6 +103,8 @@ impl Log {
         }
         let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
         let conversation = self.peer(user, &record).await?;
-        Ok(encode_item(Item::Receipt(wire::Receipt { conversation, delivered_cseq: reference.delivered_cseq })))
+        let delivered_cseq = reference.delivered_cseq;
+        let receipt = wire::Receipt { conversation, delivered_cseq, ..Default::default() };
+        Ok(encode_item(Item::Receipt(receipt)))
     }
 }

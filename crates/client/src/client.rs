@@ -228,7 +228,7 @@ impl Client {
     pub async fn history(&self, peer: &Uid, query: HistoryQuery) -> Result<HistoryPage, ClientError> {
         let HistoryQuery { after, before, limit, forward } = query;
         let conversation = peer.to_string();
-        let request = wire::HistoryRequest { conversation, after, before, limit, forward };
+        let request = wire::HistoryRequest { conversation, after, before, limit, forward, around: 0 };
         let page = match self.request(wire::request::Op::History(request)).await? {
             wire::response::Result::History(page) => page,
             other => return Err(unexpected(other)),
@@ -239,7 +239,7 @@ impl Client {
 
     /// This user's conversations after the position `after` (0: the first), at most `limit` (1-200; 0 means 50).
     pub async fn conversations(&self, after: u64, limit: u32) -> Result<ConversationsPage, ClientError> {
-        let request = wire::ConversationsRequest { after, limit };
+        let request = wire::ConversationsRequest { after, limit, ..Default::default() };
         let page = match self.request(wire::request::Op::Conversations(request)).await? {
             wire::response::Result::Conversations(page) => page,
             other => return Err(unexpected(other)),

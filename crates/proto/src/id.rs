@@ -1,4 +1,4 @@
-//! The names that travel on the wire: users and devices.
+//! The names that travel on the wire: users, devices, conversations.
 
 use std::{fmt, sync::Arc};
 
@@ -7,11 +7,14 @@ pub const MAX_ID_LEN: usize = 64;
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {given:?} is not valid: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -")]
+#[error("{what} {given:?} is not valid: {rule}")]
 pub struct InvalidId {
     what: &'static str,
     given: String,
+    rule: &'static str,
 }
+
+const NAME_RULE: &str = "use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -";
 
 fn is_valid(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
@@ -23,7 +26,7 @@ fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
         return Ok(());
     }
     let given = text.chars().take(MAX_ID_LEN).collect();
-    Err(InvalidId { what, given })
+    Err(InvalidId { what, given, rule: NAME_RULE })
 }
 
 macro_rules! name {
@@ -87,6 +90,57 @@ name!(
     "the device name"
 );
 
+/// Where a message goes: to a user, whose uid names the conversation with them, or to a group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConversationId {
+    /// The conversation with this user; saved messages, if it is oneself.
+    User(Uid),
+    /// The group of this number, written `#42`.
+    Group(u64),
+}
+
+impl ConversationId {
+    pub fn new(text: &str) -> Result<Self, InvalidId> {
+        match text.strip_prefix('#') {
+            None => Uid::new(text).map(Self::User),
+            Some(digits) => parse_group(digits).map(Self::Group).ok_or_else(|| InvalidId {
+                what: "the group id",
+                given: text.chars().take(MAX_ID_LEN).collect(),
+                rule: "write # and the number of the group",
+            }),
+        }
+    }
+}
+
+/// One way to write each number: no sign, no leading 0.
+fn parse_group(digits: &str) -> Option<u64> {
+    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    if canonical { digits.parse().ok() } else { None }
+}
+
+impl fmt::Display for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => uid.fmt(f),
+            Self::Group(number) => write!(f, "#{number}"),
+        }
+    }
+}
+
+impl std::str::FromStr for ConversationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::new(text)
+    }
+}
+
+impl From<Uid> for ConversationId {
+    fn from(uid: Uid) -> Self {
+        Self::User(uid)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +152,15 @@ mod tests {
         }
         for bad in ["", "a b", "é", "a/b", "#x", "a\n", &"x".repeat(65)] {
             assert!(Uid::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_is_a_user_or_a_group() {
+        assert_eq!(ConversationId::new("bob").unwrap(), ConversationId::User(Uid::new("bob").unwrap()));
+        assert_eq!(ConversationId::new("#42").unwrap(), ConversationId::Group(42));
+        for bad in ["#", "#0", "#042", "#+1", "# 1", "#18446744073709551616", "##1", ""] {
+            assert!(ConversationId::new(bad).is_err(), "{bad:?}");
         }
     }
 }

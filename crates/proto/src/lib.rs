@@ -32,4 +32,4 @@ pub mod wire {
 
 pub use bytes::{Bytes, BytesMut};
 pub use code::CloseCode;
-pub use id::{DeviceName, InvalidId, Uid};
+pub use id::{ConversationId, DeviceName, InvalidId, Uid};

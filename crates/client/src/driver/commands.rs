@@ -46,7 +46,7 @@ impl Driver {
             Command::Ping { reply } => self.requests.ping(reply),
             Command::Signal { to, body } => {
                 if let Some(line) = self.active.as_mut().filter(|line| line.connection.is_live()) {
-                    line.connection.signal(&wire::Signal { to: to.to_string(), from: String::new(), body });
+                    line.connection.signal(&wire::Signal { to: to.to_string(), body, ..Default::default() });
                 }
             }
             Command::Close { done } => return Err(Stop::Closed(Some(done))),

@@ -197,7 +197,7 @@ impl Driver {
                 }
             }
             // An item of a later version.
-            None => return Ok(()),
+            _ => return Ok(()),
         }
         if !(self.queue.is_abandoned() && self.login.ephemeral) {
             self.keep(Kind::Entry(entry), round);

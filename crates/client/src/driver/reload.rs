@@ -53,13 +53,14 @@ enum Ask {
 impl Ask {
     fn op(&self) -> Op {
         match self {
-            Ask::List { after } => Op::Conversations(wire::ConversationsRequest { after: *after, limit: PAGE }),
+            Ask::List { after } => Op::Conversations(wire::ConversationsRequest { after: *after, limit: PAGE, ..Default::default() }),
             Ask::Page { peer, after, before } => Op::History(wire::HistoryRequest {
                 conversation: peer.clone(),
                 after: *after,
                 before: *before,
                 limit: PAGE,
                 forward: false,
+                around: 0,
             }),
         }
     }

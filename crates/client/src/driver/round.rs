@@ -95,7 +95,7 @@ impl Driver {
                 continue;
             };
             room = room.saturating_sub(item.content.len() + 64);
-            let send = wire::Send { send_no, to: item.to.clone(), content: item.content.clone() };
+            let send = wire::Send { send_no, to: item.to.clone(), content: item.content.clone(), ..Default::default() };
             line.connection.send(&send, now);
         }
         let output = line.connection.take_output(now);

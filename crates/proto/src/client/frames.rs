@@ -81,7 +81,9 @@ impl Connection {
         match frame {
             Frame::Push(entry) => self.on_push(entry, now),
             Frame::SendAck(ack) => {
-                self.incoming.on_own_entry(ack.useq);
+                if ack.useq != 0 {
+                    self.incoming.on_own_entry(ack.useq);
+                }
                 self.outgoing.on_answered(ack.send_no, now).then_some(Event::Answered(ack))
             }
             Frame::SendNack(nack) => self.on_nack(nack, now),
@@ -116,14 +118,16 @@ impl Connection {
     }
 
     fn on_push(&mut self, entry: wire::Entry, now: Instant) -> Option<Event> {
-        if self.incoming.on_entry(entry.useq, now) != Verdict::Apply {
+        // What has no useq is no part of the log: the application finds its place by the cseq.
+        if entry.useq != 0 && self.incoming.on_entry(entry.useq, now) != Verdict::Apply {
             return None;
         }
         match entry.item {
             // The device's own message, out of the log: it stands for the SEND_ACK that never came.
             Some(Item::Message(message)) if self.outgoing.has_used(entry.own_send_no) => {
                 let (send_no, useq) = (entry.own_send_no, entry.useq);
-                let ack = wire::SendAck { send_no, cseq: message.cseq, useq, time_ms: message.time_ms };
+                let (cseq, time_ms) = (message.cseq, message.time_ms);
+                let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
                 self.outgoing.on_answered(send_no, now).then_some(Event::Answered(ack))
             }
             _ => Some(Event::Entry(Box::new(entry))),

@@ -235,6 +235,13 @@ impl Connection {
         next
     }
 
+    /// Pushes what is not in the user's log: no number, no ack, no repetition.
+    pub fn pass(&mut self, item: &[u8]) {
+        if self.is_live() {
+            codec::put_push(&mut self.out, 0, 0, item);
+        }
+    }
+
     /// The log has grown to `head`, whether or not the entry can be pushed now.
     pub fn on_head(&mut self, head: u64) {
         if let Some(live) = self.live_mut() {
@@ -260,7 +267,9 @@ impl Connection {
     pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
         let Phase::Live(live) = &mut self.phase else { return };
         codec::put_frame(&mut self.out, Kind::SendAck, &ack);
-        live.push.on_own(ack.useq, now);
+        if ack.useq != 0 {
+            live.push.on_own(ack.useq, now);
+        }
         self.on_answered(ack.send_no);
     }
 
