@@ -69,6 +69,26 @@ pub fn message(no: ConversationNo, cseq: u64) -> Bytes {
     key.freeze()
 }
 
+pub fn member(no: ConversationNo, user: UserNo) -> Bytes {
+    let mut key = BytesMut::with_capacity(12);
+    key.put_u64(no.0);
+    key.put_u32(user.0);
+    key.freeze()
+}
+
+/// The contact that `other` is to `user`.
+pub fn contact(user: UserNo, other: UserNo) -> Bytes {
+    device(user, DeviceNo(other.0))
+}
+
+pub fn expiry(time_ms: u64, no: ConversationNo, cseq: u64) -> Bytes {
+    let mut key = BytesMut::with_capacity(24);
+    key.put_u64(time_ms);
+    key.put_u64(no.0);
+    key.put_u64(cseq);
+    key.freeze()
+}
+
 pub fn number(value: u64) -> Bytes {
     Bytes::copy_from_slice(&value.to_be_bytes())
 }
@@ -101,6 +121,15 @@ pub fn parse_second(key: &[u8]) -> Result<u64, StoreError> {
 /// The number behind a user number.
 pub fn parse_second_of_user(key: &[u8]) -> Result<u64, StoreError> {
     parse_u64(key.get(4..).ok_or_else(|| malformed(key))?)
+}
+
+pub fn parse_member(key: &[u8]) -> Result<UserNo, StoreError> {
+    parse_u32(key.get(8..).ok_or_else(|| malformed(key))?).map(UserNo)
+}
+
+pub fn parse_expiry(key: &[u8]) -> Result<(u64, ConversationNo, u64), StoreError> {
+    let part = |range| parse_u64(key.get(range).ok_or_else(|| malformed(key))?);
+    Ok((part(0..8)?, ConversationNo(part(8..16)?), part(16..24)?))
 }
 
 fn malformed(bytes: &[u8]) -> StoreError {

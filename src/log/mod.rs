@@ -1,8 +1,10 @@
 //! The durable log as the server thinks of it: accounts, devices, conversations, timelines. Reading is here; writing is
 //! the committer's alone ([`crate::committer`]). How rows are laid out is in [`keys`] and `proto/hongyan/store/v1`.
 
+mod conversations;
 pub mod epoch;
 pub mod keys;
+mod seen;
 mod timeline;
 pub mod verify;
 
@@ -22,7 +24,11 @@ pub mod record {
     include!(concat!(env!("OUT_DIR"), "/hongyan.store.v1.rs"));
 }
 
-pub use record::{AccountRecord, Answer, ConversationRecord, DeviceRecord, EntryRef, RunRecord};
+pub use conversations::HistoryRange;
+pub use record::{
+    AccountRecord, Answer, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
+    MembershipRecord, ReactionsRecord, RunRecord, entry_ref::Of,
+};
 
 /// A user's compact internal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,67 +112,6 @@ impl Log {
             .collect()
     }
 
-    pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
-        decode(self.engine.get(Table::Conversations, keys::conversation(no)).await?)
-    }
-
-    /// The conversation of two users; of one with themselves if both are the same.
-    pub async fn conversation_between(&self, a: UserNo, b: UserNo) -> Result<Option<ConversationNo>, StoreError> {
-        let value = self.engine.get(Table::Pairs, keys::pair(a, b)).await?;
-        value.map(|value| keys::parse_u64(&value).map(ConversationNo)).transpose()
-    }
-
-    /// The newest cseq of a conversation.
-    pub async fn conversation_head(&self, no: ConversationNo) -> Result<u64, StoreError> {
-        let (from, to) = (keys::message(no, 0), keys::message(no, u64::MAX));
-        let scan = Scan { table: Table::Messages, from, to, limit: 1, descending: true };
-        let rows = self.engine.scan(scan).await?;
-        rows.first().map_or(Ok(0), |(key, _)| keys::parse_second(key))
-    }
-
-    /// A user's conversations behind the position `after`, with their records.
-    pub async fn conversations(
-        &self,
-        user: UserNo,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<(ConversationNo, ConversationRecord)>, StoreError> {
-        let from = keys::membership(user, ConversationNo(after.saturating_add(1)));
-        let rows = self.scan(Table::Memberships, from, keys::after_user(user), limit).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (key, _) in rows {
-            let no = ConversationNo(keys::parse_second_of_user(&key)?);
-            let record = self.conversation(no).await?;
-            found.push((no, record.ok_or_else(|| missing(format!("conversation {}", no.0)))?));
-        }
-        Ok(found)
-    }
-
-    /// The uid of the other member of a conversation, as `user` sees it.
-    pub async fn peer(&self, user: UserNo, conversation: &ConversationRecord) -> Result<String, StoreError> {
-        let other = match conversation.first_user == user.0 {
-            true => conversation.second_user,
-            false => conversation.first_user,
-        };
-        let account = self.account(UserNo(other)).await?;
-        account.map(|account| account.uid).ok_or_else(|| missing(format!("user {other}")))
-    }
-
-    /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.
-    pub async fn history(&self, no: ConversationNo, range: HistoryRange) -> Result<Vec<(u64, Bytes)>, StoreError> {
-        let from = keys::message(no, range.after.saturating_add(1));
-        let to = keys::message(no, if range.before == 0 { u64::MAX } else { range.before });
-        if from >= to {
-            return Ok(Vec::new());
-        }
-        let scan = Scan { table: Table::Messages, from, to, limit: range.limit, descending: !range.forward };
-        let mut rows = self.engine.scan(scan).await?;
-        if !range.forward {
-            rows.reverse();
-        }
-        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, value))).collect()
-    }
-
     async fn scan(
         &self,
         table: Table,
@@ -176,15 +121,6 @@ impl Log {
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         self.engine.scan(Scan { table, from, to, limit, descending: false }).await
     }
-}
-
-/// Which part of a conversation to read. `before` 0: up to its end.
-#[derive(Clone, Copy, Debug)]
-pub struct HistoryRange {
-    pub after: u64,
-    pub before: u64,
-    pub limit: usize,
-    pub forward: bool,
 }
 
 fn parse<T: Message + Default>(value: &Bytes) -> Result<T, StoreError> {

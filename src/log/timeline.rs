@@ -1,9 +1,9 @@
 //! Reading a user's timeline: runs of references, and the entries they stand for.
 
 use bytes::Bytes;
-use hongyan_proto::{server::encode_item, wire, wire::entry::Item};
+use hongyan_proto::{ConversationId, server::encode_item, wire, wire::entry::Item};
 
-use super::{Bounds, ConversationNo, EntryRef, Log, RunRecord, UserNo, keys, missing, parse};
+use super::{Bounds, ConversationNo, EntryRef, Log, Of, RunRecord, UserNo, keys, missing, parse};
 use crate::store::{Scan, StoreError, Table};
 
 /// One entry, ready to be pushed.
@@ -95,16 +95,67 @@ impl Log {
         Ok(entries)
     }
 
+    /// What a reference stands for, as it is now.
     async fn item(&self, user: UserNo, reference: &EntryRef) -> Result<Bytes, StoreError> {
         let no = ConversationNo(reference.conversation);
-        if reference.delivered_cseq == 0 {
-            let row = self.engine().get(Table::Messages, keys::message(no, reference.cseq)).await?;
-            return row.ok_or_else(|| missing(format!("message {} of conversation {}", reference.cseq, no.0)));
-        }
+        let item = match reference.of() {
+            Of::Message => return self.stored(no, reference.cseq).await,
+            Of::Edit => return self.resolve(no, self.stored(no, reference.cseq).await?).await,
+            Of::Receipt => Item::Receipt(self.receipt(user, no, reference).await?),
+            Of::Conversation => {
+                let row = self.conversation_as_seen(user, no).await?;
+                Item::Conversation(row.ok_or_else(|| missing(format!("conversation {}", no.0)))?)
+            }
+            Of::Contact => Item::Contact(self.contact_as_seen(user, UserNo(reference.by_user)).await?),
+            Of::Privacy => Item::Privacy(self.privacy(user).await?),
+            Of::JoinRequest => Item::JoinRequest(self.join_request(no, UserNo(reference.by_user)).await?),
+        };
+        Ok(encode_item(item))
+    }
+
+    pub(super) async fn stored(&self, no: ConversationNo, cseq: u64) -> Result<Bytes, StoreError> {
+        let row = self.message(no, cseq).await?;
+        row.ok_or_else(|| missing(format!("message {cseq} of conversation {}", no.0)))
+    }
+
+    async fn receipt(
+        &self,
+        user: UserNo,
+        no: ConversationNo,
+        reference: &EntryRef,
+    ) -> Result<wire::Receipt, StoreError> {
         let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
-        let conversation = self.peer(user, &record).await?;
-        let delivered_cseq = reference.delivered_cseq;
-        let receipt = wire::Receipt { conversation, delivered_cseq, ..Default::default() };
-        Ok(encode_item(Item::Receipt(receipt)))
+        Ok(wire::Receipt {
+            conversation: self.conversation_id(user, no, &record).await?,
+            delivered_cseq: reference.delivered_cseq,
+            read_cseq: reference.read_cseq,
+            uid: if record.group.is_some() { self.uid(UserNo(reference.by_user)).await? } else { String::new() },
+            time_ms: reference.time_ms,
+        })
+    }
+
+    pub async fn contact_as_seen(&self, user: UserNo, other: UserNo) -> Result<wire::Contact, StoreError> {
+        let record = self.contact(user, other).await?.unwrap_or_default();
+        Ok(record.as_seen(self.uid(other).await?))
+    }
+
+    /// A user's own settings.
+    pub async fn privacy(&self, user: UserNo) -> Result<wire::Privacy, StoreError> {
+        let account = self.account(user).await?.ok_or_else(|| missing(format!("user {}", user.0)))?;
+        Ok(wire::Privacy {
+            write: account.may_write as i32,
+            add_to_groups: account.may_add as i32,
+            presence: account.may_see as i32,
+            no_receipts: Some(account.no_receipts),
+        })
+    }
+
+    async fn join_request(&self, no: ConversationNo, who: UserNo) -> Result<wire::JoinRequest, StoreError> {
+        let role = self.member(no, who).await?.map_or(0, |member| member.role);
+        Ok(wire::JoinRequest {
+            group: ConversationId::Group(no.0).to_string(),
+            uid: self.uid(who).await?,
+            settled: role != wire::Role::Pending as u32,
+        })
     }
 }

@@ -1,12 +1,18 @@
 //! Checking a whole store: whether what the rows say agrees. The engine's own checksums are checked by reading at all.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
 use hongyan_proto::wire::{Entry, entry::Item};
 use prost::Message;
 
-use super::{AccountRecord, ConversationRecord, DeviceRecord, RunRecord, keys};
+use super::{
+    AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, MemberRecord, MembershipRecord, ReactionsRecord,
+    RunRecord, keys,
+};
 use crate::store::{Engine, StoreError, Table};
 
 /// Problems that are described one by one; more are only counted.
@@ -45,7 +51,9 @@ struct Checker {
     last_conversation: u64,
     uids: HashMap<u32, String>,
     names: u64,
+    /// The two users of each conversation; nobody where it is a group.
     members: HashMap<u64, (u32, u32)>,
+    groups: HashSet<u64>,
     memberships: u64,
     pairs: u64,
     /// The highest cseq that a timeline refers to.
@@ -74,10 +82,14 @@ impl Checker {
             Table::UserNames => self.user_name(key, value),
             Table::Devices => self.device(key, value),
             Table::Conversations => self.conversation(key, value),
-            Table::Memberships => self.membership(key),
+            Table::Memberships => self.membership(key, value),
             Table::Pairs => self.pair(key, value),
             Table::Timelines => self.run(key, value),
             Table::Messages => self.message(key, value),
+            Table::Members => self.member(key, value),
+            Table::Reactions => self.reactions(key, value),
+            Table::Contacts => self.contact(key, value),
+            Table::Expiry => keys::parse_expiry(key).map(|_| ()).ok(),
         }
     }
 
@@ -121,17 +133,27 @@ impl Checker {
     fn conversation(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
         let no = keys::parse_u64(key).ok()?;
         let record = ConversationRecord::decode(value.clone()).ok()?;
-        let members = [record.first_user, record.second_user];
-        if no > self.last_conversation || members.iter().any(|member| !self.uids.contains_key(member)) {
+        let users = match &record.group {
+            Some(group) => [group.owner, group.owner],
+            None => [record.first_user, record.second_user],
+        };
+        if no > self.last_conversation || users.iter().any(|user| !self.uids.contains_key(user)) {
             self.wrong(format!("conversation {no} has an unknown member or a number that was never given"));
         }
-        self.members.insert(no, (record.first_user, record.second_user));
+        match record.group {
+            Some(_) => drop(self.groups.insert(no)),
+            None => drop(self.members.insert(no, (record.first_user, record.second_user))),
+        }
         Some(())
     }
 
-    fn membership(&mut self, key: &[u8]) -> Option<()> {
+    fn membership(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
         let user = keys::parse_u32(key.get(..4)?).ok()?;
         let no = keys::parse_second_of_user(key).ok()?;
+        MembershipRecord::decode(value.clone()).ok()?;
+        if self.groups.contains(&no) {
+            return Some(());
+        }
         self.memberships += 1;
         if !self.members.get(&no).is_some_and(|(first, second)| *first == user || *second == user) {
             self.wrong(format!("user number {user} is listed in conversation {no}, which they are not in"));
@@ -163,12 +185,16 @@ impl Checker {
             self.wrong(format!("the timeline of user {user} has an empty run at {first}"));
         }
         for reference in &run.refs {
-            let mine = self.members.get(&reference.conversation);
-            if !mine.is_some_and(|(one, other)| *one == user || *other == user) {
+            let no = reference.conversation;
+            let is_theirs = match self.members.get(&no) {
+                Some((one, other)) => *one == user || *other == user,
+                None => no == 0 || self.groups.contains(&no),
+            };
+            if !is_theirs {
                 self.wrong(format!("the timeline of user {user} refers to conversation {}", reference.conversation));
             }
             let wanted = self.wanted.entry(reference.conversation).or_default();
-            *wanted = reference.cseq.max(reference.delivered_cseq).max(*wanted);
+            *wanted = reference.cseq.max(reference.delivered_cseq).max(reference.read_cseq).max(*wanted);
         }
         let next = first + run.refs.len() as u64;
         self.report.entries += run.refs.len() as u64;
@@ -193,6 +219,34 @@ impl Checker {
             self.wanted.remove(&no);
         }
         self.messages = Some((no, cseq + 1));
+        Some(())
+    }
+
+    fn member(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
+        let no = keys::parse_u64(key.get(..8)?).ok()?;
+        let user = keys::parse_member(key).ok()?;
+        MemberRecord::decode(value.clone()).ok()?;
+        if !self.groups.contains(&no) || !self.uids.contains_key(&user.0) {
+            self.wrong(format!("user number {} is a member of {no}, and one of them is not there", user.0));
+        }
+        Some(())
+    }
+
+    fn reactions(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
+        let no = keys::parse_u64(key.get(..8)?).ok()?;
+        ReactionsRecord::decode(value.clone()).ok()?;
+        if !self.members.contains_key(&no) && !self.groups.contains(&no) {
+            self.wrong(format!("there are reactions in conversation {no}, which is not there"));
+        }
+        Some(())
+    }
+
+    fn contact(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
+        let (user, other) = keys::parse_device(key).ok()?;
+        ContactRecord::decode(value.clone()).ok()?;
+        if !self.uids.contains_key(&user.0) || !self.uids.contains_key(&other.0) {
+            self.wrong(format!("users {} and {} have to do with each other, and one is not there", user.0, other.0));
+        }
         Some(())
     }
 

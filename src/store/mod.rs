@@ -39,7 +39,7 @@ pub enum Table {
     Devices,
     /// conversation number → its members.
     Conversations,
-    /// user number, conversation number → nothing: which conversations a user has.
+    /// user number, conversation number → how the user sees the conversation.
     Memberships,
     /// lower user number, higher user number → conversation number.
     Pairs,
@@ -47,11 +47,19 @@ pub enum Table {
     Timelines,
     /// conversation number, cseq → the message as it is pushed.
     Messages,
+    /// conversation number, user number → a member of a group.
+    Members,
+    /// conversation number, cseq → the reactions to a message.
+    Reactions,
+    /// user number, other user number → what there is between them.
+    Contacts,
+    /// time in milliseconds, conversation number, cseq → nothing: which message expires when.
+    Expiry,
 }
 
 impl Table {
     /// Every table, in the order of [`Engine::dump`].
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 13] = [
         Table::Meta,
         Table::Users,
         Table::UserNames,
@@ -61,6 +69,10 @@ impl Table {
         Table::Pairs,
         Table::Timelines,
         Table::Messages,
+        Table::Members,
+        Table::Reactions,
+        Table::Contacts,
+        Table::Expiry,
     ];
 
     /// The name that stands in the stored data; it never changes.
@@ -75,6 +87,10 @@ impl Table {
             Table::Pairs => "pairs",
             Table::Timelines => "timelines",
             Table::Messages => "messages",
+            Table::Members => "members",
+            Table::Reactions => "reactions",
+            Table::Contacts => "contacts",
+            Table::Expiry => "expiry",
         }
     }
 
@@ -110,6 +126,12 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
+    }
+
+    /// What the batch will leave under a key: `None` if it does not touch it, `Some(None)` if it removes it.
+    pub fn find(&self, table: Table, key: &[u8]) -> Option<Option<&Bytes>> {
+        let written = self.writes.iter().rev().find(|write| write.table == table && write.key == key);
+        written.map(|write| write.value.as_ref())
     }
 
     /// The bytes of all keys and values together.

@@ -26,6 +26,10 @@ fn tag(table: Table) -> u8 {
         Table::Pairs => 7,
         Table::Timelines => 8,
         Table::Messages => 9,
+        Table::Members => 10,
+        Table::Reactions => 11,
+        Table::Contacts => 12,
+        Table::Expiry => 13,
     }
 }
 

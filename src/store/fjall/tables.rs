@@ -20,13 +20,13 @@ pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
             .data_block_size_policy(BlockSizePolicy::all(8 * 1024))
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
         // Appended and read in ranges only, where a filter is of no use.
-        Table::Timelines | Table::Memberships => {
+        Table::Timelines | Table::Memberships | Table::Expiry => {
             options.filter_policy(FilterPolicy::disabled()).data_block_size_policy(BlockSizePolicy::all(8 * 1024))
         }
         // Read by keys that were read from elsewhere, so the filter of the last level would never say no.
         Table::Meta | Table::Users | Table::Devices | Table::Conversations => options.expect_point_read_hits(true),
         // Asked for what may well not be there: unknown names, pairs that have not talked yet.
-        Table::UserNames | Table::Pairs => options,
+        Table::UserNames | Table::Pairs | Table::Members | Table::Reactions | Table::Contacts => options,
     }
 }
 
@@ -37,8 +37,6 @@ fn memtable_bytes(table: Table) -> u64 {
         Table::Messages => 32 * MIB,
         Table::Timelines => 16 * MIB,
         Table::Devices => 8 * MIB,
-        Table::Meta | Table::Users | Table::UserNames | Table::Conversations | Table::Memberships | Table::Pairs => {
-            4 * MIB
-        }
+        _ => 4 * MIB,
     }
 }

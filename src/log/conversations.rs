@@ -1,0 +1,135 @@
+//! Reading conversations: who is in them, what was written, who has reacted.
+
+use bytes::Bytes;
+
+use super::{
+    ContactRecord, ConversationNo, ConversationRecord, Log, MemberRecord, MembershipRecord, ReactionsRecord, UserNo,
+    decode, keys, missing, parse,
+};
+use crate::store::{Scan, StoreError, Table};
+
+/// Which part of a conversation to read. `before` 0: up to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryRange {
+    pub after: u64,
+    pub before: u64,
+    pub limit: usize,
+    pub forward: bool,
+}
+
+impl Log {
+    pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
+        decode(self.engine.get(Table::Conversations, keys::conversation(no)).await?)
+    }
+
+    /// The conversation of two users; of one with themselves if both are the same.
+    pub async fn conversation_between(&self, a: UserNo, b: UserNo) -> Result<Option<ConversationNo>, StoreError> {
+        let value = self.engine.get(Table::Pairs, keys::pair(a, b)).await?;
+        value.map(|value| keys::parse_u64(&value).map(ConversationNo)).transpose()
+    }
+
+    /// The newest cseq of a conversation.
+    pub async fn conversation_head(&self, no: ConversationNo) -> Result<u64, StoreError> {
+        let (from, to) = (keys::message(no, 0), keys::message(no, u64::MAX));
+        let scan = Scan { table: Table::Messages, from, to, limit: 1, descending: true };
+        let rows = self.engine.scan(scan).await?;
+        rows.first().map_or(Ok(0), |(key, _)| keys::parse_second(key))
+    }
+
+    /// A user's conversations behind the position `after`, with their records.
+    pub async fn conversations(
+        &self,
+        user: UserNo,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(ConversationNo, ConversationRecord)>, StoreError> {
+        let from = keys::membership(user, ConversationNo(after.saturating_add(1)));
+        let rows = self.scan(Table::Memberships, from, keys::after_user(user), limit).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, _) in rows {
+            let no = ConversationNo(keys::parse_second_of_user(&key)?);
+            let record = self.conversation(no).await?;
+            found.push((no, record.ok_or_else(|| missing(format!("conversation {}", no.0)))?));
+        }
+        Ok(found)
+    }
+
+    /// The uid of the other member of a conversation, as `user` sees it.
+    pub async fn peer(&self, user: UserNo, conversation: &ConversationRecord) -> Result<String, StoreError> {
+        let other = match conversation.first_user == user.0 {
+            true => conversation.second_user,
+            false => conversation.first_user,
+        };
+        let account = self.account(UserNo(other)).await?;
+        account.map(|account| account.uid).ok_or_else(|| missing(format!("user {other}")))
+    }
+
+    /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.
+    pub async fn history(&self, no: ConversationNo, range: HistoryRange) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let from = keys::message(no, range.after.saturating_add(1));
+        let to = keys::message(no, if range.before == 0 { u64::MAX } else { range.before });
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let scan = Scan { table: Table::Messages, from, to, limit: range.limit, descending: !range.forward };
+        let mut rows = self.engine.scan(scan).await?;
+        if !range.forward {
+            rows.reverse();
+        }
+        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, value))).collect()
+    }
+
+    /// How a user sees a conversation; None: it was never one of theirs.
+    pub async fn membership(&self, user: UserNo, no: ConversationNo) -> Result<Option<MembershipRecord>, StoreError> {
+        decode(self.engine.get(Table::Memberships, keys::membership(user, no)).await?)
+    }
+
+    pub async fn member(&self, no: ConversationNo, user: UserNo) -> Result<Option<MemberRecord>, StoreError> {
+        decode(self.engine.get(Table::Members, keys::member(no, user)).await?)
+    }
+
+    /// Members of a group behind the position `after`, whatever their role.
+    pub async fn members(
+        &self,
+        no: ConversationNo,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<(UserNo, MemberRecord)>, StoreError> {
+        let from = keys::member(no, UserNo(after.saturating_add(1)));
+        let rows = self.scan(Table::Members, from, keys::conversation(ConversationNo(no.0 + 1)), limit).await?;
+        rows.into_iter().map(|(key, value)| Ok((keys::parse_member(&key)?, parse(&value)?))).collect()
+    }
+
+    pub async fn contact(&self, user: UserNo, other: UserNo) -> Result<Option<ContactRecord>, StoreError> {
+        decode(self.engine.get(Table::Contacts, keys::contact(user, other)).await?)
+    }
+
+    /// A user's contacts behind the position `after`.
+    pub async fn contacts(
+        &self,
+        user: UserNo,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<(UserNo, ContactRecord)>, StoreError> {
+        let from = keys::contact(user, UserNo(after.saturating_add(1)));
+        let rows = self.scan(Table::Contacts, from, keys::after_user(user), limit).await?;
+        rows.into_iter().map(|(key, value)| Ok((UserNo(keys::parse_device(&key)?.1.0), parse(&value)?))).collect()
+    }
+
+    /// One message as it is stored.
+    pub async fn message(&self, no: ConversationNo, cseq: u64) -> Result<Option<Bytes>, StoreError> {
+        self.engine.get(Table::Messages, keys::message(no, cseq)).await
+    }
+
+    /// The reactions to messages `from ..= to`.
+    pub async fn reactions(
+        &self,
+        no: ConversationNo,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<(u64, ReactionsRecord)>, StoreError> {
+        let to = keys::message(no, to.saturating_add(1));
+        let rows = self.scan(Table::Reactions, keys::message(no, from), to, usize::MAX).await?;
+        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, parse(&value)?))).collect()
+    }
+}
