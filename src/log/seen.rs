@@ -61,13 +61,13 @@ impl GroupRecord {
         wire::GroupSettings {
             title: self.title.clone(),
             description: self.description.clone(),
-            join: self.join as i32,
+            join: self.join,
             history_for_new: self.history_for_new,
-            may_post: self.may_post as i32,
-            may_invite: self.may_invite as i32,
-            may_pin: self.may_pin as i32,
-            may_describe: self.may_describe as i32,
-            may_mention_all: self.may_mention_all as i32,
+            may_post: self.may_post,
+            may_invite: self.may_invite,
+            may_pin: self.may_pin,
+            may_describe: self.may_describe,
+            may_mention_all: self.may_mention_all,
         }
     }
 }
@@ -142,12 +142,12 @@ impl Log {
     ) -> Result<Option<wire::Group>, StoreError> {
         let Some(group) = &record.group else { return Ok(None) };
         let role = self.member(no, user).await?.map_or(0, |member| member.role);
-        let shows_link = role >= group.may_invite && role <= wire::Role::Owner as u32;
+        let shows_link = role >= group.may_invite && role <= wire::Role::Owner as i32;
         Ok(Some(wire::Group {
             group: ConversationId::Group(no.0).to_string(),
             settings: Some(group.settings()),
             members: group.members,
-            role: role as i32,
+            role: role,
             owner: self.uid(UserNo(group.owner)).await?,
             large: group.large,
             dissolved: group.dissolved,

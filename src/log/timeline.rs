@@ -143,9 +143,9 @@ impl Log {
     pub async fn privacy(&self, user: UserNo) -> Result<wire::Privacy, StoreError> {
         let account = self.account(user).await?.ok_or_else(|| missing(format!("user {}", user.0)))?;
         Ok(wire::Privacy {
-            write: account.may_write as i32,
-            add_to_groups: account.may_add as i32,
-            presence: account.may_see as i32,
+            write: account.may_write,
+            add_to_groups: account.may_add,
+            presence: account.may_see,
             no_receipts: Some(account.no_receipts),
         })
     }
@@ -155,7 +155,7 @@ impl Log {
         Ok(wire::JoinRequest {
             group: ConversationId::Group(no.0).to_string(),
             uid: self.uid(who).await?,
-            settled: role != wire::Role::Pending as u32,
+            settled: role != wire::Role::Pending as i32,
         })
     }
 }

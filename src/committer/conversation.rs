@@ -1,0 +1,275 @@
+//! What the committer keeps in memory of the conversations it works for, and what it may still find in its own batch.
+
+use std::time::Instant;
+
+use hongyan_proto::{
+    ConversationId, Uid,
+    wire::{NackCode, Role},
+};
+use prost::Message;
+
+use super::{Committer, Now, encode, op::Refusal};
+use crate::{
+    log::{
+        AccountRecord, ContactRecord, ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord,
+        UserNo, keys, keys::meta,
+    },
+    store::{StoreError, Table},
+};
+
+/// A conversation in use. Its row in the log is written with every change of the record.
+pub struct Conversation {
+    pub record: ConversationRecord,
+    /// The newest cseq.
+    pub head: u64,
+    /// Whose timelines get a reference to what is written here: both users, or the members of a group up to the fan-out
+    /// threshold. Nobody's in a large group.
+    pub readers: Vec<UserNo>,
+    pub last_used: Instant,
+}
+
+impl Conversation {
+    /// The group, if it is one.
+    pub fn group(&self) -> Option<&GroupRecord> {
+        self.record.group.as_ref()
+    }
+
+    pub fn is_large(&self) -> bool {
+        self.group().is_some_and(|group| group.large)
+    }
+}
+
+/// A role of somebody who is in the group.
+pub fn is_member(role: Role) -> bool {
+    matches!(role, Role::Member | Role::Admin | Role::Owner)
+}
+
+impl Committer {
+    // ------------------------------------------------------------ rows
+
+    /// A row as the batch under way will leave it.
+    pub(super) async fn row<T: Message + Default>(
+        &self,
+        table: Table,
+        key: bytes::Bytes,
+    ) -> Result<Option<T>, StoreError> {
+        let value = match self.batch.find(table, &key) {
+            Some(staged) => staged.cloned(),
+            None => self.log.engine().get(table, key).await?,
+        };
+        let decoded = value.map(T::decode).transpose();
+        decoded.map_err(|error| StoreError::Corrupt(format!("a row of {} does not decode: {error}", table.name())))
+    }
+
+    pub(super) async fn membership(
+        &self,
+        user: UserNo,
+        no: ConversationNo,
+    ) -> Result<Option<MembershipRecord>, StoreError> {
+        self.row(Table::Memberships, keys::membership(user, no)).await
+    }
+
+    pub(super) fn put_membership(&mut self, user: UserNo, no: ConversationNo, record: &MembershipRecord) {
+        self.batch.put(Table::Memberships, keys::membership(user, no), encode(record));
+    }
+
+    pub(super) fn put_member(&mut self, no: ConversationNo, user: UserNo, record: &MemberRecord) {
+        self.batch.put(Table::Members, keys::member(no, user), encode(record));
+    }
+
+    /// Writes the record of a conversation in memory.
+    pub(super) fn put_conversation(&mut self, no: ConversationNo) {
+        let record = encode(&self.conversations[&no].record);
+        self.batch.put(Table::Conversations, keys::conversation(no), record);
+    }
+
+    // ------------------------------------------------------------ finding and making
+
+    /// The conversation, loaded if need be. None: there is no such.
+    pub(super) async fn conversation(
+        &mut self,
+        no: ConversationNo,
+        now: Now,
+    ) -> Result<Option<&mut Conversation>, StoreError> {
+        if !self.conversations.contains_key(&no) {
+            let Some(record) = self.log.conversation(no).await? else { return Ok(None) };
+            let head = self.log.conversation_head(no).await?;
+            let readers = match &record.group {
+                None => two(UserNo(record.first_user), UserNo(record.second_user)),
+                Some(group) if group.large => Vec::new(),
+                Some(_) => {
+                    let members = self.log.members(no, 0, usize::MAX).await?.into_iter();
+                    members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
+                }
+            };
+            self.conversations.insert(no, Conversation { record, head, readers, last_used: now.instant });
+        }
+        let conversation = self.conversations.get_mut(&no).expect("it was there or has just been loaded");
+        conversation.last_used = now.instant;
+        Ok(Some(conversation))
+    }
+
+    /// The conversation of two users, made in this batch if there is none. It is in memory afterwards.
+    pub(super) async fn conversation_of_two(
+        &mut self,
+        a: UserNo,
+        b: UserNo,
+        now: Now,
+    ) -> Result<ConversationNo, StoreError> {
+        let pair = (a.min(b), a.max(b));
+        let known = match self.pairs.get(&pair) {
+            Some(no) => Some(*no),
+            None => self.log.conversation_between(a, b).await?,
+        };
+        let no = match known {
+            Some(no) if self.conversation(no, now).await?.is_some() => no,
+            _ => self.create_conversation_of_two(pair, now),
+        };
+        self.pairs.insert(pair, no);
+        Ok(no)
+    }
+
+    fn create_conversation_of_two(&mut self, (first, second): (UserNo, UserNo), now: Now) -> ConversationNo {
+        let record = ConversationRecord { first_user: first.0, second_user: second.0, ..Default::default() };
+        let readers = two(first, second);
+        for reader in &readers {
+            let no = ConversationNo(self.last_conversation + 1);
+            self.put_membership(*reader, no, &MembershipRecord::default());
+        }
+        let no = self.create_conversation(record, readers, now);
+        self.batch.put(Table::Pairs, keys::pair(first, second), keys::number(no.0));
+        no
+    }
+
+    pub(super) fn create_conversation(
+        &mut self,
+        record: ConversationRecord,
+        readers: Vec<UserNo>,
+        now: Now,
+    ) -> ConversationNo {
+        self.last_conversation += 1;
+        let no = ConversationNo(self.last_conversation);
+        self.put_meta(meta::LAST_CONVERSATION, no.0);
+        self.conversations.insert(no, Conversation { record, head: 0, readers, last_used: now.instant });
+        self.put_conversation(no);
+        no
+    }
+
+    // ------------------------------------------------------------ who may
+
+    /// The conversation that `user` means; one with another user is made if it is the first time.
+    pub(super) async fn destination(
+        &mut self,
+        user: UserNo,
+        to: &ConversationId,
+        now: Now,
+    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+        match to {
+            ConversationId::User(uid) => match self.recipient(uid, now).await? {
+                Some(recipient) => Ok(Ok(self.conversation_of_two(user, recipient, now).await?)),
+                None => Ok(Err(refusal(NackCode::NackNotFound, "there is no such user here"))),
+            },
+            ConversationId::Group(number) => self.group_of(user, ConversationNo(*number), now).await,
+        }
+    }
+
+    async fn recipient(&mut self, uid: &Uid, now: Now) -> Result<Option<UserNo>, StoreError> {
+        match self.user_no(uid.as_str(), now).await? {
+            // The user may have been let go of while its name was kept.
+            Some(no) => Ok(self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no)),
+            None if self.settings.accept_unknown_recipients => Ok(Some(self.create_user(uid, None, now))),
+            None => Ok(None),
+        }
+    }
+
+    /// A group that `user` is in. To a stranger it looks as if there were none.
+    async fn group_of(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        now: Now,
+    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+        let is_group = self.conversation(no, now).await?.is_some_and(|conversation| conversation.group().is_some());
+        if is_group && is_member(self.role(no, user).await?) {
+            return Ok(Ok(no));
+        }
+        Ok(Err(match is_group && self.membership(user, no).await?.is_some() {
+            true => refusal(NackCode::NackForbidden, "you are not in this group any more"),
+            false => refusal(NackCode::NackNotFound, "there is no such group"),
+        }))
+    }
+
+    /// What somebody is in a group that is in memory.
+    pub(super) async fn role(&self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
+        let Some(conversation) = self.conversations.get(&no) else { return Ok(Role::None) };
+        let Some(group) = conversation.group() else { return Ok(Role::None) };
+        if group.owner == user.0 {
+            return Ok(Role::Owner);
+        }
+        if group.admins.contains(&user.0) {
+            return Ok(Role::Admin);
+        }
+        if !group.large && conversation.readers.contains(&user) {
+            return Ok(Role::Member);
+        }
+        let member: Option<MemberRecord> = self.row(Table::Members, keys::member(no, user)).await?;
+        Ok(member.map_or(Role::None, |member| member.role()))
+    }
+
+    /// Whether `user` may write in this conversation.
+    pub(super) async fn may_write(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        now: Now,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        let conversation = &self.conversations[&no];
+        if let Some(group) = conversation.group() {
+            let (least, dissolved) = (group.may_post, group.dissolved);
+            if dissolved {
+                return Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved")));
+            }
+            return Ok(match self.role(no, user).await? as u32 >= least {
+                true => Ok(()),
+                false => Err(refusal(NackCode::NackForbidden, "your role in this group does not allow it")),
+            });
+        }
+        let peer = conversation.record.peer_of(user).unwrap_or(user);
+        let allowed = peer == user || self.is_admitted(peer, user, |account| account.may_write, now).await?;
+        Ok(match allowed {
+            true => Ok(()),
+            false => Err(refusal(NackCode::NackForbidden, "this person takes no messages from you")),
+        })
+    }
+
+    /// Whether `owner` lets `other` do what `audience` of their account says, and has not blocked them.
+    pub(super) async fn is_admitted(
+        &mut self,
+        owner: UserNo,
+        other: UserNo,
+        audience: impl Fn(&AccountRecord) -> u32,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        let Some(user) = self.user(owner, now).await? else { return Ok(false) };
+        let (asked, has_contacts) = (audience(&user.account), user.account.has_contacts);
+        let contact: ContactRecord = match has_contacts {
+            true => self.row(Table::Contacts, keys::contact(owner, other)).await?.unwrap_or_default(),
+            false => ContactRecord::default(),
+        };
+        let audience = if asked == 0 { self.settings.default_audience } else { asked };
+        Ok(!contact.blocked
+            && match audience {
+                2 => contact.is_mutual(),
+                3 => false,
+                _ => true,
+            })
+    }
+}
+
+fn two(a: UserNo, b: UserNo) -> Vec<UserNo> {
+    if a == b { vec![a] } else { vec![a, b] }
+}
+
+pub fn refusal(code: NackCode, reason: &'static str) -> Refusal {
+    Refusal { code, reason }
+}
