@@ -240,6 +240,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if live && channel.is_lagging() {
                 self.connection.fall_behind();
             }
+            if live && channel.take_hints_due() {
+                Box::pin(self.pass_hints()).await;
+                continue;
+            }
             match self.connection.lagging_after() {
                 Some(after) if self.connection.push_room() > 0 => {
                     channel.fall_behind();
@@ -259,10 +263,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     self.core.metrics.entries_pushed.inc();
                 }
             }
+            Outbound::Passed { item } => self.connection.pass(&item),
             Outbound::Acked(ack) => self.connection.acked(ack, now),
             Outbound::Refused(nack) => self.connection.refused(nack),
             Outbound::Signal(signal) => self.connection.signal(&signal),
             Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
+        }
+    }
+
+    /// Tells the device how far its large groups have come.
+    async fn pass_hints(&mut self) {
+        let Some(session) = &self.session else { return };
+        match sync::hints(&self.core, session.channel().user).await {
+            Ok(hints) => hints.into_iter().for_each(|hint| self.connection.pass(&hint)),
+            Err(error) => {
+                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
+                self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
+            }
         }
     }
 

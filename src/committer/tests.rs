@@ -46,6 +46,13 @@ fn settings() -> CommitterSettings {
         resume_ttl: Duration::from_secs(7200),
         receipt_delay: Duration::from_millis(500),
         timeline_entries: 10,
+        edit_within: Duration::from_secs(3600),
+        recall_within: Duration::from_secs(3600),
+        fan_out_threshold: 5,
+        group_members: 8,
+        receipts_up_to: 3,
+        default_audience: wire::Audience::Everybody,
+        link_key: [7; 32],
     }
 }
 
