@@ -7,8 +7,5 @@ fn main() -> io::Result<()> {
     let file = "hongyan/store/v1/records.proto";
     println!("cargo:rerun-if-changed={}", root.join(file).display());
     let descriptors = protox::compile([file], [root]).map_err(io::Error::other)?;
-    prost_build::Config::new()
-        .bytes(["."])
-        .extern_path(".hongyan.v1", "::hongyan_proto::wire")
-        .compile_fds(descriptors)
+    prost_build::Config::new().bytes(["."]).extern_path(".hongyan.v1", "::hongyan_proto::wire").compile_fds(descriptors)
 }

@@ -11,7 +11,8 @@ use hongyan_proto::{
 use prost::Message;
 
 use super::{
-    ContactRecord, ConversationNo, ConversationRecord, GroupRecord, HistoryRange, Log, MembershipRecord, UserNo, missing, parse,
+    ContactRecord, ConversationNo, ConversationRecord, GroupRecord, HistoryRange, Log, MembershipRecord, UserNo,
+    missing, parse,
 };
 use crate::store::StoreError;
 

@@ -53,7 +53,9 @@ enum Ask {
 impl Ask {
     fn op(&self) -> Op {
         match self {
-            Ask::List { after } => Op::Conversations(wire::ConversationsRequest { after: *after, limit: PAGE, ..Default::default() }),
+            Ask::List { after } => {
+                Op::Conversations(wire::ConversationsRequest { after: *after, limit: PAGE, ..Default::default() })
+            }
             Ask::Page { peer, after, before } => Op::History(wire::HistoryRequest {
                 conversation: peer.clone(),
                 after: *after,
