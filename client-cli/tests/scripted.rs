@@ -80,7 +80,7 @@ fn answer(connection: &mut Connection, event: Event) {
             connection.refused(wire::SendNack { send_no, code, reason: "no\x1b such".into(), ..Default::default() });
         }
         Event::Send(wire::Send { send_no, .. }) => {
-            let ack = wire::SendAck { send_no, cseq: send_no, useq: send_no, time_ms: 1 };
+            let ack = wire::SendAck { send_no, cseq: send_no, useq: send_no, time_ms: 1, group: 0 };
             connection.acked(ack, now);
         }
         Event::Request(request) => {
@@ -122,7 +122,14 @@ fn log_in(connection: &mut Connection, hello: wire::Hello) {
     if reader {
         let content = wire::Content { kind: Some(wire::content::Kind::Text("red \x1b[31m\nline".into())) };
         let content = content.encode_to_vec().into();
-        let message = wire::Message { from: "bob".into(), to: "alice".into(), cseq: 1, time_ms: 1, content };
+        let message = wire::Message {
+            from: "bob".into(),
+            to: "alice".into(),
+            cseq: 1,
+            time_ms: 1,
+            content,
+            ..Default::default()
+        };
         connection.push(1, 0, &encode_item(Item::Message(message)), now);
     }
     connection.caught_up();

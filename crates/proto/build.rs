@@ -1,6 +1,8 @@
 //! Compiles the wire messages in `proto/` (at the top of the repository) without a protoc on the machine.
 
-use std::{io, path::Path};
+use std::{env, fs, io, path::Path};
+
+use prost::Message as _;
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
@@ -9,6 +11,9 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={}", root.join(file).display());
     }
     let descriptors = protox::compile(files, [root]).map_err(io::Error::other)?;
+    // For tools that show or check any message by the names of its fields.
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
+    fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
     let rare = ["hongyan.v1.Send.extras", "hongyan.v1.Send.act", "hongyan.v1.Message.extras", "hongyan.v1.Message.act"];
     let mut config = prost_build::Config::new();
     config.bytes(["."]);

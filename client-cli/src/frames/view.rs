@@ -1,19 +1,31 @@
-//! What a frame says, as names and values. Tokens and passwords are never shown, contents only on request.
+//! What a frame says, as names and values, told by the `.proto` files alone: a new field needs nothing here. Tokens,
+//! passwords and links are never shown, what people write only on request.
+
+use std::sync::LazyLock;
 
 use hongyan_client::Content;
 use hongyan_proto::{
-    CloseCode,
-    code::nack_name,
-    frame::{Frame, GREASE},
-    wire::{self, entry::Item, hello::Credential, request::Op, response},
+    BytesMut, CloseCode, DESCRIPTORS,
+    codec::HEADER_LEN,
+    frame::{Frame, GREASE, Kind},
+};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as Type, MessageDescriptor, ReflectMessage as _, Value,
 };
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 use super::What;
 use crate::{output::json_line, text};
 
-type Fields = Vec<(&'static str, Value)>;
+/// The messages of the protocol.
+static SCHEMA: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the build has made them"));
+
+/// Whoever knows one can act as somebody.
+const SECRETS: [&str; 4] = ["token", "password", "resume_token", "link"];
+/// What people write.
+const WORDS: [&str; 6] = ["content", "body", "draft", "reaction", "title", "description"];
 
 /// A piece of a capture for people (Display) and programs (Serialize).
 pub struct View {
@@ -21,34 +33,49 @@ pub struct View {
     fields: Fields,
 }
 
-macro_rules! fields {
-    ($($name:ident: $value:expr),* $(,)?) => { vec![$((stringify!($name), json!($value)),)*] };
+/// In the order of the `.proto` file.
+type Fields = Vec<(String, Shown)>;
+
+/// What is shown of a value.
+enum Shown {
+    Plain(Json),
+    List(Vec<Shown>),
+    Fields(Fields),
+}
+
+fn one(name: &str, value: impl Into<Json>) -> (String, Shown) {
+    (name.to_owned(), Shown::Plain(value.into()))
 }
 
 impl View {
-    /// `bodies`: with the contents of messages.
+    /// `bodies`: with what people write.
     pub fn new(what: &What, bodies: bool) -> Self {
         let (kind, fields) = match what {
-            What::Preface(version) => ("PREFACE".into(), fields! { version: version }),
-            What::Frame(frame) => {
-                let (kind, fields) = frame_fields(frame, bodies);
-                (kind.into(), fields)
-            }
+            What::Preface(version) => ("PREFACE", vec![one("version", *version)]),
+            What::Frame(frame) => return Self::of_frame(frame, bodies),
             What::Unknown { type_byte, body } => {
                 let kind = if GREASE.contains(type_byte) { "GREASE" } else { "UNKNOWN" };
-                (kind.into(), fields! { type: format!("{type_byte:#04x}"), body: hidden(*body) })
+                (kind, vec![one("type", format!("{type_byte:#04x}")), one("body", hidden(*body))])
             }
             What::Broken { error, .. } | What::Lost(error) => {
-                ("BROKEN".into(), fields! { error: error.to_string(), code: error.code().to_string() })
+                ("BROKEN", vec![one("error", error.to_string()), one("code", error.code().to_string())])
             }
             What::CutOff { of: Some(of) } => {
-                ("BROKEN".into(), fields! { error: format!("ends inside a frame of {of} bytes") })
+                ("BROKEN", vec![one("error", format!("ends inside a frame of {of} bytes"))])
             }
-            What::CutOff { of: None } => {
-                ("BROKEN".into(), fields! { error: "ends inside a preface or a frame's length" })
-            }
+            What::CutOff { of: None } => ("BROKEN", vec![one("error", "ends inside a preface or a frame's length")]),
         };
-        Self { kind, fields: fields.into_iter().map(|(name, value)| (name, exact(value))).collect() }
+        Self { kind: kind.into(), fields }
+    }
+
+    fn of_frame(frame: &Frame, bodies: bool) -> Self {
+        let kind = frame.kind();
+        let mut bytes = BytesMut::new();
+        frame.encode(&mut bytes);
+        let fields = DynamicMessage::decode(descriptor(kind), bytes.split_off(HEADER_LEN).freeze())
+            .map(|message| fields(&message, bodies))
+            .unwrap_or_default();
+        Self { kind: screaming(&format!("{kind:?}")), fields }
     }
 }
 
@@ -56,10 +83,10 @@ impl std::fmt::Display for View {
     /// The kind and the fields that are not at their default.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.kind)?;
-        for (name, value) in self.fields.iter().filter(|(_, value)| !is_default(value)) {
-            write!(f, " {name}={}", plain(value))?;
-        }
-        Ok(())
+        self.fields
+            .iter()
+            .filter(|(_, value)| !value.is_default())
+            .try_for_each(|(name, value)| write!(f, " {name}={value}"))
     }
 }
 
@@ -69,213 +96,125 @@ impl Serialize for View {
     }
 }
 
-/// With numbers above 2^53 - 1 as text, since many JSON readers would round them.
-fn exact(value: Value) -> Value {
-    match value {
-        Value::Number(number) if number.as_u64().is_some_and(|number| number >= 1 << 53) => number.to_string().into(),
-        Value::Array(items) => items.into_iter().map(exact).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, exact(value))).collect(),
-        other => other,
+impl Shown {
+    fn is_default(&self) -> bool {
+        match self {
+            Shown::Plain(Json::Number(number)) => number.as_u64() == Some(0),
+            Shown::Plain(Json::String(text)) => text.is_empty(),
+            Shown::Plain(value) => matches!(value, Json::Bool(false)),
+            Shown::List(items) => items.is_empty(),
+            // That it is there says something: GroupLeave, say, has no fields.
+            Shown::Fields(_) => false,
+        }
     }
 }
 
-fn is_default(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_u64() == Some(0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Bool(true) => false,
+impl std::fmt::Display for Shown {
+    /// Bare where that cannot be misread.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_bare = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "#._@-:/".contains(c));
+        match self {
+            Shown::Plain(Json::String(text)) if text.starts_with('<') && text.ends_with(" bytes>") => {
+                f.write_str(&text::harmless(text))
+            }
+            Shown::Plain(Json::String(text)) if is_bare(text) => f.write_str(text),
+            Shown::Plain(value) => f.write_str(&json_line(value)),
+            Shown::List(items) => {
+                let items: Vec<_> = items.iter().map(Shown::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Shown::Fields(fields) => {
+                let fields = fields.iter().filter(|(_, value)| !value.is_default());
+                let fields: Vec<_> = fields.map(|(name, value)| format!("{name}={value}")).collect();
+                write!(f, "{{{}}}", fields.join(" "))
+            }
+        }
     }
 }
 
-/// Bare where that cannot be misread.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.starts_with('<') && text.ends_with(" bytes>") => text::harmless(text),
-        Value::String(text) if text.chars().all(|c| c.is_ascii_alphanumeric() || "._@-:/".contains(c)) => text.clone(),
-        other => json_line(other),
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Shown::Plain(value) => value.serialize(serializer),
+            Shown::List(items) => serializer.collect_seq(items),
+            Shown::Fields(fields) => serializer.collect_map(fields.iter().map(|(name, value)| (name, value))),
+        }
     }
+}
+
+fn descriptor(kind: Kind) -> MessageDescriptor {
+    let name = if kind == Kind::Push { "Entry".into() } else { format!("{kind:?}") };
+    SCHEMA.get_message_by_name(&format!("hongyan.v1.{name}")).expect("every kind has a message of its name")
+}
+
+/// `SendAck` is `SEND_ACK`; GOAWAY is one word.
+fn screaming(name: &str) -> String {
+    if name == "GoAway" {
+        return "GOAWAY".into();
+    }
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
+}
+
+/// Every field, those at their default included, but for those whose absence means something.
+fn fields(message: &DynamicMessage, bodies: bool) -> Fields {
+    let descriptor = message.descriptor();
+    let shown = descriptor.fields().filter(|field| !field.supports_presence() || message.has_field(field));
+    shown.map(|field| (field.name().to_owned(), shown_value(&field, &message.get_field(&field), bodies))).collect()
+}
+
+fn shown_value(field: &FieldDescriptor, value: &Value, bodies: bool) -> Shown {
+    match value {
+        Value::List(items) => Shown::List(items.iter().map(|item| shown_value(field, item, bodies)).collect()),
+        Value::Message(message) => Shown::Fields(fields(message, bodies)),
+        value => Shown::Plain(plain_value(field, value, bodies)),
+    }
+}
+
+fn plain_value(field: &FieldDescriptor, value: &Value, bodies: bool) -> Json {
+    let name = field.name();
+    match value {
+        Value::String(text) if SECRETS.contains(&name) || !bodies && WORDS.contains(&name) => hide(text.len()),
+        Value::String(text) => text.as_str().into(),
+        Value::Bytes(bytes) if SECRETS.contains(&name) || !bodies => hide(bytes.len()),
+        Value::Bytes(bytes) => Content::as_text(bytes).unwrap_or_else(|| format!("hex:{}", hex(bytes))).into(),
+        Value::U32(code) if name == "code" => CloseCode(*code).to_string().into(),
+        Value::U32(number) => (*number).into(),
+        // Many JSON readers would round larger ones.
+        Value::U64(number) if *number >= 1 << 53 => number.to_string().into(),
+        Value::U64(number) => (*number).into(),
+        Value::Bool(value) => (*value).into(),
+        Value::EnumNumber(number) => match field.kind() {
+            Type::Enum(names) => names.get_value(*number).map_or(json!(number), |value| value.name().into()),
+            _ => json!(number),
+        },
+        other => other.to_string().into(),
+    }
+}
+
+/// Nothing of it but its length; nothing at all where there is nothing.
+fn hide(len: usize) -> Json {
+    if len == 0 { "".into() } else { hidden(len).into() }
 }
 
 fn hidden(len: usize) -> String {
     format!("<{len} bytes>")
 }
 
-fn body(bytes: &[u8], bodies: bool) -> String {
-    if !bodies {
-        return hidden(bytes.len());
-    }
-    Content::as_text(bytes).unwrap_or_else(|| format!("hex:{}", hex(bytes)))
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn close_code(code: u32) -> String {
-    CloseCode(code).to_string()
-}
-
-fn object(fields: Fields) -> Value {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>().into()
-}
-
-fn frame_fields(frame: &Frame, bodies: bool) -> (&'static str, Fields) {
-    match frame {
-        Frame::Hello(hello) => ("HELLO", hello_fields(hello)),
-        Frame::Welcome(welcome) => ("WELCOME", welcome_fields(welcome)),
-        Frame::Resume(wire::Resume { resume_token, cursor, limits_id, fallback }) => {
-            let fallback = fallback.as_ref().map(|hello| object(hello_fields(hello)));
-            (
-                "RESUME",
-                fields! { resume_token: hidden(resume_token.len()), cursor: cursor, limits_id: limits_id, fallback: fallback },
-            )
-        }
-        Frame::Resumed(resumed) => ("RESUMED", resumed_fields(resumed)),
-        Frame::Reject(wire::Reject { code, reason, retry_after_ms }) => {
-            ("REJECT", fields! { code: close_code(*code), reason: reason, retry_after_ms: retry_after_ms })
-        }
-        Frame::Ping(wire::Ping { next_ms, ack }) => ("PING", fields! { next_ms: next_ms, ack: ack }),
-        Frame::Pong(wire::Pong { head }) => ("PONG", fields! { head: head }),
-        Frame::Ack(wire::Ack { useq }) => ("ACK", fields! { useq: useq }),
-        Frame::Credit(wire::Credit { max_send_no }) => ("CREDIT", fields! { max_send_no: max_send_no }),
-        Frame::GoAway(wire::GoAway { deadline_ms, spread_ms, alternatives }) => {
-            ("GOAWAY", fields! { deadline_ms: deadline_ms, spread_ms: spread_ms, alternatives: alternatives })
-        }
-        Frame::Close(wire::Close { code, reason, retry_after_ms }) => {
-            ("CLOSE", fields! { code: close_code(*code), reason: reason, retry_after_ms: retry_after_ms })
-        }
-        Frame::Send(wire::Send { send_no, to, content }) => {
-            ("SEND", fields! { send_no: send_no, to: to, content: body(content, bodies) })
-        }
-        Frame::SendAck(wire::SendAck { send_no, cseq, useq, time_ms }) => {
-            ("SEND_ACK", fields! { send_no: send_no, cseq: cseq, useq: useq, time_ms: time_ms })
-        }
-        Frame::SendNack(wire::SendNack { send_no, code, reason, retry_after_ms, expected }) => {
-            let code = format!("{code} {}", nack_name(*code));
-            let rest = fields! { reason: reason, retry_after_ms: retry_after_ms, expected: expected };
-            ("SEND_NACK", [fields! { send_no: send_no, code: code }, rest].concat())
-        }
-        Frame::Push(entry) => ("PUSH", entry_fields(entry, bodies)),
-        Frame::Signal(wire::Signal { to, from, body }) => {
-            ("SIGNAL", fields! { to: to, from: from, body: hidden(body.len()) })
-        }
-        Frame::Request(request) => ("REQUEST", request_fields(request)),
-        Frame::Response(response) => ("RESPONSE", response_fields(response, bodies)),
-        Frame::SyncReq(wire::SyncReq { after }) => ("SYNC_REQ", fields! { after: after }),
-        Frame::SyncReset(wire::SyncReset { log_epoch, low, head }) => {
-            ("SYNC_RESET", fields! { log_epoch: log_epoch, low: low, head: head })
-        }
-    }
-}
-
-fn hello_fields(hello: &wire::Hello) -> Fields {
-    let wire::Hello { uid, device, device_epoch, credential, cursor, log_epoch, .. } = hello;
-    let wire::Hello { last_send_no, features, agent, from_head, ephemeral, .. } = hello;
-    let secret = match credential {
-        Some(Credential::Token(token)) => fields! { token: hidden(token.len()) },
-        Some(Credential::Password(password)) => fields! { password: hidden(password.len()) },
-        None => vec![],
-    };
-    [
-        fields! { uid: uid, device: device, device_epoch: device_epoch },
-        secret,
-        fields! { cursor: cursor, log_epoch: log_epoch, last_send_no: last_send_no, features: features },
-        fields! { agent: agent, from_head: from_head, ephemeral: ephemeral },
-    ]
-    .concat()
-}
-
-fn welcome_fields(welcome: &wire::Welcome) -> Fields {
-    let wire::Welcome { conn_epoch, resume_token, resume_ttl_s, head, last_send_no, max_send_no, .. } = welcome;
-    let wire::Welcome { log_epoch, cursor, limits, time_ms, features, uid, .. } = welcome;
-    [
-        fields! { uid: uid, conn_epoch: conn_epoch, resume_token: hidden(resume_token.len()), resume_ttl_s: resume_ttl_s },
-        fields! { head: head, cursor: cursor, log_epoch: log_epoch, last_send_no: last_send_no, max_send_no: max_send_no },
-        fields! { features: features, time_ms: time_ms, limits: limits.as_ref().map(limits_value) },
-    ]
-    .concat()
-}
-
-fn resumed_fields(resumed: &wire::Resumed) -> Fields {
-    let wire::Resumed { conn_epoch, resume_token, head, last_send_no, max_send_no, limits } = resumed;
-    [
-        fields! { conn_epoch: conn_epoch, resume_token: hidden(resume_token.len()), head: head },
-        fields! { last_send_no: last_send_no, max_send_no: max_send_no, limits: limits.as_ref().map(limits_value) },
-    ]
-    .concat()
-}
-
-fn limits_value(limits: &wire::Limits) -> Value {
-    let wire::Limits { max_frame, max_content, push_window, heartbeat_ms, heartbeat_min_ms, .. } = limits;
-    let wire::Limits { heartbeat_max_ms, sends_per_s, send_burst, id, .. } = limits;
-    let sizes = fields! { max_frame: max_frame, max_content: max_content, push_window: push_window };
-    let beats =
-        fields! { heartbeat_ms: heartbeat_ms, heartbeat_min_ms: heartbeat_min_ms, heartbeat_max_ms: heartbeat_max_ms };
-    object([sizes, beats, fields! { sends_per_s: sends_per_s, send_burst: send_burst, id: id }].concat())
-}
-
-fn entry_fields(entry: &wire::Entry, bodies: bool) -> Fields {
-    let wire::Entry { useq, own_send_no, item } = entry;
-    let item = match item {
-        Some(Item::Message(wire::Message { from, to, cseq, time_ms, content })) => {
-            fields! { from: from, to: to, cseq: cseq, time_ms: time_ms, content: body(content, bodies) }
-        }
-        Some(Item::Receipt(wire::Receipt { conversation, delivered_cseq })) => {
-            fields! { conversation: conversation, delivered_cseq: delivered_cseq }
-        }
-        None => vec![],
-    };
-    [fields! { useq: useq, own_send_no: own_send_no }, item].concat()
-}
-
-fn request_fields(request: &wire::Request) -> Fields {
-    let op = match &request.op {
-        Some(Op::History(wire::HistoryRequest { conversation, after, before, limit, forward })) => {
-            let range = fields! { conversation: conversation, after: after, before: before };
-            [fields! { op: "history" }, range, fields! { limit: limit, forward: forward }].concat()
-        }
-        Some(Op::Conversations(wire::ConversationsRequest { after, limit })) => {
-            fields! { op: "conversations", after: after, limit: limit }
-        }
-        Some(Op::Account(wire::AccountRequest {})) => fields! { op: "account" },
-        None => vec![],
-    };
-    [fields! { id: request.id }, op].concat()
-}
-
-fn response_fields(response: &wire::Response, bodies: bool) -> Fields {
-    let result = match &response.result {
-        Some(response::Result::History(wire::HistoryPage { entries, head_cseq, more })) => {
-            let entries: Vec<_> = entries.iter().map(|entry| object(entry_fields(entry, bodies))).collect();
-            fields! { op: "history", entries: entries, head_cseq: head_cseq, more: more }
-        }
-        Some(response::Result::Conversations(wire::ConversationsPage { conversations, next })) => {
-            let read = |item: &wire::Conversation| {
-                object(fields! { conversation: item.conversation, head_cseq: item.head_cseq })
-            };
-            let conversations: Vec<_> = conversations.iter().map(read).collect();
-            fields! { op: "conversations", conversations: conversations, next: next }
-        }
-        Some(response::Result::Account(wire::Account { uid, head, devices })) => {
-            let read = |wire::Device { device, cursor, online, ephemeral }: &wire::Device| {
-                object(fields! { device: device, cursor: cursor, online: online, ephemeral: ephemeral })
-            };
-            let devices: Vec<_> = devices.iter().map(read).collect();
-            fields! { op: "account", uid: uid, head: head, devices: devices }
-        }
-        Some(response::Result::Failure(failure)) => {
-            fields! { op: "failure", code: failure.code().as_str_name(), reason: failure.reason }
-        }
-        None => vec![],
-    };
-    [fields! { id: response.id }, result].concat()
-}
-
 #[cfg(test)]
 mod tests {
+    use hongyan_proto::wire::{self, hello::Credential};
+
     use super::*;
 
     fn hello() -> wire::Hello {
@@ -295,12 +234,15 @@ mod tests {
         let token = wire::Hello { credential: Some(Credential::Token("swordfish".into())), ..Default::default() };
         let welcome = wire::Welcome { resume_token: b"swordfish"[..].into(), ..Default::default() };
         let resumed = wire::Resumed { resume_token: b"swordfish"[..].into(), ..Default::default() };
+        let join = wire::act::What::GroupJoin(wire::GroupJoin { link: "swordfish".into() });
+        let join = wire::Send { act: Some(Box::new(wire::Act { what: Some(join) })), ..Default::default() };
         for frame in [
             Frame::Hello(hello()),
             Frame::Hello(token),
             Frame::Resume(resume),
             Frame::Welcome(welcome),
             Frame::Resumed(resumed),
+            Frame::Send(join),
         ] {
             let (human, json) = show(frame, true);
             assert!(human.contains("<9 bytes>") && json.contains("<9 bytes>"), "{human}");
@@ -309,11 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_shown_on_request_and_harmless() {
-        let send = Frame::Send(wire::Send { send_no: 3, to: "bob".into(), content: Content::text("hi\x1b there") });
+    fn what_people_write_is_shown_on_request_and_harmless() {
+        let (to, content) = ("bob".to_owned(), Content::text("hi\x1b there"));
+        let send = Frame::Send(wire::Send { send_no: 3, to, content, ..Default::default() });
         assert_eq!(show(send.clone(), false).0, "SEND send_no=3 to=bob content=<11 bytes>");
         assert_eq!(show(send, true).0, r#"SEND send_no=3 to=bob content="hi\u001b there""#);
         assert!(!show(Frame::Hello(hello()), false).0.contains('\x1b'));
+        let reaction = wire::act::What::React(wire::React { cseq: 2, reaction: "thumb".into(), ..Default::default() });
+        let message = wire::Message { act: Some(Box::new(wire::Act { what: Some(reaction) })), ..Default::default() };
+        let item = Some(wire::entry::Item::Message(message));
+        let push = Frame::Push(wire::Entry { useq: 1, own_send_no: 0, item });
+        assert_eq!(show(push.clone(), false).0, "PUSH useq=1 message={act={react={cseq=2 reaction=<5 bytes>}}}");
+        assert!(show(push, true).0.contains("reaction=thumb"));
     }
 
     #[test]
@@ -323,5 +272,8 @@ mod tests {
         assert_eq!(json, r#"{"next_ms":0,"ack":7}"#);
         let close = wire::Close { code: 4008, reason: "no such".into(), retry_after_ms: 0 };
         assert_eq!(show(Frame::Close(close), false).0, r#"CLOSE code="4008 BAD_ACK" reason="no such""#);
+        for kind in Kind::ALL {
+            assert!(!descriptor(*kind).name().is_empty());
+        }
     }
 }

@@ -141,6 +141,24 @@ impl From<Uid> for ConversationId {
     }
 }
 
+impl From<&Uid> for ConversationId {
+    fn from(uid: &Uid) -> Self {
+        Self::User(uid.clone())
+    }
+}
+
+impl From<&ConversationId> for ConversationId {
+    fn from(id: &ConversationId) -> Self {
+        id.clone()
+    }
+}
+
+impl PartialEq<Uid> for ConversationId {
+    fn eq(&self, uid: &Uid) -> bool {
+        matches!(self, Self::User(own) if own == uid)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

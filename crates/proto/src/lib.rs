@@ -30,6 +30,9 @@ pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
 }
 
+/// What the `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 pub use bytes::{Bytes, BytesMut};
 pub use code::CloseCode;
 pub use id::{ConversationId, DeviceName, InvalidId, Uid};

@@ -123,12 +123,13 @@ impl Connection {
             return None;
         }
         match entry.item {
-            // The device's own message, out of the log: it stands for the SEND_ACK that never came.
-            Some(Item::Message(message)) if self.outgoing.has_used(entry.own_send_no) => {
+            // The device's own message, out of the log: it stands for the SEND_ACK, if that has not come.
+            Some(Item::Message(ref message)) if self.outgoing.has_used(entry.own_send_no) => {
                 let (send_no, useq) = (entry.own_send_no, entry.useq);
                 let (cseq, time_ms) = (message.cseq, message.time_ms);
                 let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
-                self.outgoing.on_answered(send_no, now).then_some(Event::Answered(ack))
+                let first = self.outgoing.on_answered(send_no, now);
+                Some(if first { Event::Answered(ack) } else { Event::Own(Box::new(entry)) })
             }
             _ => Some(Event::Entry(Box::new(entry))),
         }

@@ -84,6 +84,8 @@ pub enum Event {
     Rejected(wire::Reject),
     /// The next entry of the log, never one twice.
     Entry(Box<wire::Entry>),
+    /// A message of this device comes in its turn out of the log; its answer had come before, ahead of the log.
+    Own(Box<wire::Entry>),
     /// A message of the outbox is durable. Told once for each.
     Answered(wire::SendAck),
     /// A message of the outbox is refused for good. Told once for each.
