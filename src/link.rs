@@ -28,6 +28,7 @@ use crate::{
     listener::Admission,
     login::{self, Attempt, Rejection},
     open::unix_ms,
+    store::StoreError,
     sync::{self, Page},
 };
 
@@ -240,18 +241,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if live && channel.is_lagging() {
                 self.connection.fall_behind();
             }
-            if live && channel.take_hints_due() {
-                Box::pin(self.pass_hints()).await;
-                continue;
-            }
             match self.connection.lagging_after() {
-                Some(after) if self.connection.push_room() > 0 => {
-                    channel.fall_behind();
-                    if !Box::pin(self.push_from_log(after)).await {
-                        return;
-                    }
-                }
+                Some(_) if self.connection.push_room() > 0 => channel.fall_behind(),
+                None if channel.take_hints_due() => {}
                 _ => return,
+            }
+            if !Box::pin(self.read_log()).await {
+                return;
             }
         }
     }
@@ -271,40 +267,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// Tells the device how far its large groups have come.
-    async fn pass_hints(&mut self) {
-        let Some(session) = &self.session else { return };
-        match sync::hints(&self.core, session.channel().user).await {
-            Ok(hints) => hints.into_iter().for_each(|hint| self.connection.pass(&hint)),
-            Err(error) => {
-                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
-                self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
-            }
+    /// Pushes what a device is behind with; tells one that is not how far its large groups have come. False: the log cannot
+    /// be read; the device is asked to come back later.
+    async fn read_log(&mut self) -> bool {
+        let read = match self.connection.lagging_after() {
+            Some(after) => self.push_from_log(after).await,
+            None => self.pass_hints().await,
+        };
+        if let Err(error) = &read {
+            tracing::error!(%error, uid = self.session.as_ref().map(|session| session.uid().as_str()), "the log cannot be read");
+            self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
         }
+        read.is_ok()
     }
 
-    /// False: the log cannot be read; the device is asked to come back later.
-    async fn push_from_log(&mut self, after: u64) -> bool {
-        let Some(session) = &self.session else { return false };
+    async fn pass_hints(&mut self) -> Result<(), StoreError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        let hints = sync::hints(&self.core, session.channel().user).await?;
+        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
+        Ok(())
+    }
+
+    async fn push_from_log(&mut self, after: u64) -> Result<(), StoreError> {
+        let Some(session) = &self.session else { return Ok(()) };
         let (room, channel) = (self.connection.push_room(), session.channel().clone());
         self.connection.on_head(channel.head());
-        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await {
-            Ok(Page::CaughtUp) => self.connection.caught_up(),
-            Ok(Page::Reset(reset)) => self.connection.sync_reset(reset),
-            Ok(Page::Entries(entries)) => {
+        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await? {
+            Page::CaughtUp => self.connection.caught_up(),
+            Page::Reset(reset) => self.connection.sync_reset(reset),
+            Page::Entries(entries) => {
                 let now = Instant::now();
                 for entry in entries {
                     let own = if entry.own_device == channel.device.0 { entry.own_send_no } else { 0 };
                     self.connection.push(entry.useq, own, &entry.item, now);
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
-                self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
-                return false;
-            }
         }
-        true
+        Ok(())
     }
 }
 

@@ -44,6 +44,7 @@ impl Driver {
             Told::Resumed(resumed) => self.on_resumed(*resumed, round)?,
             Told::Rejected(reject) => self.on_rejected(&reject, round)?,
             Told::Entry(entry) => self.on_entry(*entry, round)?,
+            Told::Own(_) => {}
             Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round),
             Told::Refused(mut nack) => {
                 nack.reason = nack.reason.chars().take(MAX_REASON).collect();
