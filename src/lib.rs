@@ -32,7 +32,7 @@ mod environment;
 mod http;
 mod link;
 mod listener;
-mod log;
+pub mod log;
 mod login;
 mod metrics;
 mod open;
