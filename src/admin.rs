@@ -24,7 +24,6 @@ use crate::{
     auth::Secret,
     committer::op::{AccountAction, AccountChange, Op},
     core::Core,
-    open::unix_ms,
     store::archive,
 };
 
@@ -131,7 +130,7 @@ async fn mint_token(core: &Core, uid: &str, ttl: Duration, device: Option<String
     let account = core.log.account_of(&uid).await.map_err(|error| error.to_string())?;
     let epoch = account.map_or(0, |(_, account)| account.revocation_epoch);
     let device = device.as_ref().map(DeviceName::as_str);
-    let token = core.gate.tokens.mint(uid.as_str(), ttl, device, epoch, unix_ms() / 1000);
+    let token = core.gate.tokens.mint(uid.as_str(), ttl, device, epoch, core.environment.unix_ms() / 1000);
     token.map(Response::Token).map_err(|error| error.to_string())
 }
 

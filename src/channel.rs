@@ -34,7 +34,8 @@ pub enum Outbound {
     },
     Acked(wire::SendAck),
     Refused(wire::SendNack),
-    Signal(wire::Signal),
+    /// Rare, and large.
+    Signal(Box<wire::Signal>),
     GoAway {
         deadline: Duration,
         spread: Duration,
@@ -134,7 +135,7 @@ impl Channel {
     pub fn signal(&self, signal: wire::Signal) {
         let mut queue = self.lock();
         if queue.waiting.len() < MAX_WAITING_SIGNALS {
-            queue.waiting.push_back(Outbound::Signal(signal));
+            queue.waiting.push_back(Outbound::Signal(signal.into()));
             queue.ring();
         }
     }

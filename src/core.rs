@@ -11,7 +11,9 @@ use std::{
 
 use hongyan_proto::{server::Settings, wire};
 
-use crate::{committer::CommitQueue, log::Log, login::Gate, metrics::Metrics, sessions::Sessions};
+use crate::{
+    committer::CommitQueue, environment::Environment, log::Log, login::Gate, metrics::Metrics, sessions::Sessions,
+};
 
 /// One server's shared state. Everything in it is safe to use from any thread.
 pub struct Core {
@@ -31,6 +33,7 @@ pub struct CoreParts {
     pub protocol: Arc<Settings>,
     /// As told in WELCOME.
     pub resume_ttl: Duration,
+    pub environment: Box<dyn Environment>,
 }
 
 impl Core {

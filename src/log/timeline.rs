@@ -29,7 +29,8 @@ impl Log {
             None => last_key.clone(),
         };
         let run: RunRecord = parse(&last_run)?;
-        let head = keys::parse_second_of_user(&last_key)? + run.refs.len() as u64 - 1;
+        // A run holds at least one entry, or it was never written.
+        let head = keys::parse_second_of_user(&last_key)? - 1 + run.refs.len() as u64;
         Ok(Bounds { low: keys::parse_second_of_user(&first_key)? - 1, head })
     }
 
