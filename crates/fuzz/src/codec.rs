@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     let Ok(Parts { from, to, content }) = u.arbitrary() else { return };
     let by_hand = message_item(from, to, cseq, time_ms, content);
     let (from, to, content) = (from.to_owned(), to.to_owned(), Bytes::copy_from_slice(content));
-    let item = Item::Message(Message { from, to, cseq, time_ms, content });
+    let item = Item::Message(Message { from, to, cseq, time_ms, content, ..Default::default() });
     assert_eq!(by_hand, encode_item(item.clone()));
     assert_eq!(by_hand, Entry { useq: 0, own_send_no: 0, item: Some(item.clone()) }.encode_to_vec());
 

@@ -65,9 +65,11 @@ pub fn from_client(u: &mut Unstructured<'_>) -> Result<Frame> {
         2 => Frame::Ping(wire::Ping { next_ms: number(u)? as u32, ack: number(u)? }),
         3 => Frame::Pong(wire::Pong { head: number(u)? }),
         4 | 5 => Frame::Ack(wire::Ack { useq: number(u)? }),
-        6..=8 => Frame::Send(wire::Send { send_no: number(u)?, to: name(u)?, content: bytes(u)? }),
+        6..=8 => {
+            Frame::Send(wire::Send { send_no: number(u)?, to: name(u)?, content: bytes(u)?, ..Default::default() })
+        }
         9 => Frame::SyncReq(wire::SyncReq { after: number(u)? }),
-        10 => Frame::Signal(wire::Signal { to: name(u)?, from: name(u)?, body: bytes(u)? }),
+        10 => Frame::Signal(wire::Signal { to: name(u)?, from: name(u)?, body: bytes(u)?, ..Default::default() }),
         _ => Frame::Close(wire::Close { code: number(u)? as u32, reason: name(u)?, retry_after_ms: u.arbitrary()? }),
     })
 }
@@ -90,13 +92,18 @@ fn entry(u: &mut Unstructured<'_>) -> Result<wire::Entry> {
     let (useq, own_send_no) = (number(u)?, number(u)?);
     let item = match u.int_in_range(0..=3)? {
         0 => None,
-        1 => Some(wire::entry::Item::Receipt(wire::Receipt { conversation: name(u)?, delivered_cseq: number(u)? })),
+        1 => Some(wire::entry::Item::Receipt(wire::Receipt {
+            conversation: name(u)?,
+            delivered_cseq: number(u)?,
+            ..Default::default()
+        })),
         _ => Some(wire::entry::Item::Message(wire::Message {
             from: name(u)?,
             to: name(u)?,
             cseq: number(u)?,
             time_ms: number(u)?,
             content: bytes(u)?,
+            ..Default::default()
         })),
     };
     Ok(wire::Entry { useq, own_send_no, item })
@@ -125,7 +132,7 @@ pub fn from_server(u: &mut Unstructured<'_>) -> Result<Frame> {
         5 => Frame::Credit(wire::Credit { max_send_no: number(u)? }),
         6 | 7 => {
             let (send_no, cseq, useq, time_ms) = (number(u)?, number(u)?, number(u)?, number(u)?);
-            Frame::SendAck(wire::SendAck { send_no, cseq, useq, time_ms })
+            Frame::SendAck(wire::SendAck { send_no, cseq, useq, time_ms, group: 0 })
         }
         8 => Frame::SendNack(wire::SendNack {
             send_no: number(u)?,
@@ -136,7 +143,7 @@ pub fn from_server(u: &mut Unstructured<'_>) -> Result<Frame> {
         }),
         9..=11 => Frame::Push(entry(u)?),
         12 => Frame::SyncReset(wire::SyncReset { log_epoch: number(u)?, low: number(u)?, head: number(u)? }),
-        13 => Frame::Signal(wire::Signal { to: name(u)?, from: name(u)?, body: bytes(u)? }),
+        13 => Frame::Signal(wire::Signal { to: name(u)?, from: name(u)?, body: bytes(u)?, ..Default::default() }),
         _ => Frame::Close(wire::Close { code: number(u)? as u32, reason: name(u)?, retry_after_ms: u.arbitrary()? }),
     })
 }

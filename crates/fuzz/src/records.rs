@@ -10,8 +10,8 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use hongyan::{
     log::{
-        AccountRecord, ConversationNo, ConversationRecord, DeviceNo, DeviceRecord, EntryRef, Log, RunRecord, UserNo,
-        keys, verify::verify,
+        AccountRecord, ContactRecord, ConversationNo, ConversationRecord, DeviceNo, DeviceRecord, EntryRef, Log,
+        MemberRecord, ReactionsRecord, RunRecord, UserNo, keys, verify::verify,
     },
     store::{Batch, Durability, Engine, Table, archive, memory::MemoryEngine},
 };
@@ -62,7 +62,7 @@ fn row(batch: &mut Batch, u: &mut Unstructured<'_>) -> Result<()> {
             (keys::device(user, DeviceNo(other.0)), encode(&record))
         }
         Table::Conversations => {
-            let record = ConversationRecord { first_user: user.0, second_user: other.0 };
+            let record = ConversationRecord { first_user: user.0, second_user: other.0, ..Default::default() };
             (keys::conversation(conversation), encode(&record))
         }
         Table::Memberships => (keys::membership(user, conversation), Bytes::new()),
@@ -75,6 +75,10 @@ fn row(batch: &mut Batch, u: &mut Unstructured<'_>) -> Result<()> {
             (keys::run(user, seq), encode(&RunRecord { refs }))
         }
         Table::Messages => (keys::message(conversation, seq), message_item("a", "b", seq, 0, b"")),
+        Table::Members => (keys::member(conversation, user), encode(&MemberRecord::default())),
+        Table::Reactions => (keys::message(conversation, seq), encode(&ReactionsRecord::default())),
+        Table::Contacts => (keys::contact(user, other), encode(&ContactRecord::default())),
+        Table::Expiry => (keys::expiry(seq, conversation, number(u)?), Bytes::new()),
     };
     batch.put(table, key, value);
     Ok(())

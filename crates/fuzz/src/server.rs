@@ -174,7 +174,7 @@ impl Run {
         }
         let useq = number(u)?.min(MAX);
         live.pushed = live.pushed.max(useq);
-        self.connection.acked(wire::SendAck { send_no, cseq: 1, useq, time_ms: 1 }, self.now);
+        self.connection.acked(wire::SendAck { send_no, cseq: 1, useq, time_ms: 1, group: 0 }, self.now);
         Ok(())
     }
 
