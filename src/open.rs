@@ -30,6 +30,7 @@ use crate::{
     log::{self, Log, keys, keys::meta},
     login::Gate,
     metrics::Metrics,
+    presence::Presence,
     sessions::Sessions,
     store::{
         Batch, Durability, Engine, StoreError, Table,
@@ -117,7 +118,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 }
 
 async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
-    let log = Log::new(engine);
+    let log = Log::new(engine).with_default_audience(default_audience(config));
     prepare(&log, &config.data).await?;
     follow_last_run(&log, config).await?;
     let sessions = Arc::new(Sessions::default());
@@ -130,6 +131,7 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
         log,
         queue: CommitQueue::new(config.limits.committer_queue as usize),
         sessions,
+        presence: Presence::default(),
         metrics,
         gate: gate(config, tokens)?,
         protocol: Arc::new(protocol),
@@ -260,9 +262,13 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         fan_out_threshold: config.groups.fan_out_threshold as usize,
         group_members: config.groups.max_members as usize,
         receipts_up_to: config.groups.receipts_up_to as usize,
-        default_audience: if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody },
+        default_audience: default_audience(config),
         link_key: auth::random(),
     }
+}
+
+fn default_audience(config: &Config) -> wire::Audience {
+    if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody }
 }
 
 fn syncing(store: &config::Store) -> Syncing {
