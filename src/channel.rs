@@ -131,13 +131,15 @@ impl Channel {
         queue.ring();
     }
 
-    /// Passes a signal on, if nothing of more weight waits.
-    pub fn signal(&self, signal: wire::Signal) {
+    /// Passes a signal on, if nothing of more weight waits; otherwise it is dropped, and this is false.
+    pub fn signal(&self, signal: wire::Signal) -> bool {
         let mut queue = self.lock();
-        if queue.waiting.len() < MAX_WAITING_SIGNALS {
+        let has_room = queue.waiting.len() < MAX_WAITING_SIGNALS;
+        if has_room {
             queue.waiting.push_back(Outbound::Signal(signal.into()));
             queue.ring();
         }
+        has_room
     }
 
     pub fn go_away(&self, deadline: Duration, spread: Duration) {

@@ -12,7 +12,8 @@ use std::{
 use hongyan_proto::{server::Settings, wire};
 
 use crate::{
-    committer::CommitQueue, environment::Environment, log::Log, login::Gate, metrics::Metrics, sessions::Sessions,
+    committer::CommitQueue, environment::Environment, log::Log, login::Gate, metrics::Metrics, presence::Presence,
+    sessions::Sessions,
 };
 
 /// One server's shared state. Everything in it is safe to use from any thread.
@@ -27,6 +28,7 @@ pub struct CoreParts {
     pub log_epoch: u64,
     pub queue: CommitQueue,
     pub sessions: Arc<Sessions>,
+    pub presence: Presence,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
     /// For the connections.

@@ -10,7 +10,8 @@
 //! 5. [`channel`] queues it for the recipient's link; a device that does not keep up reads [`log`] instead ([`sync`]).
 //! 6. The recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
 //!
-//! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`admin`] (operators),
+//! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`presence`] and [`signals`]
+//! (what passes without being kept), [`admin`] (operators),
 //! [`http`] (health and [`metrics`]), [`server`] (putting it together, draining), [`config`] and [`args`].
 //!
 //! *Architecture Invariants*: imports point down this list, never up; only `listener`, `link`, `http` and `admin` know
@@ -37,10 +38,13 @@ mod login;
 mod metrics;
 mod open;
 pub mod operate;
+mod presence;
+mod rate;
 mod requests;
 mod restore;
 pub mod server;
 mod sessions;
+mod signals;
 pub mod store;
 mod sync;
 pub mod tls;

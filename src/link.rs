@@ -109,8 +109,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 Event::Send(send) => self.with_session(|session| session.submit(send)),
                 Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
                 Event::Signal(signal) => {
-                    if let Some(session) = &self.session {
-                        Box::pin(session.signal(*signal)).await;
+                    if let Some(session) = &mut self.session {
+                        Box::pin(session.signal(*signal, now)).await;
                     }
                 }
                 Event::Request(request) => {

@@ -32,6 +32,7 @@ use crate::{
     log::{self, Log, keys, keys::meta},
     login::Gate,
     metrics::Metrics,
+    presence::Presence,
     sessions::Sessions,
     store::{
         Batch, Durability, Engine, StoreError, Table,
@@ -119,7 +120,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 }
 
 async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
-    let log = Log::new(engine);
+    let log = Log::new(engine).with_default_audience(default_audience(config));
     prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
     let (core, committer) = assemble(config, log, gate(config, tokens)?, Box::new(System)).await?;
@@ -149,6 +150,7 @@ pub async fn assemble(
         log,
         queue: CommitQueue::new(config.limits.committer_queue as usize),
         sessions,
+        presence: Presence::default(),
         metrics,
         gate,
         protocol: Arc::new(protocol),
@@ -278,9 +280,13 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         fan_out_threshold: config.groups.fan_out_threshold as usize,
         group_members: config.groups.max_members as usize,
         receipts_up_to: config.groups.receipts_up_to as usize,
-        default_audience: if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody },
+        default_audience: default_audience(config),
         link_key: auth::random(),
     }
+}
+
+fn default_audience(config: &Config) -> wire::Audience {
+    if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody }
 }
 
 fn syncing(store: &config::Store) -> Syncing {

@@ -8,13 +8,13 @@ use std::{
 
 /// The layers of the server, lowest first. A module may name modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
-    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "store", "tls"],
+    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "rate", "store", "tls"],
     &["log"],
     &["channel"],
     &["sessions"],
-    &["committer"],
+    &["committer", "presence"],
     &["core", "login"],
-    &["deliver", "requests", "sync"],
+    &["deliver", "requests", "signals", "sync"],
     &["dispatch"],
     &["open"],
     &["admin", "http", "link", "listener", "restore", "upkeep"],

@@ -24,7 +24,6 @@ pub mod op;
 mod post;
 mod publish;
 mod queue;
-pub mod rate;
 mod receipts;
 mod submit;
 mod syncing;
