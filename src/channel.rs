@@ -34,7 +34,8 @@ pub enum Outbound {
     },
     Acked(wire::SendAck),
     Refused(wire::SendNack),
-    Signal(wire::Signal),
+    /// Rare, and large.
+    Signal(Box<wire::Signal>),
     GoAway {
         deadline: Duration,
         spread: Duration,
@@ -135,7 +136,7 @@ impl Channel {
         let mut queue = self.lock();
         let has_room = queue.waiting.len() < MAX_WAITING_SIGNALS;
         if has_room {
-            queue.waiting.push_back(Outbound::Signal(signal));
+            queue.waiting.push_back(Outbound::Signal(signal.into()));
             queue.ring();
         }
         has_room

@@ -11,7 +11,10 @@ use std::{
 
 use hongyan_proto::{server::Settings, wire};
 
-use crate::{committer::CommitQueue, log::Log, login::Gate, metrics::Metrics, presence::Presence, sessions::Sessions};
+use crate::{
+    committer::CommitQueue, environment::Environment, log::Log, login::Gate, metrics::Metrics, presence::Presence,
+    sessions::Sessions,
+};
 
 /// One server's shared state. Everything in it is safe to use from any thread.
 pub struct Core {
@@ -32,6 +35,7 @@ pub struct CoreParts {
     pub protocol: Arc<Settings>,
     /// As told in WELCOME.
     pub resume_ttl: Duration,
+    pub environment: Box<dyn Environment>,
 }
 
 impl Core {

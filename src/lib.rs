@@ -15,8 +15,8 @@
 //! [`http`] (health and [`metrics`]), [`server`] (putting it together, draining), [`config`] and [`args`].
 //!
 //! *Architecture Invariants*: imports point down this list, never up; only `listener`, `link`, `http` and `admin` know
-//! sockets; only the committer writes to the store and binds channels; only `main`, `server`, `link`, `listener` and
-//! `admin` read a clock or draw randomness.
+//! sockets; only the committer writes to the store and binds channels; only the edges (`main`, `open`, `server`,
+//! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
 
 pub mod admin;
 pub mod args;
@@ -29,10 +29,11 @@ mod core;
 mod deliver;
 mod descriptors;
 mod dispatch;
+mod environment;
 mod http;
 mod link;
 mod listener;
-mod log;
+pub mod log;
 mod login;
 mod metrics;
 mod open;
@@ -47,4 +48,5 @@ mod signals;
 pub mod store;
 mod sync;
 pub mod tls;
+pub mod trace;
 mod upkeep;

@@ -185,7 +185,8 @@ impl Registry {
             self.forget(id);
         }
         let follows = self.followers.get(&id).map(|follower| &follower.follows);
-        let new: Users = users.iter().copied().filter(|user| follows.is_none_or(|known| !known.contains(user))).collect();
+        let new: Users =
+            users.iter().copied().filter(|user| follows.is_none_or(|known| !known.contains(user))).collect();
         if follows.map_or(0, HashSet::len) + new.len() > MAX_FOLLOWED {
             return Err(FollowError::Full);
         }
@@ -205,7 +206,11 @@ impl Registry {
                 follower.follows.insert(user);
             }
         }
-        Ok(users.iter().copied().filter(|user| self.followed.get(user).is_some_and(|followed| followed.is_online)).collect())
+        Ok(users
+            .iter()
+            .copied()
+            .filter(|user| self.followed.get(user).is_some_and(|followed| followed.is_online))
+            .collect())
     }
 
     fn forget(&mut self, id: FollowerId) {

@@ -117,11 +117,11 @@ impl Committer {
     ) -> (u64, Bytes) {
         let cseq = self.next_cseq(no);
         let extras = self.with_expiry(no, cseq, extras, now);
-        let (to, from) = (self.name_for(author, no), self.users[&author].uid.clone());
+        let (to, from) = (self.name_for(author, no), self.users[&author].uid.as_str());
         let item = match extras {
-            None => message_item(from.as_str(), &to, cseq, now.unix_ms, &content),
+            None => message_item(from, &to, cseq, now.unix_ms, &content),
             extras => {
-                let from = from.as_str().into();
+                let (from, to) = (from.into(), to.into_owned());
                 let (time_ms, act) = (now.unix_ms, None);
                 encode_item(Item::Message(wire::Message { from, to, cseq, time_ms, content, extras, act }))
             }

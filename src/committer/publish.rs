@@ -1,6 +1,6 @@
 //! What is written in a conversation: its number there, its one row, a reference in the timeline of each reader.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use hongyan_proto::{
@@ -98,7 +98,7 @@ impl Committer {
         let of = if matches!(what, What::Edit(_)) { Of::Edit } else { Of::Message };
         let mut message = wire::Message {
             from: self.uid(author),
-            to: self.name_for(author, no),
+            to: self.name_for(author, no).into_owned(),
             cseq,
             time_ms: now.unix_ms,
             act: Some(Box::new(wire::Act { what: Some(what) })),
@@ -123,10 +123,10 @@ impl Committer {
     }
 
     /// What `user` calls the conversation.
-    pub(super) fn name_for(&self, user: UserNo, no: ConversationNo) -> String {
+    pub(super) fn name_for(&self, user: UserNo, no: ConversationNo) -> Cow<'_, str> {
         match self.conversations[&no].record.peer_of(user) {
-            Some(peer) => self.uid(peer),
-            None => ConversationId::Group(no.0).to_string(),
+            Some(peer) => self.users[&peer].uid.as_str().into(),
+            None => ConversationId::Group(no.0).to_string().into(),
         }
     }
 

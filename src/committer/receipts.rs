@@ -144,7 +144,7 @@ impl Committer {
         let reference =
             EntryRef { conversation, delivered_cseq, read_cseq, by_user, time_ms, of, ..Default::default() };
         let uid = if in_group { by_uid.as_str().into() } else { String::new() };
-        let conversation = self.name_for(author, no);
+        let conversation = self.name_for(author, no).into_owned();
         let receipt = wire::Receipt { conversation, delivered_cseq, read_cseq, uid, time_ms };
         let useq = self.append(author, reference);
         self.effects.push(Effect::Offer { user: author, useq, item: encode_item(Item::Receipt(receipt)) });

@@ -6,12 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
+use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{
     Committer, CommitterSettings, Now, Syncing,
-    op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
+    op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
 };
 use crate::{
     auth::resume::ResumeToken,
@@ -121,7 +121,10 @@ fn credential(uid: &str, device: &str) -> Credential {
 }
 
 fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
-    let body = Ok(Addressed { to: to.into(), content: Bytes::from_static(b"hi") });
+    let body = Ok(Addressed {
+        to: ConversationId::new(to).ok(),
+        asked: Asked::Message { content: Bytes::from_static(b"hi"), extras: None },
+    });
     Op::Submit(Submit { channel: channel.clone(), send_no, body })
 }
 

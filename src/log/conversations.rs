@@ -45,9 +45,9 @@ impl Log {
     ) -> Result<Vec<(ConversationNo, MembershipRecord)>, StoreError> {
         let from = keys::membership(user, ConversationNo(after.saturating_add(1)));
         let rows = self.scan(Table::Memberships, from, keys::after_user(user), limit).await?;
-        let parsed = rows.into_iter().map(|(key, value)| {
-            Ok((ConversationNo(keys::parse_second_of_user(&key)?), parse(&value)?))
-        });
+        let parsed = rows
+            .into_iter()
+            .map(|(key, value)| Ok((ConversationNo(keys::parse_second_of_user(&key)?), parse(&value)?)));
         parsed.collect()
     }
 

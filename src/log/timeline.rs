@@ -29,7 +29,8 @@ impl Log {
             None => last_key.clone(),
         };
         let run: RunRecord = parse(&last_run)?;
-        let head = keys::parse_second_of_user(&last_key)? + run.refs.len() as u64 - 1;
+        // A run holds at least one entry, or it was never written.
+        let head = keys::parse_second_of_user(&last_key)? - 1 + run.refs.len() as u64;
         Ok(Bounds { low: keys::parse_second_of_user(&first_key)? - 1, head })
     }
 
@@ -73,19 +74,17 @@ impl Log {
     }
 
     /// References to entries below `below`, newest first: those of at most `runs` runs.
-    pub async fn newest_refs(
-        &self,
-        user: UserNo,
-        below: u64,
-        runs: usize,
-    ) -> Result<Vec<(u64, EntryRef)>, StoreError> {
+    pub async fn newest_refs(&self, user: UserNo, below: u64, runs: usize) -> Result<Vec<(u64, EntryRef)>, StoreError> {
         let (from, to) = (keys::run(user, 0), keys::run(user, below));
-        let rows = self.engine().scan(Scan { table: Table::Timelines, from, to, limit: runs, descending: true }).await?;
+        let rows =
+            self.engine().scan(Scan { table: Table::Timelines, from, to, limit: runs, descending: true }).await?;
         let mut refs = Vec::new();
         for (key, value) in rows {
             let first = keys::parse_second_of_user(&key)?;
             let run: RunRecord = parse(&value)?;
-            refs.extend((first..).zip(run.refs).filter(|(useq, _)| *useq < below).collect::<Vec<_>>().into_iter().rev());
+            refs.extend(
+                (first..).zip(run.refs).filter(|(useq, _)| *useq < below).collect::<Vec<_>>().into_iter().rev(),
+            );
         }
         Ok(refs)
     }

@@ -10,9 +10,7 @@ use hongyan_proto::{
     wire::{self, act::What, entry::Item},
 };
 
-use super::{
-    ConversationNo, ConversationRecord, HistoryRange, Log, MembershipRecord, UserNo, message_of, missing,
-};
+use super::{ConversationNo, ConversationRecord, HistoryRange, Log, MembershipRecord, UserNo, message_of, missing};
 use crate::store::StoreError;
 
 /// A conversation in which a user has or had a part.

@@ -43,7 +43,9 @@ impl Asker<'_> {
             Ok(presence) => Ok(response::Result::Presence(wire::PresenceList { presence })),
             Err(FollowError::Store(error)) => Err(Problem::Store(error)),
             Err(FollowError::TooMany) => Err(invalid("uids: at most 100 at once")),
-            Err(FollowError::Full) => Err(invalid("a connection follows at most 500 users: let go of them with replace")),
+            Err(FollowError::Full) => {
+                Err(invalid("a connection follows at most 500 users: let go of them with replace"))
+            }
         }
     }
 

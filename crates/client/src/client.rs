@@ -6,13 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hongyan_proto::{Uid, wire};
+use hongyan_proto::{ConversationId, Uid, wire};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Builder, ClientError, ErrorKind, Events, Received, SendError, Sent,
+    Builder, ClientError, Conversation, ErrorKind, Events, NewMessage, Outgoing, SendError, Sent,
     driver::{Driver, Ends},
-    event::message,
     link::Dialer,
 };
 
@@ -47,67 +46,10 @@ pub enum SendStatus {
     Sent(Sent),
     /// At least one device of the peer has stored it.
     Delivered(Sent),
+    /// The peer has read it. Of messages to groups the server is asked: [`Client::message_status`].
+    Read(Sent),
     /// It will never be taken. `code` is a `NackCode` of the wire.
     Refused { code: i32, reason: String },
-}
-
-/// Which messages of a conversation: those with after < cseq < before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryQuery {
-    /// 0: no lower bound.
-    pub after: u64,
-    /// 0: no upper bound.
-    pub before: u64,
-    /// 1-200; 0 means 50.
-    pub limit: u32,
-    /// Oldest first from `after`; otherwise the newest below `before`. Pages are in rising order either way.
-    pub forward: bool,
-}
-
-/// A part of a conversation's history.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryPage {
-    /// In rising cseq.
-    pub messages: Vec<Received>,
-    /// The newest cseq of the conversation; 0: it has none.
-    pub head_cseq: u64,
-    /// Whether more messages follow in the direction that was asked for.
-    pub more: bool,
-}
-
-/// One conversation of this user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
-    /// The peer.
-    pub conversation: Uid,
-    pub head_cseq: u64,
-}
-
-/// Some of this user's conversations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConversationsPage {
-    pub conversations: Vec<Conversation>,
-    /// Use as `after` for the next page; 0: that was all.
-    pub next: u64,
-}
-
-/// What the server knows about this user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    pub uid: Uid,
-    /// The number of the newest entry of the user's log.
-    pub head: u64,
-    pub devices: Vec<Device>,
-}
-
-/// One of this user's devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    pub device: String,
-    /// How far it has acked.
-    pub cursor: u64,
-    pub online: bool,
-    pub ephemeral: bool,
 }
 
 /// The outcome of a message, for whoever waits.
@@ -116,8 +58,7 @@ pub(crate) type Outcome = Result<Sent, SendError>;
 /// What a handle asks of the driver.
 pub(crate) enum Command {
     Enqueue {
-        to: Uid,
-        content: Bytes,
+        outgoing: Outgoing,
         /// Told once the item is durable in the outbox.
         queued: oneshot::Sender<Result<u64, SendError>>,
         answer: Option<oneshot::Sender<Outcome>>,
@@ -134,10 +75,16 @@ pub(crate) enum Command {
         op: wire::request::Op,
         reply: oneshot::Sender<wire::response::Result>,
     },
-    Signal {
-        to: Uid,
-        body: Bytes,
+    /// The conversation list, once it is known.
+    Conversations {
+        reply: oneshot::Sender<Vec<Conversation>>,
     },
+    /// People to follow, beside those followed so far or in their place.
+    Follow {
+        uids: Vec<Uid>,
+        replace: bool,
+    },
+    Signal(wire::Signal),
     Ping {
         reply: oneshot::Sender<Duration>,
     },
@@ -175,36 +122,48 @@ impl Client {
         &self.uid
     }
 
-    /// Queues a message and waits for the server's answer, across reconnects, for as long as that takes. If the future
-    /// is dropped after its first wait, the message may be sent all the same.
+    /// Sends a message without more, see [`Self::submit`].
     ///
     /// # Errors
-    /// See [`SendError`]. After `Closed` the message stays in a durable store and is sent later.
-    pub async fn send(&self, to: &Uid, content: Bytes) -> Result<Sent, SendError> {
+    /// As of [`Self::submit`].
+    pub async fn send(&self, to: impl Into<ConversationId>, content: Bytes) -> Result<Sent, SendError> {
+        self.submit(NewMessage::new(to, content)).await
+    }
+
+    /// Queues a message without more, see [`Self::queue`].
+    ///
+    /// # Errors
+    /// As of [`Self::queue`].
+    pub async fn enqueue(&self, to: impl Into<ConversationId>, content: Bytes) -> Result<u64, SendError> {
+        self.queue(NewMessage::new(to, content)).await
+    }
+
+    /// Queues a message or act and waits for the server's answer, across reconnects, for as long as that takes. If the
+    /// future is dropped after its first wait, it may be sent all the same.
+    ///
+    /// # Errors
+    /// See [`SendError`]. After `Closed` it stays in a durable store and is sent later.
+    pub async fn submit(&self, what: impl Into<Outgoing>) -> Result<Sent, SendError> {
         let (answer, outcome) = oneshot::channel();
-        self.queue(to, content, Some(answer)).await?;
+        self.put(what.into(), Some(answer)).await?;
         outcome.await.map_err(|_| self.ended())?
     }
 
-    /// Queues a message and returns its number once it is durable in the outbox. It will be sent, under this number
-    /// and at most once, however often the connection or this process ends before. Its answer comes as an event. The
-    /// one exception: if an end goes back to a backup and so loses the numbers of this device (close code STATE_LOST),
-    /// what is unanswered is sent in a new device epoch, and what the server had taken of it already is taken twice.
+    /// Queues a message or act and returns its number once it is durable in the outbox. It will be sent, under this
+    /// number and at most once, however often the connection or this process ends before. Its answer comes as an event.
+    /// The one exception: if an end goes back to a backup and so loses the numbers of this device (close code
+    /// STATE_LOST), what is unanswered is sent in a new device epoch, and what the server had taken of it already is
+    /// taken twice.
     ///
     /// # Errors
     /// TooLarge, OutboxFull (10,000 messages or 32 MiB are unanswered) or Closed; nothing was queued then.
-    pub async fn enqueue(&self, to: &Uid, content: Bytes) -> Result<u64, SendError> {
-        self.queue(to, content, None).await
+    pub async fn queue(&self, what: impl Into<Outgoing>) -> Result<u64, SendError> {
+        self.put(what.into(), None).await
     }
 
-    async fn queue(
-        &self,
-        to: &Uid,
-        content: Bytes,
-        answer: Option<oneshot::Sender<Outcome>>,
-    ) -> Result<u64, SendError> {
+    async fn put(&self, outgoing: Outgoing, answer: Option<oneshot::Sender<Outcome>>) -> Result<u64, SendError> {
         let (queued, number) = oneshot::channel();
-        self.command(Command::Enqueue { to: to.clone(), content, queued, answer }).await?;
+        self.command(Command::Enqueue { outgoing, queued, answer }).await?;
         number.await.map_err(|_| self.ended())?
     }
 
@@ -224,61 +183,36 @@ impl Client {
         status.await.unwrap_or(SendStatus::Unknown)
     }
 
-    /// A page of the conversation with `peer`, from the server.
-    pub async fn history(&self, peer: &Uid, query: HistoryQuery) -> Result<HistoryPage, ClientError> {
-        let HistoryQuery { after, before, limit, forward } = query;
-        let conversation = peer.to_string();
-        let request = wire::HistoryRequest { conversation, after, before, limit, forward, around: 0 };
-        let page = match self.request(wire::request::Op::History(request)).await? {
-            wire::response::Result::History(page) => page,
-            other => return Err(unexpected(other)),
-        };
-        let messages = page.entries.into_iter().filter_map(|entry| message(&self.uid, 0, entry)).collect();
-        Ok(HistoryPage { messages, head_cseq: page.head_cseq, more: page.more })
+    /// This user's conversations: those pinned first, then by the time of their newest entry, the newest first. Kept
+    /// by this device, and equal on all devices of the user once they have caught up. Waits until the list was loaded for
+    /// the first time, or again after a reset; from then on it needs no connection.
+    pub async fn conversations(&self) -> Result<Vec<Conversation>, ClientError> {
+        let (reply, list) = oneshot::channel();
+        self.command(Command::Conversations { reply }).await?;
+        answered(list).await
     }
 
-    /// This user's conversations after the position `after` (0: the first), at most `limit` (1-200; 0 means 50).
-    pub async fn conversations(&self, after: u64, limit: u32) -> Result<ConversationsPage, ClientError> {
-        let request = wire::ConversationsRequest { after, limit, ..Default::default() };
-        let page = match self.request(wire::request::Op::Conversations(request)).await? {
-            wire::response::Result::Conversations(page) => page,
-            other => return Err(unexpected(other)),
-        };
-        let read = |item: wire::Conversation| {
-            Some(Conversation { conversation: Uid::new(&item.conversation).ok()?, head_cseq: item.head_cseq })
-        };
-        Ok(ConversationsPage {
-            conversations: page.conversations.into_iter().filter_map(read).collect(),
-            next: page.next,
-        })
-    }
-
-    /// What the server knows about this user and their devices.
-    pub async fn account(&self) -> Result<Account, ClientError> {
-        let account = match self.request(wire::request::Op::Account(wire::AccountRequest {})).await? {
-            wire::response::Result::Account(account) => account,
-            other => return Err(unexpected(other)),
-        };
-        let read = |wire::Device { device, cursor, online, ephemeral }| Device { device, cursor, online, ephemeral };
-        let devices = account.devices.into_iter().map(read).collect();
-        Ok(Account { uid: self.uid.clone(), head: account.head, devices })
-    }
-
-    async fn request(&self, op: wire::request::Op) -> Result<wire::response::Result, ClientError> {
+    pub(crate) async fn request(&self, op: wire::request::Op) -> Result<wire::response::Result, ClientError> {
         let _place = self.requests.acquire().await.map_err(|_| ClientError::closed())?;
         let (reply, response) = oneshot::channel();
         self.command(Command::Request { op, reply }).await?;
         answered(response).await
     }
 
-    /// Sends passing information, at most 1,024 bytes, to another user's devices that are online now. It is dropped
-    /// when this client is not connected.
-    pub async fn signal(&self, to: &Uid, body: Bytes) -> Result<(), ClientError> {
+    /// Sends passing information, at most 1,024 bytes, to the devices that are online now of another user or of a group.
+    /// It is dropped when this client is not connected.
+    pub async fn signal(&self, to: impl Into<ConversationId>, body: Bytes) -> Result<(), ClientError> {
         if body.len() > 1024 {
             let what = format!("a signal of {} bytes is larger than the 1,024 allowed", body.len());
             return Err(ClientError::new(ErrorKind::Settings, what));
         }
-        self.command(Command::Signal { to: to.clone(), body }).await
+        self.command(Command::Signal(wire::Signal { to: to.into().to_string(), body, ..Default::default() })).await
+    }
+
+    /// Shows the others that this user is writing. Say it again every few seconds; once a second is enough for anybody.
+    pub async fn typing(&self, to: impl Into<ConversationId>) -> Result<(), ClientError> {
+        self.command(Command::Signal(wire::Signal { to: to.into().to_string(), typing: true, ..Default::default() }))
+            .await
     }
 
     /// The time of one round trip to the server, on the connection that is there or the next one.
@@ -299,7 +233,7 @@ impl Client {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<(), ClientError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<(), ClientError> {
         self.commands.send(command).await.map_err(|_| self.ended())
     }
 
@@ -312,19 +246,5 @@ async fn answered<T>(response: oneshot::Receiver<T>) -> Result<T, ClientError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, response).await {
         Ok(result) => result.map_err(|_| ClientError::closed()),
         Err(_) => Err(ClientError::new(ErrorKind::Timeout, format!("no response within {REQUEST_TIMEOUT:?}"))),
-    }
-}
-
-fn unexpected(result: wire::response::Result) -> ClientError {
-    match result {
-        wire::response::Result::Failure(failure) => {
-            let text = crate::error::reason_text(&failure.reason);
-            let kind = ErrorKind::RequestFailed { code: failure.code };
-            ClientError::new(kind, format!("the server refused the request: {}{text}", failure.code().as_str_name()))
-        }
-        _ => ClientError::new(
-            ErrorKind::RequestFailed { code: 0 },
-            "the server answered another question than was asked",
-        ),
     }
 }

@@ -4,58 +4,63 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hongyan_proto::{
-    Uid,
+    ConversationId, Uid,
     wire::{self, entry::Item},
 };
 use tokio::sync::mpsc;
 
-use crate::{ClientError, store::ShownMark};
+use crate::{
+    Changed, ClientError, Conversation, Entry, JoinRequest, Privacy, Received,
+    store::{Outcome, ShownMark, StoredEvent, stored_event::Kind},
+};
 
-/// A message that the server has made durable.
+/// A message or act that the server has made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The number that [`crate::Client::enqueue`] returned.
     pub send_no: u64,
-    /// The peer.
-    pub conversation: Uid,
-    /// Its number in the conversation.
+    /// The peer or group; the group that was made, if one was; oneself, if it belongs to no conversation.
+    pub conversation: ConversationId,
+    /// Its number in the conversation; 0: it has none.
     pub cseq: u64,
-    /// Its number in this user's log.
+    /// Its number in this user's log; 0: it has none. What an act does comes as an entry of its own.
     pub useq: u64,
     /// When the server took it, in milliseconds since 1970.
     pub time_ms: u64,
 }
 
-/// A message of a conversation: pushed live, caught up on, or read from the history.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Received {
-    /// Its number in this user's log; 0 if it was read from the history.
-    pub useq: u64,
-    /// The peer, whoever of the two has sent it.
-    pub conversation: Uid,
-    pub from: Uid,
-    pub to: Uid,
-    /// Its number in the conversation.
-    pub cseq: u64,
-    /// When the server took it, in milliseconds since 1970.
+/// How far somebody has received a conversation. Numbers only go up; 0: nothing new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub conversation: ConversationId,
+    /// Who: the peer, or a member of the group.
+    pub by: Uid,
+    /// Everything up to this cseq has reached one of their devices.
+    pub delivered_cseq: u64,
+    /// Everything up to this cseq has been read by them.
+    pub read_cseq: u64,
+    /// When, in milliseconds since 1970; 0: not told.
     pub time_ms: u64,
-    /// Opaque; by agreement an encoded `Content`, see [`crate::Content::as_text`].
-    pub content: Bytes,
-    /// This user has sent it, from another device (or, in a history, from this one).
-    pub own: bool,
 }
 
-impl fmt::Debug for Received {
-    /// Leaves the content out: what people write belongs into no log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
-            .field("useq", &self.useq)
-            .field("from", &self.from)
-            .field("to", &self.to)
-            .field("cseq", &self.cseq)
-            .field("content_len", &self.content.len())
-            .finish_non_exhaustive()
-    }
+/// Somebody on this user's list of contacts, or blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    pub uid: Uid,
+    /// Both have agreed.
+    pub mutual: bool,
+    pub asked_by_me: bool,
+    pub asked_by_them: bool,
+    pub blocked: bool,
+}
+
+/// Whether somebody is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    pub uid: Uid,
+    pub online: bool,
+    /// When they last were, in milliseconds since 1970; 0: not told.
+    pub last_seen_ms: u64,
 }
 
 /// What happens, in order.
@@ -64,20 +69,58 @@ impl fmt::Debug for Received {
 pub enum Event {
     /// Logged in: at first, after Disconnected, or on a new connection that the server asked for. `resumed`: with the
     /// resume token, without a credential.
-    Connected { resumed: bool },
+    Connected {
+        resumed: bool,
+    },
     /// The connection is gone; another one is tried by itself. Queued messages stay queued.
-    Disconnected { reason: String, retry_in: Duration },
+    Disconnected {
+        reason: String,
+        retry_in: Duration,
+    },
     /// A message to this user, or from another device of this user.
     Message(Received),
-    /// A message of the outbox is durable at the server. Told only if nobody waits for it in [`crate::Client::send`] or
-    /// [`crate::Client::wait`].
+    /// Something was done in a conversation, by somebody else or on any device of this user.
+    Changed(Changed),
+    /// A message or act of the outbox is durable at the server. Told only if nobody waits for it in
+    /// [`crate::Client::submit`] or [`crate::Client::wait`].
     Sent(Sent),
-    /// A message of the outbox will never be taken; told as Sent is. `code` is a `NackCode` of the wire.
-    Refused { send_no: u64, conversation: Uid, code: i32, reason: String },
-    /// The peer's devices have received everything up to this cseq of the conversation.
-    Delivered { conversation: Uid, up_to_cseq: u64 },
-    /// Passing information of another user, such as typing. Dropped when the application is slow.
-    Signal { from: Uid, body: Bytes },
+    /// A message or act of the outbox will never be taken; told as Sent is. `code` is a `NackCode` of the wire.
+    Refused {
+        send_no: u64,
+        conversation: ConversationId,
+        code: i32,
+        reason: String,
+    },
+    /// Somebody has received or read what this user wrote.
+    Receipt(Receipt),
+    /// A line of this user's list is another now, by what was done on one of their devices or by others: read marks,
+    /// how it is arranged, membership. (What follows from messages is counted silently: [`crate::Client::conversations`].)
+    Conversation(Conversation),
+    Contact(Contact),
+    /// This user's settings, as they are now.
+    Privacy(Privacy),
+    JoinRequest(JoinRequest),
+    /// Passing information of another user. `conversation` is them, or a group. Dropped when the application is slow,
+    /// like Typing and Presence.
+    Signal {
+        conversation: ConversationId,
+        from: Uid,
+        body: Bytes,
+    },
+    /// Somebody is writing.
+    Typing {
+        conversation: ConversationId,
+        from: Uid,
+    },
+    /// Of people that this client follows, see [`crate::Client::follow`].
+    Presence(Presence),
+    /// This device was so far behind in a large group that the messages with after_cseq < cseq < before_cseq are left
+    /// to the history.
+    Skipped {
+        conversation: ConversationId,
+        after_cseq: u64,
+        before_cseq: u64,
+    },
     /// The server's log could not be continued from this device's place. The newest messages of each conversation that
     /// this device has not seen follow as Message events with useq 0; older ones are in the history.
     Reset,
@@ -92,10 +135,22 @@ impl fmt::Debug for Event {
             Event::Connected { resumed } => write!(f, "Connected {{ resumed: {resumed} }}"),
             Event::Disconnected { reason, retry_in } => write!(f, "Disconnected({reason:?}, retry in {retry_in:?})"),
             Event::Message(message) => write!(f, "Message({message:?})"),
+            Event::Changed(changed) => write!(f, "{changed:?}"),
             Event::Sent(sent) => write!(f, "Sent({sent:?})"),
             Event::Refused { send_no, code, reason, .. } => write!(f, "Refused({send_no}, {code}, {reason:?})"),
-            Event::Delivered { conversation, up_to_cseq } => write!(f, "Delivered({conversation}, {up_to_cseq})"),
-            Event::Signal { from, body } => write!(f, "Signal(from {from}, {} bytes)", body.len()),
+            Event::Receipt(receipt) => write!(f, "{receipt:?}"),
+            Event::Conversation(row) => {
+                write!(f, "Conversation({}, head {}, unread {})", row.id, row.head_cseq, row.unread)
+            }
+            Event::Contact(contact) => write!(f, "{contact:?}"),
+            Event::Privacy(privacy) => write!(f, "{privacy:?}"),
+            Event::JoinRequest(request) => write!(f, "{request:?}"),
+            Event::Signal { from, body, .. } => write!(f, "Signal(from {from}, {} bytes)", body.len()),
+            Event::Typing { conversation, from } => write!(f, "Typing({from} in {conversation})"),
+            Event::Presence(presence) => write!(f, "{presence:?}"),
+            Event::Skipped { conversation, after_cseq, before_cseq } => {
+                write!(f, "Skipped({conversation}, {after_cseq}..{before_cseq})")
+            }
             Event::Reset => f.write_str("Reset"),
             Event::Stopped(error) => write!(f, "Stopped({error:?})"),
         }
@@ -110,8 +165,8 @@ pub(crate) struct Numbered {
 
 /// The stream of events, for one reader.
 ///
-/// Message, Sent, Refused, Delivered and Reset are committed to the local store before they come out here, and come out
-/// again after a restart until they are *handled*. An event counts as handled when the application asks for the next
+/// All but Connected, Disconnected, Signal, Typing, Presence and Stopped are committed to the local store before they come
+/// out here, and come out again after a restart until they are *handled*. An event counts as handled when the application asks for the next
 /// one, or calls [`Events::handled`]; that mark survives a kill of the process at any moment. So an application that is
 /// killed sees at most the one event again that it was handling, and never misses one. (After a power cut the mark may
 /// be older, and more events may come again.)
@@ -147,12 +202,74 @@ impl Events {
     }
 }
 
-/// The message in an entry of the user `uid`'s log; None if the entry holds none, or names nobody that can exist.
-pub(crate) fn message(uid: &Uid, useq: u64, entry: wire::Entry) -> Option<Received> {
-    let Some(Item::Message(message)) = entry.item else { return None };
-    let (from, to) = (Uid::new(&message.from).ok()?, Uid::new(&message.to).ok()?);
-    let own = from == *uid;
-    let conversation = if own { to.clone() } else { from.clone() };
-    let wire::Message { cseq, time_ms, content, .. } = message;
-    Some(Received { useq, conversation, from, to, cseq, time_ms, content, own })
+/// None: an entry that holds nothing an application is told of, or names nobody that can exist.
+pub(crate) fn to_event(me: &Uid, stored: StoredEvent) -> Option<Event> {
+    match stored.kind? {
+        Kind::Entry(entry) => of_entry(me, entry),
+        Kind::Answer(answer) => Some(match answer.outcome? {
+            Outcome::Sent(ack) => Event::Sent(sent(me, &answer.to, ack)),
+            Outcome::Refused(nack) => {
+                let conversation = conversation_of(me, &answer.to);
+                Event::Refused { send_no: nack.send_no, conversation, code: nack.code, reason: nack.reason }
+            }
+        }),
+        Kind::Reset(_) => Some(Event::Reset),
+        Kind::Skipped(skipped) => {
+            let conversation = ConversationId::new(&skipped.conversation).ok()?;
+            let (after_cseq, before_cseq) = (skipped.after_cseq, skipped.before_cseq);
+            Some(Event::Skipped { conversation, after_cseq, before_cseq })
+        }
+    }
+}
+
+fn of_entry(me: &Uid, entry: wire::Entry) -> Option<Event> {
+    Some(match entry.item? {
+        Item::Message(message) => match Entry::read(me, entry.useq, message)? {
+            Entry::Message(message) => Event::Message(message),
+            Entry::Changed(changed) => Event::Changed(changed),
+        },
+        Item::Receipt(receipt) => Event::Receipt(Receipt::read(receipt)?),
+        Item::Conversation(row) => Event::Conversation(Conversation::read(me, row)?),
+        Item::Contact(contact) => Event::Contact(Contact::read(contact)?),
+        Item::Privacy(privacy) => Event::Privacy(Privacy::read(privacy)),
+        Item::JoinRequest(request) => Event::JoinRequest(JoinRequest::read(request)?),
+        Item::Hint(_) => return None,
+    })
+}
+
+/// `to` is empty for what belongs to no conversation.
+fn conversation_of(me: &Uid, to: &str) -> ConversationId {
+    ConversationId::new(to).unwrap_or_else(|_| me.into())
+}
+
+pub(crate) fn sent(me: &Uid, to: &str, ack: wire::SendAck) -> Sent {
+    let wire::SendAck { send_no, cseq, useq, time_ms, group } = ack;
+    let conversation = if group == 0 { conversation_of(me, to) } else { ConversationId::Group(group) };
+    Sent { send_no, conversation, cseq, useq, time_ms }
+}
+
+impl Receipt {
+    fn read(told: wire::Receipt) -> Option<Self> {
+        let conversation = ConversationId::new(&told.conversation).ok()?;
+        let by = match &conversation {
+            ConversationId::User(peer) => peer.clone(),
+            ConversationId::Group(_) => Uid::new(&told.uid).ok()?,
+        };
+        let wire::Receipt { delivered_cseq, read_cseq, time_ms, .. } = told;
+        Some(Self { conversation, by, delivered_cseq, read_cseq, time_ms })
+    }
+}
+
+impl Contact {
+    pub(crate) fn read(told: wire::Contact) -> Option<Self> {
+        let wire::Contact { uid, mutual, asked_by_me, asked_by_them, blocked } = told;
+        Some(Self { uid: Uid::new(&uid).ok()?, mutual, asked_by_me, asked_by_them, blocked })
+    }
+}
+
+impl Presence {
+    pub(crate) fn read(told: wire::Presence) -> Option<Self> {
+        let wire::Presence { uid, online, last_seen_ms } = told;
+        Some(Self { uid: Uid::new(&uid).ok()?, online, last_seen_ms })
+    }
 }

@@ -30,25 +30,51 @@
 //! The driver commits them as numbered events, together with the cursor; only then the connection may ack them, and
 //! they reach the application through [`Events`] (`event.rs`).
 //!
+//! **Besides writing.** Everything else that people do is an [`Act`] (`act.rs`, `group.rs`) and goes the same way out.
+//! What it does comes in as an entry, to all devices alike. The driver folds entries into the conversation list
+//! (`fold.rs`, `driver/rows.rs`), which is durable together with the cursor and equal on all devices of a user. Large
+//! groups are numbered by their own count; `driver/large.rs` keeps the place in each. Questions are in `ask.rs`.
+//!
 //! Around this: `builder.rs` (settings), `backoff.rs` and `driver/reconnect.rs` (when to connect again), `driver/login.rs`
-//! (HELLO or RESUME), `driver/reload.rs` (what to do when the log cannot be continued), `content.rs` (texts).
+//! (HELLO or RESUME), `driver/reload.rs` (loading the list, and what to do when the log cannot be continued), `content.rs`
+//! (texts).
 //!
 //! *Architecture Invariant*: nothing is acked, answered or shown before its transaction has been committed.
 
+mod act;
+mod ask;
 mod backoff;
 mod builder;
 mod client;
 mod content;
+mod conversation;
 mod driver;
+mod entry;
 mod error;
 mod event;
+mod fold;
+mod group;
 mod link;
+mod outgoing;
 pub mod store;
 
+pub use act::{Act, Arrangement, Privacy};
+pub use ask::{
+    Account, ContactsPage, ConversationsPage, Device, HistoryPage, HistoryQuery, MembersPage, MessageStatus, Reactions,
+    RecipientStatus,
+};
 pub use builder::{Builder, Credential, Direction, FrameTrace, Secret, StartAt};
-pub use client::{Account, Client, Conversation, ConversationsPage, Device, HistoryPage, HistoryQuery, SendStatus};
+pub use client::{Client, SendStatus};
 pub use content::Content;
+pub use conversation::Conversation;
+pub use entry::{Changed, Entry, Received, What};
 pub use error::{ClientError, ErrorKind, SendError};
-pub use event::{Event, Events, Received, Sent};
-pub use hongyan_proto::{Bytes, CloseCode, DeviceName, InvalidId, Uid, client::Settings};
+pub use event::{Contact, Event, Events, Presence, Receipt, Sent};
+pub use group::{Group, GroupSettings, GroupUpdate, JoinRequest, Member};
+pub use hongyan_proto::{
+    Bytes, CloseCode, ConversationId, DeviceName, InvalidId, Uid,
+    client::Settings,
+    wire::{Audience, Gone, JoinPolicy, Role},
+};
+pub use outgoing::{NewMessage, Outgoing};
 pub use store::{LocalStore, MemoryStore, SqliteStore, StoreError};

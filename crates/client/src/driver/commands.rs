@@ -1,16 +1,15 @@
 //! What callers ask for.
 
-use hongyan_proto::{Uid, codec::MAX_FRAME, wire};
+use hongyan_proto::{Uid, codec::MAX_FRAME};
 use tokio::sync::oneshot;
 
-use super::{COMMANDS_A_TURN, Driver, Round, Stop, outbox::outcome, queue::sent, requests::Asker};
+use super::{COMMANDS_A_TURN, Driver, Round, Stop, outbox::outcome, requests::Asker};
 use crate::{
-    ClientError, SendError, SendStatus,
+    ClientError, Outgoing, SendError, SendStatus,
     client::{Command, Outcome},
+    event::sent,
     store::{OutboxItem, Outcome as Stored},
 };
-
-use bytes::Bytes;
 
 /// What a frame may need besides the content.
 const ENVELOPE: usize = 256;
@@ -29,7 +28,7 @@ impl Driver {
 
     async fn on_command(&mut self, command: Command, round: &mut Round) -> Result<(), Stop> {
         match command {
-            Command::Enqueue { to, content, queued, answer } => match self.enqueue(&to, content, round) {
+            Command::Enqueue { outgoing, queued, answer } => match self.enqueue(outgoing, round) {
                 Ok(send_no) => {
                     answer.into_iter().for_each(|answer| self.outbox.wait(send_no, answer));
                     round.queued.push((queued, send_no));
@@ -44,9 +43,11 @@ impl Driver {
             }
             Command::Request { op, reply } => self.requests.ask(op, Asker::Caller(reply)),
             Command::Ping { reply } => self.requests.ping(reply),
-            Command::Signal { to, body } => {
+            Command::Conversations { reply } => self.tell_list(reply, round),
+            Command::Follow { uids, replace } => self.requests.follow(&uids, replace),
+            Command::Signal(signal) => {
                 if let Some(line) = self.active.as_mut().filter(|line| line.connection.is_live()) {
-                    line.connection.signal(&wire::Signal { to: to.to_string(), body, ..Default::default() });
+                    line.connection.signal(&signal);
                 }
             }
             Command::Close { done } => return Err(Stop::Closed(Some(done))),
@@ -54,16 +55,18 @@ impl Driver {
         Ok(())
     }
 
-    fn enqueue(&mut self, to: &Uid, content: Bytes, round: &mut Round) -> Result<u64, SendError> {
+    fn enqueue(&mut self, outgoing: Outgoing, round: &mut Round) -> Result<u64, SendError> {
         let limit = self.meta.limits.as_ref().map_or(usize::MAX, |limits| limits.max_content as usize);
+        let rest = outgoing.rest_len();
+        let Outgoing { to, content, extras, act } = outgoing;
         let (len, max) = (content.len(), limit.min(MAX_FRAME - ENVELOPE));
-        if len > max {
-            return Err(SendError::TooLarge { len, max });
+        if len > max || rest > MAX_FRAME - ENVELOPE {
+            return Err(SendError::TooLarge { len: len.max(rest), max });
         }
-        self.outbox.check(len, self.queue.unread_answers())?;
+        self.outbox.check(len + rest, self.queue.unread_answers())?;
         self.meta.last_send_no += 1;
         round.meta = true;
-        let item = OutboxItem { send_no: self.meta.last_send_no, to: to.to_string(), content };
+        let item = OutboxItem { send_no: self.meta.last_send_no, to, content, extras, act };
         round.change.queued.push(item.clone());
         self.outbox.insert(item);
         Ok(self.meta.last_send_no)
@@ -80,7 +83,9 @@ impl Driver {
             return Ok(());
         }
         let stored = self.keeper.answer(send_no).await?;
-        let told = stored.as_ref().and_then(outcome).unwrap_or(Err(SendError::Unknown { send_no }));
+        let me = Uid::new(&self.meta.uid).ok();
+        let told =
+            stored.as_ref().and_then(|stored| outcome(&me?, stored)).unwrap_or(Err(SendError::Unknown { send_no }));
         round.outcomes.push((answer, told));
         Ok(())
     }
@@ -90,11 +95,21 @@ impl Driver {
             return Ok(SendStatus::Queued);
         }
         let Some(answer) = self.keeper.answer(send_no).await? else { return Ok(SendStatus::Unknown) };
-        let Ok(peer) = Uid::new(&answer.to) else { return Ok(SendStatus::Unknown) };
-        let delivered = self.marks.get(&answer.to).map_or(0, |mark| mark.delivered);
+        let Ok(me) = Uid::new(&self.meta.uid) else { return Ok(SendStatus::Unknown) };
+        let mark = self.marks.get(&answer.to);
+        let delivered = mark.map_or(0, |mark| mark.delivered);
+        let read = mark.and_then(|mark| mark.row.as_ref()).map_or(0, |row| row.peer_read_cseq);
         Ok(match answer.outcome {
-            Some(Stored::Sent(ack)) if ack.cseq <= delivered => SendStatus::Delivered(sent(peer, ack)),
-            Some(Stored::Sent(ack)) => SendStatus::Sent(sent(peer, ack)),
+            Some(Stored::Sent(ack)) => {
+                let (cseq, sent) = (ack.cseq, sent(&me, &answer.to, ack));
+                match cseq {
+                    // An act that has no number.
+                    0 => SendStatus::Sent(sent),
+                    _ if cseq <= read => SendStatus::Read(sent),
+                    _ if cseq <= delivered => SendStatus::Delivered(sent),
+                    _ => SendStatus::Sent(sent),
+                }
+            }
             Some(Stored::Refused(nack)) => SendStatus::Refused { code: nack.code, reason: nack.reason },
             None => SendStatus::Unknown,
         })

@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use hongyan_proto::{
-    CloseCode, Uid,
+    CloseCode, ConversationId, Uid,
     client::Event as Told,
     wire::{self, entry::Item},
 };
 
-use super::{Driver, Round, Stop, clock_ms, login, now, outbox::outcome};
+use super::{Driver, Round, Stop, clock_ms, login, now, outbox::outcome, requests::Asker};
 use crate::{
-    ClientError, ErrorKind, Event,
-    store::{Answer, Outcome as Stored, StoredEvent, stored_event::Kind},
+    ClientError, ErrorKind, Event, Presence,
+    store::{Answer, OutboxItem, Outcome as Stored, StoredEvent, stored_event::Kind},
 };
 
 /// The longest resume token the protocol allows, in bytes.
@@ -43,18 +43,23 @@ impl Driver {
             Told::Welcome(welcome) => self.on_welcome(*welcome, round)?,
             Told::Resumed(resumed) => self.on_resumed(*resumed, round)?,
             Told::Rejected(reject) => self.on_rejected(&reject, round)?,
-            Told::Entry(entry) => self.on_entry(*entry, round)?,
-            Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round),
+            Told::Entry(mut entry) => {
+                // Of an older device epoch: an entry like any other.
+                entry.own_send_no = 0;
+                self.on_entry(*entry, round)?;
+            }
+            Told::Own(entry) => self.on_entry(*entry, round)?,
+            Told::Answered(ack) => self.on_answer(ack.send_no, Stored::Sent(ack), round)?,
             Told::Refused(mut nack) => {
                 nack.reason = nack.reason.chars().take(MAX_REASON).collect();
-                self.on_answer(nack.send_no, Stored::Refused(nack), round);
+                self.on_answer(nack.send_no, Stored::Refused(nack), round)?;
             }
             Told::Postponed(nack) => tracing::debug!(send_no = nack.send_no, code = nack.code, "refused for now"),
             Told::Reset(reset) => self.on_reset(reset.log_epoch, reset.head, round),
             Told::Signal(signal) => self.on_signal(signal, round),
             Told::Response(response) => {
-                if let Some(result) = self.requests.on_response(*response) {
-                    self.on_reload_response(result, round);
+                if let Some((asker, result)) = self.requests.on_response(*response) {
+                    self.on_own_response(&asker, result, round);
                 }
             }
             Told::GoAway(go_away) => self.on_go_away(go_away),
@@ -132,12 +137,26 @@ impl Driver {
 
     // ------------------------------------------------------------ log
 
-    /// An entry that the connection has not handed over before.
+    fn on_own_response(&mut self, asker: &Asker, result: wire::response::Result, round: &mut Round) {
+        match (asker, result) {
+            (Asker::Reload, result) => self.on_reload_response(result, round),
+            (Asker::Row, result) => self.on_row_response(result, round),
+            (Asker::Gap, result) => self.on_gap_response(result, round),
+            (_, wire::response::Result::Presence(list)) => self.on_presence(list.presence, round),
+            _ => {}
+        }
+    }
+
+    /// An entry that the connection has not handed over before. With `own_send_no`: a message of this device, which is
+    /// told as Sent.
     fn on_entry(&mut self, entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
+        if entry.useq == 0 {
+            return self.on_unnumbered(entry, round);
+        }
         if self.meta.cursor.is_some_and(|cursor| entry.useq <= cursor) {
             return Ok(());
         }
-        if !self.held.is_empty() || self.queue.is_full() {
+        if !self.held.is_empty() || self.queue.is_full() && entry.own_send_no == 0 {
             self.held.push_back(entry);
             return Ok(());
         }
@@ -170,39 +189,59 @@ impl Driver {
         // At once, not at the end of the round: the connection may have ended by then.
         self.meta.cursor = Some(entry.useq);
         round.meta = true;
-        let broken = |what| Err(ClientError::from_close(CloseCode::BAD_FIELD, what, true));
-        match &mut entry.item {
-            Some(Item::Message(message)) => {
-                if Uid::new(&message.from).is_err() || Uid::new(&message.to).is_err() {
-                    return broken("the server pushed a message of a user with an illegal name");
-                }
-                // Otherwise a short message would keep the whole read buffer.
-                message.content = Bytes::copy_from_slice(&message.content);
-                if !self.note_pushed(message, round) {
-                    return Ok(());
-                }
-            }
-            Some(Item::Receipt(receipt)) => {
-                if Uid::new(&receipt.conversation).is_err() {
-                    return broken("the server pushed a receipt of a user with an illegal name");
-                }
-                let mark = self.marks.entry(receipt.conversation.clone()).or_default();
-                if receipt.delivered_cseq <= mark.delivered {
-                    return Ok(());
-                }
-                mark.delivered = receipt.delivered_cseq;
-                round.marks.push(receipt.conversation.clone());
-                if self.queue.is_abandoned() {
-                    return Ok(());
-                }
-            }
-            // An item of a later version.
-            _ => return Ok(()),
+        let is_news = match &mut entry.item {
+            Some(Item::Message(_)) => return self.on_message(entry, round),
+            Some(Item::Receipt(receipt)) => self.on_receipt(receipt, round) && !self.queue.is_abandoned(),
+            Some(Item::Conversation(row)) => self.on_row(row, round),
+            Some(Item::Contact(_) | Item::Privacy(_) | Item::JoinRequest(_)) => true,
+            // Hints have no number; others are of a later version.
+            Some(Item::Hint(_)) | None => false,
+        };
+        if is_news {
+            self.show(entry, round);
         }
+        Ok(())
+    }
+
+    fn on_message(&mut self, mut entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
+        let Some(Item::Message(message)) = &mut entry.item else { return Ok(()) };
+        let conversation = self.conversation_of(message)?;
+        // Otherwise a short message would keep the whole read buffer.
+        message.content = Bytes::copy_from_slice(&message.content);
+        if self.is_large(&conversation) {
+            self.on_large(conversation, entry, round);
+            return Ok(());
+        }
+        self.fold(&conversation, message, round);
+        let is_new = self.note_newest(&conversation, message.cseq, message.time_ms, round);
+        if is_grown(message) {
+            self.marks.entry(conversation).or_default().large = true;
+        }
+        if is_new && entry.own_send_no == 0 {
+            self.show(entry, round);
+        }
+        Ok(())
+    }
+
+    /// Where a message stands, as this user names it.
+    pub(super) fn conversation_of(&self, message: &wire::Message) -> Result<String, ClientError> {
+        let to = ConversationId::new(&message.to);
+        let name = match &to {
+            Ok(ConversationId::User(_)) if message.from != self.meta.uid => &message.from,
+            _ => &message.to,
+        };
+        if to.is_err() || Uid::new(&message.from).is_err() {
+            let what = "the server pushed a message of a user with an illegal name";
+            return Err(ClientError::from_close(CloseCode::BAD_FIELD, what, true));
+        }
+        Ok(name.clone())
+    }
+
+    /// Gives an entry to the application, unless nobody looks.
+    pub(super) fn show(&mut self, entry: wire::Entry, round: &mut Round) {
         if !(self.queue.is_abandoned() && self.login.ephemeral) {
             self.keep(Kind::Entry(entry), round);
         }
-        Ok(())
     }
 
     /// Shows an event once the round is committed, and again after a restart until it is handled.
@@ -214,31 +253,80 @@ impl Driver {
     }
 
     fn on_signal(&mut self, signal: wire::Signal, round: &mut Round) {
-        if let (Ok(from), false) = (Uid::new(&signal.from), self.queue.is_behind()) {
-            round.events.extend(self.queue.passing(Event::Signal { from, body: signal.body }));
+        let wire::Signal { to, from, body, typing, presence } = signal;
+        self.on_presence(presence, round);
+        let Ok(from) = Uid::new(&from) else { return };
+        let conversation = ConversationId::new(&to).unwrap_or_else(|_| from.clone().into());
+        if typing {
+            self.pass(Event::Typing { conversation: conversation.clone(), from: from.clone() }, round);
+        }
+        if !body.is_empty() || !typing {
+            self.pass(Event::Signal { conversation, from, body }, round);
+        }
+    }
+
+    fn on_presence(&mut self, presence: Vec<wire::Presence>, round: &mut Round) {
+        for presence in presence.into_iter().filter_map(Presence::read) {
+            self.pass(Event::Presence(presence), round);
+        }
+    }
+
+    /// Shows what is worth nothing later.
+    fn pass(&mut self, event: Event, round: &mut Round) {
+        if !self.queue.is_behind() {
+            round.events.extend(self.queue.passing(event));
         }
     }
 
     // ------------------------------------------------------------ answers
 
     /// Whoever waits for the answer gets it; if nobody does, the application gets it as an event.
-    fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) {
-        let Some(item) = self.outbox.remove(send_no) else { return };
+    fn on_answer(&mut self, send_no: u64, stored: Stored, round: &mut Round) -> Result<(), ClientError> {
+        let Some(item) = self.outbox.remove(send_no) else { return Ok(()) };
         self.new_epoch = false;
-        if let Stored::Sent(ack) = &stored
-            && self.line().is_some_and(|line| line.connection.applied() >= ack.useq)
-        {
-            // Everything before it has been pushed, so the conversation is complete up to here.
-            self.note_newest(&item.to, ack.cseq, ack.time_ms, round);
+        self.large.on_answer(&item.to);
+        if let (Stored::Sent(ack), None) = (&stored, &item.act) {
+            self.on_taken(*ack, &item, round)?;
         }
         let answer = Answer { to: item.to, outcome: Some(stored) };
         let waiters = self.outbox.waiters(send_no);
         if waiters.is_empty() && !self.queue.is_abandoned() {
             self.keep(Kind::Answer(answer.clone()), round);
         }
+        let Ok(me) = Uid::new(&self.meta.uid) else { return Ok(()) };
         for waiter in waiters {
-            round.outcomes.extend(outcome(&answer).map(|outcome| (waiter, outcome)));
+            round.outcomes.extend(outcome(&me, &answer).map(|outcome| (waiter, outcome)));
         }
         round.change.answers.push((send_no, answer));
+        Ok(())
     }
+
+    /// A message of this device is durable: the answer stands for its entry, if everything before that has come.
+    /// Otherwise the log brings it in its turn.
+    fn on_taken(&mut self, ack: wire::SendAck, item: &OutboxItem, round: &mut Round) -> Result<(), ClientError> {
+        let wire::SendAck { send_no, cseq, useq, time_ms, .. } = ack;
+        if self.meta.cursor.is_some_and(|cursor| useq <= cursor) {
+            // Before a reset.
+            self.note_newest(&item.to, cseq, time_ms, round);
+            return Ok(());
+        }
+        if self.line().is_none_or(|line| line.connection.applied() < useq) {
+            return Ok(());
+        }
+        let message = wire::Message {
+            from: self.meta.uid.clone(),
+            to: item.to.clone(),
+            cseq,
+            time_ms,
+            content: item.content.clone(),
+            extras: self.extras_as_taken(item, time_ms),
+            act: None,
+        };
+        self.on_entry(wire::Entry { useq, own_send_no: send_no, item: Some(Item::Message(message)) }, round)
+    }
+}
+
+/// Whether a group is large from here on.
+fn is_grown(message: &wire::Message) -> bool {
+    matches!(message.act.as_deref(), Some(wire::Act { what: Some(wire::act::What::GroupGrown(_)) }))
 }

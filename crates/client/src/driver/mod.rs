@@ -16,6 +16,7 @@
 mod commands;
 mod incoming;
 mod keeper;
+mod large;
 mod login;
 mod outbox;
 mod queue;
@@ -23,6 +24,7 @@ mod reconnect;
 mod reload;
 mod requests;
 mod round;
+mod rows;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -42,12 +44,14 @@ use tokio::{
 
 use self::{
     keeper::Keeper,
+    large::Large,
     login::Login,
     outbox::Outbox,
     queue::{Queue, READY},
     reload::Reload,
     requests::Requests,
     round::Round,
+    rows::Rows,
 };
 use crate::{
     Builder, ClientError, Event, Events,
@@ -117,6 +121,8 @@ pub(crate) struct Driver {
     outbox: Outbox,
     requests: Requests,
     reload: Reload,
+    rows: Rows,
+    large: Large,
     queue: Queue,
     commands: mpsc::Receiver<Command>,
     active: Option<Line>,
@@ -197,6 +203,8 @@ impl Driver {
             outbox: Outbox::new(loaded.outbox),
             requests: Requests::default(),
             reload: Reload::default(),
+            rows: Rows::default(),
+            large: Large::default(),
             queue,
             commands: ends.commands,
             active: None,
@@ -314,6 +322,8 @@ impl Driver {
         self.poll_events(round)?;
         self.resume_held(round)?;
         self.advance_reload();
+        self.advance_rows();
+        self.advance_gaps(round);
         Ok(())
     }
 

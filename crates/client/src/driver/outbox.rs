@@ -1,14 +1,14 @@
-//! The outbox: messages without an answer, and who waits for it. The store has the same items; these are at hand.
+//! The outbox: messages and acts without an answer, and who waits for it. The store has the same items; these are at hand.
 
 use std::collections::{BTreeMap, HashMap};
 
 use hongyan_proto::Uid;
 use tokio::sync::oneshot;
 
-use super::queue::sent;
 use crate::{
     SendError,
     client::Outcome,
+    event::sent,
     store::{Answer, OutboxItem, Outcome as Stored},
 };
 
@@ -60,6 +60,11 @@ impl Outbox {
         self.items.first_key_value().map(|(send_no, _)| *send_no)
     }
 
+    /// Whether a message to `conversation` waits for its answer.
+    pub fn has_message_to(&self, conversation: &str) -> bool {
+        self.items.values().any(|item| item.act.is_none() && item.to == conversation)
+    }
+
     pub fn wait(&mut self, send_no: u64, waiter: oneshot::Sender<Outcome>) {
         let waiters = self.waiters.entry(send_no).or_default();
         waiters.retain(|waiter| !waiter.is_closed());
@@ -79,11 +84,10 @@ impl Outbox {
     }
 }
 
-/// A stored answer as the caller sees it. None: one that no version has written.
-pub(crate) fn outcome(answer: &Answer) -> Option<Outcome> {
-    let conversation = Uid::new(&answer.to).ok()?;
+/// A stored answer as the caller `me` sees it. None: one that no version has written.
+pub(crate) fn outcome(me: &Uid, answer: &Answer) -> Option<Outcome> {
     Some(match answer.outcome.as_ref()? {
-        Stored::Sent(ack) => Ok(sent(conversation, *ack)),
+        Stored::Sent(ack) => Ok(sent(me, &answer.to, *ack)),
         Stored::Refused(nack) => Err(SendError::Refused { code: nack.code, reason: nack.reason.clone() }),
     })
 }

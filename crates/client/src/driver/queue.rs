@@ -3,14 +3,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use hongyan_proto::{Uid, wire::entry::Item};
+use hongyan_proto::Uid;
 use prost::Message as _;
 use tokio::sync::mpsc;
 
 use crate::{
-    Event, Sent,
-    event::{Numbered, message},
-    store::{Capacity, Change, IN_MEMORY, Outcome, ShownMark, StoredEvent, Unread, stored_event::Kind},
+    Event,
+    event::{Numbered, to_event},
+    store::{Capacity, Change, IN_MEMORY, ShownMark, StoredEvent, Unread},
 };
 
 /// Passing events beyond the room in memory.
@@ -235,31 +235,4 @@ impl Queue {
         }
         let _ = self.sender.send(Numbered { number: 0, event: last }).await;
     }
-}
-
-/// None: an entry that holds nothing an application is told of.
-fn to_event(uid: &Uid, stored: StoredEvent) -> Option<Event> {
-    match stored.kind? {
-        Kind::Entry(entry) => match &entry.item {
-            Some(Item::Receipt(receipt)) => {
-                let conversation = Uid::new(&receipt.conversation).ok()?;
-                Some(Event::Delivered { conversation, up_to_cseq: receipt.delivered_cseq })
-            }
-            _ => message(uid, entry.useq, entry).map(Event::Message),
-        },
-        Kind::Answer(answer) => {
-            let conversation = Uid::new(&answer.to).ok()?;
-            Some(match answer.outcome? {
-                Outcome::Sent(ack) => Event::Sent(sent(conversation, ack)),
-                Outcome::Refused(nack) => {
-                    Event::Refused { send_no: nack.send_no, conversation, code: nack.code, reason: nack.reason }
-                }
-            })
-        }
-        Kind::Reset(_) => Some(Event::Reset),
-    }
-}
-
-pub(crate) fn sent(conversation: Uid, ack: hongyan_proto::wire::SendAck) -> Sent {
-    Sent { send_no: ack.send_no, conversation, cseq: ack.cseq, useq: ack.useq, time_ms: ack.time_ms }
 }

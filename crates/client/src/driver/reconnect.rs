@@ -89,6 +89,8 @@ impl Driver {
         self.alternatives.clear();
         self.distrust = false;
         self.requests.on_new_connection();
+        self.rows.on_new_connection();
+        self.large.on_new_connection();
         self.restart_reload();
         round.events.extend(self.queue.passing(Event::Connected { resumed }));
     }

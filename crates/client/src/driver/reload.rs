@@ -1,5 +1,6 @@
-//! After a reset: what this device has missed, asked for conversation by conversation, so that each message is shown
-//! once. Only the newest of each conversation are loaded; older ones are in the history.
+//! The conversation list, loaded when this device has none. After a reset also what this device has missed, asked for
+//! conversation by conversation once the list is here, so that each message is shown once. Only the newest of each
+//! conversation are loaded; older ones are in the history. Large groups catch up as they always do (`large.rs`).
 //!
 //! Meanwhile the log goes on from its head and is shown as it comes. Each conversation has a mark that joins the two:
 //!
@@ -10,7 +11,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use hongyan_proto::{
-    Uid,
+    ConversationId,
     wire::{self, FailureCode, entry::Item, request::Op, response::Result as Answer},
 };
 
@@ -28,8 +29,6 @@ pub(crate) struct Reload {
     step: Step,
     /// Conversations of the list that are still to be loaded.
     todo: VecDeque<String>,
-    /// Where the list goes on; 0: nowhere.
-    next_list: u64,
     /// Conversations that are loaded; from then on their pushes only go on from there.
     loaded: HashSet<String>,
     /// What has come of the conversation in question, in rising cseq.
@@ -83,18 +82,17 @@ impl Driver {
             self.keep(Kind::Reset(true), round);
         }
         for (peer, mark) in &mut self.marks {
-            let before = *mark;
             if new_log {
                 mark.loaded = 0;
             }
-            if mark.live_from != 0 {
+            if mark.live_from != 0 && !mark.large {
                 // A second reset before the first was made good: what it missed is left to the history.
                 end_live(mark);
             }
-            if *mark != before {
-                round.marks.push(peer.clone());
-            }
+            round.marks.push(peer.clone());
         }
+        self.forget_list(round);
+        self.large.on_reset(new_log);
         self.meta.new_log = new_log || self.meta.reloading && self.meta.new_log;
         self.meta.reloading = true;
         self.meta.log_epoch = log_epoch;
@@ -106,9 +104,9 @@ impl Driver {
 
     /// Begins anew on a new connection; conversations that are loaded are found to be complete.
     pub(super) fn restart_reload(&mut self) {
-        self.requests.forget_reload();
+        self.requests.forget_own();
         self.reload = Reload::default();
-        if self.meta.reloading {
+        if self.meta.reloading || !self.meta.listed {
             self.reload.step = Step::Ready(Ask::List { after: 0 });
         }
     }
@@ -120,17 +118,14 @@ impl Driver {
         }
         match std::mem::take(&mut self.reload.step) {
             Step::Ready(ask) => {
+                if matches!(ask, Ask::List { .. }) {
+                    self.rows.on_asked();
+                }
                 self.requests.ask(ask.op(), Asker::Reload);
                 self.reload.step = Step::Asked(ask);
             }
             other => self.reload.step = other,
         }
-    }
-
-    /// Notes a message that was pushed. False: it was loaded before.
-    pub(super) fn note_pushed(&mut self, message: &wire::Message, round: &mut Round) -> bool {
-        let peer = if message.from == self.meta.uid { &message.to } else { &message.from };
-        self.note_newest(peer, message.cseq, message.time_ms, round)
     }
 
     /// Notes the newest message that has come of a conversation, or was sent to it. False: it was loaded before.
@@ -155,10 +150,13 @@ impl Driver {
         let Step::Asked(ask) = std::mem::take(&mut self.reload.step) else { return };
         match (ask, answer) {
             (Ask::List { after }, Answer::Conversations(page)) => {
-                self.reload.next_list = if page.next > after { page.next } else { 0 };
-                let missing = page.conversations.into_iter().filter(|item| self.is_missing(item));
-                self.reload.todo = missing.map(|item| item.conversation).collect();
-                self.next_conversation(round);
+                page.conversations.into_iter().for_each(|row| self.on_listed_row(row, round));
+                if page.next > after {
+                    self.reload.step = Step::Ready(Ask::List { after: page.next });
+                } else {
+                    self.on_listed(round);
+                    self.next_conversation(round);
+                }
             }
             (Ask::Page { peer, after, .. }, Answer::History(page)) => self.on_page(peer, after, page, round),
             (_, Answer::Failure(failure)) if failure.code() == FailureCode::FailureUnavailable => {
@@ -166,30 +164,40 @@ impl Driver {
                 tracing::warn!(reason = failure.reason, "the server cannot give what was missed now");
             }
             (Ask::Page { peer, .. }, _) => self.finish_conversation(peer, round),
-            (Ask::List { .. }, _) => self.finish_reload(round),
+            (Ask::List { .. }, _) => {
+                self.on_listed(round);
+                self.finish_reload(round);
+            }
         }
     }
 
-    fn is_missing(&self, item: &wire::Conversation) -> bool {
-        if Uid::new(&item.conversation).is_err() {
-            return false;
+    fn on_listed_row(&mut self, row: wire::Conversation, round: &mut Round) {
+        let (name, head) = (row.conversation.clone(), row.head_cseq);
+        if ConversationId::new(&name).is_err() {
+            return;
         }
-        let mark = self.marks.get(&item.conversation).copied().unwrap_or_default();
-        let end = if mark.live_from == 0 { item.head_cseq } else { mark.live_from - 1 };
+        self.on_answered_row(row, round);
+        if self.is_large(&name) {
+            self.on_large_row(&name, head, round);
+        } else if self.meta.reloading && self.is_missing(&name, head) {
+            self.reload.todo.push_back(name);
+        }
+    }
+
+    fn is_missing(&self, name: &str, head: u64) -> bool {
+        let Some(mark) = self.marks.get(name) else { return head > 0 };
+        let end = if mark.live_from == 0 { head } else { mark.live_from - 1 };
         end > 0 && (self.meta.new_log || end > mark.high)
     }
 
     fn next_conversation(&mut self, round: &mut Round) {
         self.reload.collected.clear();
         let Some(peer) = self.reload.todo.pop_front() else {
-            return match self.reload.next_list {
-                0 => self.finish_reload(round),
-                after => self.reload.step = Step::Ready(Ask::List { after }),
-            };
+            return self.finish_reload(round);
         };
-        let mark = self.marks.get(&peer).copied().unwrap_or_default();
-        let after = if self.meta.new_log { 0 } else { mark.high };
-        self.reload.step = Step::Ready(Ask::Page { peer, after, before: mark.live_from });
+        let (high, live_from) = self.marks.get(&peer).map_or((0, 0), |mark| (mark.high, mark.live_from));
+        let after = if self.meta.new_log { 0 } else { high };
+        self.reload.step = Step::Ready(Ask::Page { peer, after, before: live_from });
     }
 
     /// Pages come newest first.
@@ -209,16 +217,12 @@ impl Driver {
         let mut entries = std::mem::take(&mut self.reload.collected);
         entries.drain(..entries.len().saturating_sub(NEWEST));
         let mark = self.marks.entry(peer.clone()).or_default();
-        let before = *mark;
+        let (high, high_time_ms, live_from) = (mark.high, mark.high_time_ms, mark.live_from);
         let new_log = self.meta.new_log;
-        entries.retain(|entry| {
-            as_message(entry).is_some_and(|message| before.live_from == 0 || message.cseq < before.live_from)
-        });
+        entries.retain(|entry| as_message(entry).is_some_and(|message| live_from == 0 || message.cseq < live_from));
         let newest = entries.last().and_then(as_message).map_or((0, 0), |message| (message.cseq, message.time_ms));
         // In another log a number may stand for another message; then only the time tells whether it was seen.
-        let seen = |message: &wire::Message| {
-            message.cseq <= before.high && (!new_log || message.time_ms <= before.high_time_ms)
-        };
+        let seen = |message: &wire::Message| message.cseq <= high && (!new_log || message.time_ms <= high_time_ms);
         // What this device itself has sent was told as Sent.
         entries.retain(|entry| entry.own_send_no == 0 && !as_message(entry).is_some_and(seen));
         mark.loaded = newest.0.max(mark.loaded);
@@ -237,7 +241,7 @@ impl Driver {
     }
 
     fn finish_reload(&mut self, round: &mut Round) {
-        for (peer, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.live_from != 0) {
+        for (peer, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.live_from != 0 && !mark.large) {
             end_live(mark);
             round.marks.push(peer.clone());
         }

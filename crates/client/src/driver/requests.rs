@@ -1,11 +1,12 @@
 //! Questions to the server that wait for an answer, across reconnects: requests and pings.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use hongyan_proto::{
+    Uid,
     client::Connection,
     wire::{self, request::Op},
 };
@@ -14,8 +15,14 @@ use tokio::sync::oneshot;
 /// Who asked.
 pub(crate) enum Asker {
     Caller(oneshot::Sender<wire::response::Result>),
-    /// The reload after a reset, which asks one thing at a time.
+    /// The loading of the list, and the reload after a reset, which ask one thing at a time.
     Reload,
+    /// The conversation list, for one line of it.
+    Row,
+    /// What is missing of a large group.
+    Gap,
+    /// The people that are followed, on a new connection.
+    Presence,
 }
 
 struct Request {
@@ -36,7 +43,14 @@ pub(crate) struct Requests {
     last_id: u64,
     open: BTreeMap<u64, Request>,
     pings: Vec<Ping>,
+    /// Whose presence the application wants to know.
+    followed: BTreeSet<String>,
 }
+
+/// People whose presence a connection may follow.
+const MAX_FOLLOWED: usize = 500;
+/// Of them in one request.
+const FOLLOWED_AT_ONCE: usize = 100;
 
 impl Requests {
     pub fn ask(&mut self, op: Op, asker: Asker) {
@@ -51,14 +65,30 @@ impl Requests {
         self.pings.push(Ping { reply, sent: None });
     }
 
-    /// Another connection has taken over: everything is asked again.
-    pub fn on_new_connection(&mut self) {
-        self.open.values_mut().for_each(|request| request.sent = false);
-        self.pings.iter_mut().for_each(|ping| ping.sent = None);
+    /// These are asked for anew on every connection. Beyond the bound nobody is added.
+    pub fn follow(&mut self, uids: &[Uid], replace: bool) {
+        if replace {
+            self.followed.clear();
+        }
+        let room = MAX_FOLLOWED.saturating_sub(self.followed.len());
+        self.followed.extend(uids.iter().take(room).map(Uid::to_string));
     }
 
-    pub fn forget_reload(&mut self) {
-        self.open.retain(|_, request| !matches!(request.asker, Asker::Reload));
+    /// Another connection has taken over: everything that callers wait for is asked again. What the driver itself has
+    /// asked, it asks anew where it still needs it.
+    pub fn on_new_connection(&mut self) {
+        self.open.retain(|_, request| matches!(request.asker, Asker::Caller(_)));
+        self.open.values_mut().for_each(|request| request.sent = false);
+        self.pings.iter_mut().for_each(|ping| ping.sent = None);
+        let followed: Vec<_> = self.followed.iter().cloned().collect();
+        for uids in followed.chunks(FOLLOWED_AT_ONCE) {
+            self.ask(Op::Presence(wire::PresenceRequest { uids: uids.to_vec(), replace: false }), Asker::Presence);
+        }
+    }
+
+    /// A reset: what the driver itself has asked is void.
+    pub fn forget_own(&mut self) {
+        self.open.retain(|_, request| matches!(request.asker, Asker::Caller(_) | Asker::Presence));
     }
 
     /// Writes what has not been written to this connection.
@@ -73,8 +103,8 @@ impl Requests {
         }
     }
 
-    /// Answers a caller, or returns what the reload asked for.
-    pub fn on_response(&mut self, response: wire::Response) -> Option<wire::response::Result> {
+    /// Answers a caller, or returns what the driver itself asked for.
+    pub fn on_response(&mut self, response: wire::Response) -> Option<(Asker, wire::response::Result)> {
         let request = self.open.remove(&response.id)?;
         // An answer of a kind that is not known here is none.
         let unknown = || {
@@ -87,7 +117,7 @@ impl Requests {
                 let _ = reply.send(result);
                 None
             }
-            Asker::Reload => Some(result),
+            asker => Some((asker, result)),
         }
     }
 

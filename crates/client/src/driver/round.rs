@@ -4,7 +4,12 @@ use hongyan_proto::{Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{Driver, Next, now};
-use crate::{ClientError, ErrorKind, SendError, StoreError, client::Outcome, event::Numbered, store::Change};
+use crate::{
+    ClientError, Conversation, ErrorKind, SendError, StoreError,
+    client::Outcome,
+    event::Numbered,
+    store::{Change, OutboxItem},
+};
 
 /// Bytes that may wait for the peer to take them before no more messages are written.
 const MAX_OUT: usize = 256 * 1024;
@@ -21,6 +26,8 @@ pub(super) struct Round {
     pub events: Vec<(Numbered, usize)>,
     pub queued: Vec<(oneshot::Sender<Result<u64, SendError>>, u64)>,
     pub outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    /// Conversation lists that callers wait for.
+    pub lists: Vec<(oneshot::Sender<Vec<Conversation>>, Vec<Conversation>)>,
     pub logged_in: bool,
 }
 
@@ -33,7 +40,7 @@ impl Driver {
         round.marks.sort();
         round.marks.dedup();
         for peer in round.marks {
-            let mark = self.marks.get(&peer).copied().unwrap_or_default();
+            let mark = self.marks.get(&peer).cloned().unwrap_or_default();
             round.change.conversations.push((peer, mark));
         }
         if !round.change.is_empty() {
@@ -45,6 +52,9 @@ impl Driver {
         }
         for (caller, outcome) in round.outcomes {
             let _ = caller.send(outcome);
+        }
+        for (caller, list) in round.lists {
+            let _ = caller.send(list);
         }
         self.queue.give(round.events);
         if round.logged_in
@@ -95,7 +105,8 @@ impl Driver {
                 continue;
             };
             room = room.saturating_sub(item.content.len() + 64);
-            let send = wire::Send { send_no, to: item.to.clone(), content: item.content.clone(), ..Default::default() };
+            let OutboxItem { to, content, extras, act, .. } = item.clone();
+            let send = wire::Send { send_no, to, content, extras, act };
             line.connection.send(&send, now);
         }
         let output = line.connection.take_output(now);

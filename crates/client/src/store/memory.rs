@@ -54,7 +54,7 @@ impl LocalStore for MemoryStore {
             outbox: self.outbox.values().cloned().collect(),
             unread,
             last_event: self.last_event,
-            conversations: self.conversations.iter().map(|(peer, mark)| (peer.clone(), *mark)).collect(),
+            conversations: self.conversations.iter().map(|(peer, mark)| (peer.clone(), mark.clone())).collect(),
         })
     }
 

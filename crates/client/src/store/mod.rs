@@ -12,7 +12,7 @@ use std::sync::Arc;
 use prost::Message as _;
 
 pub use memory::MemoryStore;
-pub use record::{Answer, ConversationMark, Meta, OutboxItem, StoredEvent, answer::Outcome, stored_event};
+pub use record::{Answer, ConversationMark, Meta, OutboxItem, Skipped, StoredEvent, answer::Outcome, stored_event};
 pub use sqlite::SqliteStore;
 
 /// Answers that are kept for [`crate::Client::status`], counted back from the newest send_no.

@@ -38,9 +38,12 @@ pub struct Meta {
     /// The reset was to another log: numbers of conversations may have been given out anew.
     #[prost(bool, tag = "12")]
     pub new_log: bool,
+    /// The conversation list was wholly loaded; entries are folded into it since.
+    #[prost(bool, tag = "13")]
+    pub listed: bool,
 }
 
-/// An unanswered message.
+/// An unanswered message or act.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OutboxItem {
     #[prost(uint64, tag = "1")]
@@ -49,6 +52,10 @@ pub struct OutboxItem {
     pub to: String,
     #[prost(bytes = "bytes", tag = "3")]
     pub content: Bytes,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub extras: Option<Box<wire::Extras>>,
+    #[prost(message, optional, boxed, tag = "5")]
+    pub act: Option<Box<wire::Act>>,
 }
 
 /// The final answer to an item of the outbox.
@@ -76,7 +83,7 @@ pub mod answer {
 /// An event that waits for the application.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StoredEvent {
-    #[prost(oneof = "stored_event::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "stored_event::Kind", tags = "1, 2, 3, 4")]
     pub kind: Option<stored_event::Kind>,
 }
 
@@ -99,30 +106,55 @@ pub mod stored_event {
         Answer(super::Answer),
         #[prost(bool, tag = "3")]
         Reset(bool),
+        #[prost(message, tag = "4")]
+        Skipped(super::Skipped),
     }
 }
 
-/// What is remembered of one conversation, about 150 bytes in memory each.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+/// A part of a large group that is left to the history.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Skipped {
+    #[prost(string, tag = "1")]
+    pub conversation: String,
+    #[prost(uint64, tag = "2")]
+    pub after_cseq: u64,
+    #[prost(uint64, tag = "3")]
+    pub before_cseq: u64,
+}
+
+/// What is remembered of one conversation, about 500 bytes in memory each.
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct ConversationMark {
-    /// The newest message that was pushed or loaded.
+    /// The newest entry that was pushed or loaded. In a large group this device's place: it has everything up to here.
     #[prost(uint64, tag = "1")]
     pub high: u64,
-    /// When the server took that message.
+    /// When the server took it.
     #[prost(uint64, tag = "2")]
     pub high_time_ms: u64,
     /// The peer has received everything up to here.
     #[prost(uint64, tag = "3")]
     pub delivered: u64,
-    /// The newest message that was loaded after a reset; it may be pushed once more.
+    /// The newest entry that was loaded after a reset; it may be pushed once more.
     #[prost(uint64, tag = "4")]
     pub loaded: u64,
-    /// Until this conversation is loaded after a reset: the first message pushed since. 0: none.
+    /// Until this conversation is loaded after a reset: the first entry pushed since. 0: none.
     #[prost(uint64, tag = "5")]
     pub live_from: u64,
-    /// The newest such message.
+    /// The newest such entry.
     #[prost(uint64, tag = "6")]
     pub live_to: u64,
     #[prost(uint64, tag = "7")]
     pub live_time_ms: u64,
+    /// Its line of the conversation list.
+    #[prost(message, optional, boxed, tag = "8")]
+    pub row: Option<Box<wire::Conversation>>,
+    /// A group that is numbered by cseq alone.
+    #[prost(bool, tag = "9")]
+    pub large: bool,
+    /// Messages of this device above `high`, whose answer came before what stands between.
+    #[prost(uint64, repeated, tag = "10")]
+    pub own_ahead: Vec<u64>,
+    /// After a reset to another log: what was taken up to this time was shown under another number.
+    #[prost(uint64, tag = "11")]
+    pub shown_until_ms: u64,
 }

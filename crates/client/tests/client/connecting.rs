@@ -225,10 +225,11 @@ async fn requests_and_pings_survive_a_cut() {
     let again = peer.request().await;
     assert_eq!(again, request);
     let entries = vec![wire::Entry { useq: 0, own_send_no: 0, item: Some(message("alice", "bob", 3)) }];
-    let page = wire::HistoryPage { entries, head_cseq: 3, more: true };
+    let page = wire::HistoryPage { entries, head_cseq: 3, more: true, ..Default::default() };
     peer.respond(again.id, wire::response::Result::History(page)).await;
     let page = within("page", asking).await.unwrap().unwrap();
-    assert_eq!((page.messages[0].cseq, page.messages[0].own, page.more), (3, true, true));
+    let message = page.entries[0].clone().into_message().unwrap();
+    assert_eq!((message.cseq, message.own, page.more), (3, true, true));
     tokio::select! {
         rtt = client.ping() => assert!(rtt.is_ok()),
         other = peer.event() => panic!("{other:?} besides a PING"),

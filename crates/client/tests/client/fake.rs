@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use hongyan_client::{Builder, Client, Content, Credential, Event as Told, Events, Received, Uid};
 use hongyan_proto::{
     server::{Connection, Event, PushSettings, Settings, encode_item},
-    wire::{self, entry::Item},
+    wire::{self, entry::Item, request::Op, response::Result as Response},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -59,7 +59,8 @@ impl Server {
 
     pub async fn accept(&self) -> Peer {
         let (stream, _) = within("connection", self.listener.accept()).await.unwrap();
-        Peer { stream, connection: Connection::new(Arc::clone(&self.settings), std::time::Instant::now()) }
+        let connection = Connection::new(Arc::clone(&self.settings), std::time::Instant::now());
+        Peer { stream, connection, list: Some(Vec::new()) }
     }
 
     /// Whether a connection is waiting to be accepted.
@@ -84,6 +85,8 @@ impl Server {
 pub struct Peer {
     stream: TcpStream,
     pub connection: Connection,
+    /// What is answered by itself to whoever asks for conversations; None: the test answers.
+    pub list: Option<Vec<wire::Conversation>>,
 }
 
 impl Peer {
@@ -91,8 +94,10 @@ impl Peer {
     pub async fn event(&mut self) -> Event {
         within("event from the client", async {
             loop {
-                if let Some(event) = self.connection.poll_event(std::time::Instant::now()) {
-                    return event;
+                while let Some(event) = self.connection.poll_event(std::time::Instant::now()) {
+                    if !self.answers_by_itself(&event) {
+                        return event;
+                    }
                 }
                 self.flush().await;
                 let mut bytes = BytesMut::new();
@@ -103,6 +108,17 @@ impl Peer {
             }
         })
         .await
+    }
+
+    fn answers_by_itself(&mut self, event: &Event) -> bool {
+        let Event::Request(wire::Request { id, op: Some(Op::Conversations(asked)) }) = event else { return false };
+        let Some(list) = &self.list else { return false };
+        let is_asked =
+            |row: &&wire::Conversation| asked.conversation.is_empty() || row.conversation == asked.conversation;
+        let conversations = list.iter().filter(is_asked).cloned().collect();
+        let page = wire::ConversationsPage { conversations, next: 0 };
+        self.connection.respond(&wire::Response { id: *id, result: Some(Response::Conversations(page)) });
+        true
     }
 
     pub async fn flush(&mut self) {
@@ -214,7 +230,7 @@ impl Peer {
     pub async fn request(&mut self) -> wire::Request {
         loop {
             match self.event().await {
-                Event::Request(request) => return request,
+                Event::Request(request) => return *request,
                 Event::Acked(_) => {}
                 other => panic!("{other:?} instead of a REQUEST"),
             }
@@ -227,7 +243,7 @@ impl Peer {
     }
 
     pub async fn answer(&mut self, send_no: u64, cseq: u64, useq: u64) {
-        let ack = wire::SendAck { send_no, cseq, useq, time_ms: 1_000 + cseq };
+        let ack = wire::SendAck { send_no, cseq, useq, time_ms: 1_000 + cseq, group: 0 };
         self.connection.acked(ack, std::time::Instant::now());
         self.flush().await;
     }
@@ -235,7 +251,14 @@ impl Peer {
 
 pub fn message(from: &str, to: &str, cseq: u64) -> Item {
     let content = Content::text(&cseq.to_string());
-    Item::Message(wire::Message { from: from.into(), to: to.into(), cseq, time_ms: 1_000 + cseq, content })
+    Item::Message(wire::Message {
+        from: from.into(),
+        to: to.into(),
+        cseq,
+        time_ms: 1_000 + cseq,
+        content,
+        ..Default::default()
+    })
 }
 
 pub fn bob() -> Uid {

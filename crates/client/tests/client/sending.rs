@@ -19,7 +19,7 @@ async fn a_send_is_answered() {
     assert_eq!(client.status(1).await, SendStatus::Queued);
     peer.answer(1, 4, 9).await;
     let sent = within("answer", sending).await.unwrap().unwrap();
-    assert_eq!((sent.send_no, sent.cseq, sent.useq, sent.conversation.clone()), (1, 4, 9, bob()));
+    assert_eq!((sent.send_no, sent.cseq, sent.useq, sent.conversation.clone()), (1, 4, 9, bob().into()));
     assert_eq!(client.status(1).await, SendStatus::Sent(sent));
     assert_eq!(client.status(2).await, SendStatus::Unknown);
 }

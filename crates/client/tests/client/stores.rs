@@ -10,7 +10,7 @@ use hongyan_client::{
 use hongyan_proto::wire;
 
 fn item(send_no: u64) -> OutboxItem {
-    OutboxItem { send_no, to: "bob".into(), content: send_no.to_string().into() }
+    OutboxItem { send_no, to: "bob".into(), content: send_no.to_string().into(), ..Default::default() }
 }
 
 fn answer(send_no: u64) -> Answer {
@@ -30,7 +30,7 @@ fn keeps_its_promises(store: &mut dyn LocalStore) {
         meta: Some(meta.clone()),
         queued: (1..=3).map(item).collect(),
         events: vec![(1, event()), (2, event()), (3, event())],
-        conversations: vec![("bob".into(), mark)],
+        conversations: vec![("bob".into(), mark.clone())],
         ..Change::default()
     };
     store.commit(&change).unwrap();
