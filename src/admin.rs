@@ -25,6 +25,7 @@ use crate::{
     committer::op::{AccountAction, AccountChange, Op},
     core::Core,
     store::archive,
+    trace::{self, Trace},
 };
 
 /// Longest request, in bytes.
@@ -43,6 +44,7 @@ pub enum Request {
     RevokeUser { uid: String },
     ListUsers { after: u32 },
     MintToken { uid: String, ttl_s: u64, device: Option<String> },
+    Trace { uid: String, message: trace::Message },
     Backup { path: PathBuf },
 }
 
@@ -61,6 +63,7 @@ pub enum Response {
         rows: u64,
         bytes: u64,
     },
+    Trace(Box<Trace>),
     Error(String),
 }
 
@@ -102,6 +105,10 @@ async fn try_execute(core: &Core, request: Request) -> Result<Response, String> 
         Request::ListUsers { after } => return list_users(core, after).await,
         Request::MintToken { uid, ttl_s, device } => {
             return mint_token(core, &uid, Duration::from_secs(ttl_s), device).await;
+        }
+        Request::Trace { uid, message } => {
+            let traced = trace::trace(core, &uid, message).await;
+            return traced.map(Box::new).map(Response::Trace).map_err(|error| error.to_string());
         }
         Request::Backup { path } => return backup(core, &path),
     };

@@ -48,4 +48,5 @@ mod signals;
 pub mod store;
 mod sync;
 pub mod tls;
+pub mod trace;
 mod upkeep;

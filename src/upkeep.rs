@@ -1,10 +1,7 @@
 //! What has to happen now and then: counting the hours that the server runs, and forgetting devices by that count. A
 //! wrong clock on the machine can neither expire nor keep anything.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +32,7 @@ pub async fn tell_presence(core: Arc<Core>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(TICK) => {}
         }
-        if let Err(error) = core.presence.tick(&core.log, &core.sessions, Instant::now()).await {
+        if let Err(error) = core.presence.tick(&core.log, &core.sessions, core.environment.now()).await {
             tracing::warn!(%error, "who came and went could not be told");
         }
     }

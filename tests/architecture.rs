@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["committer", "presence"],
     &["core", "login"],
     &["deliver", "requests", "signals", "sync"],
-    &["dispatch"],
+    &["dispatch", "trace"],
     &["open"],
     &["admin", "http", "link", "listener", "restore", "upkeep"],
     &["operate", "server"],

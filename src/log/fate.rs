@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hongyan_proto::wire::NackCode;
+
 use super::{
-    ConversationNo, ConversationRecord, DeviceNo, EntryRef, Log, MembershipRecord, Of, UserNo, is_member, missing,
+    Answer, ConversationNo, ConversationRecord, DeviceNo, EntryRef, Log, MembershipRecord, Of, UserNo, is_member,
+    missing,
 };
 use crate::store::StoreError;
 
@@ -13,6 +16,18 @@ const RUNS: usize = 64;
 const BUDGET: usize = 100_000;
 /// Members looked at in one step.
 const MEMBERS: usize = 256;
+
+/// What is kept of a SEND.
+pub enum Sent {
+    /// Its number is unknown, too old, or not used yet.
+    Unknown,
+    /// Refused for good.
+    Refused(NackCode),
+    /// An act, which is nobody's to receive under this number.
+    Done { time_ms: u64 },
+    /// What stands in a conversation.
+    Message(ConversationNo, u64),
+}
 
 /// What a message has come to with one of those it was for.
 pub struct Recipient {
@@ -45,6 +60,25 @@ enum Place {
 }
 
 impl Log {
+    /// What a device of `user` sent under a number.
+    pub async fn sent(&self, user: UserNo, device: DeviceNo, send_no: u64) -> Result<Sent, StoreError> {
+        let record = self.device(user, device).await?.unwrap_or_default();
+        let Some(Answer { cseq, useq, time_ms, nack, .. }) = record.answer(send_no).copied() else {
+            return Ok(Sent::Unknown);
+        };
+        if nack != 0 {
+            return Ok(Sent::Refused(NackCode::try_from(nack as i32).unwrap_or_default()));
+        }
+        if useq == 0 {
+            return Ok(Sent::Done { time_ms });
+        }
+        let refs = self.refs(user, useq - 1, useq, 1).await?;
+        Ok(match refs.first() {
+            Some((found, reference)) if *found == useq => Sent::Message(ConversationNo(reference.conversation), cseq),
+            _ => Sent::Unknown,
+        })
+    }
+
     /// What became of message `cseq` of a conversation, written by `author`. Nobody is named in a large group, where
     /// nobody is told.
     pub async fn fate(

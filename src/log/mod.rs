@@ -17,7 +17,7 @@ use bytes::Bytes;
 use hongyan_proto::{Uid, wire::Audience};
 use prost::Message;
 
-pub use fate::Recipient;
+pub use fate::{Recipient, Sent};
 pub use timeline::LogEntry;
 pub use view::View;
 

@@ -79,9 +79,11 @@ impl Log {
         user: UserNo,
         no: ConversationNo,
     ) -> Result<Option<wire::Conversation>, StoreError> {
+        // First the head: what is written while somebody is removed must not be taken for what they may see.
+        let head = self.conversation_head(no).await?;
         let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
         let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
-        let visible = membership.visible(self.conversation_head(no).await?);
+        let visible = membership.visible(head);
         let head_cseq = *visible.end();
         let mut row = wire::Conversation {
             conversation: self.conversation_id(user, no, &record).await?,

@@ -82,9 +82,8 @@ impl Log {
         for (key, value) in rows {
             let first = keys::parse_second_of_user(&key)?;
             let run: RunRecord = parse(&value)?;
-            refs.extend(
-                (first..).zip(run.refs).filter(|(useq, _)| *useq < below).collect::<Vec<_>>().into_iter().rev(),
-            );
+            let numbered: Vec<_> = (first..).zip(run.refs).collect();
+            refs.extend(numbered.into_iter().rev().filter(|(useq, _)| *useq < below));
         }
         Ok(refs)
     }

@@ -45,13 +45,15 @@ impl Log {
             },
         };
         let Some(no) = no else { return Ok(None) };
+        // First the head: what is written while somebody is removed must not be taken for what they may see.
+        let head = self.conversation_head(no).await?;
         let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
         let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
         // A number written with a # means a group, whatever the numbers of conversations of two are.
         if record.group.is_some() != matches!(id, ConversationId::Group(_)) {
             return Ok(None);
         }
-        let visible = membership.visible(self.conversation_head(no).await?);
+        let visible = membership.visible(head);
         Ok(Some(View { no, record, membership, visible }))
     }
 
@@ -70,8 +72,9 @@ impl Log {
 
     /// The newest thing that a user may see of a conversation.
     pub async fn last_seen(&self, user: UserNo, no: ConversationNo) -> Result<Option<wire::Message>, StoreError> {
+        let head = self.conversation_head(no).await?;
         let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
-        let visible = membership.visible(self.conversation_head(no).await?);
+        let visible = membership.visible(head);
         match visible.is_empty() {
             true => Ok(None),
             false => Ok(Some(message_of(self.stored_for(user, no, *visible.end()).await?)?)),

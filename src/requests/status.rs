@@ -4,52 +4,33 @@ use hongyan_proto::wire::{self, response, status_request::Which};
 use prost::Message;
 
 use super::{Answer, Asker, Problem, ROW_RESERVE, invalid, not_found};
-use crate::log::{Answer as Given, ConversationNo, Recipient};
+use crate::log::{Recipient, Sent};
 
 /// Recipients who are told one by one.
 const MAX_NAMED: usize = 100;
 
-/// A message's place, or what else is known of a SEND.
-enum Sent {
-    Message(wire::MessageId),
-    Other(wire::Status),
-}
-
 impl Asker<'_> {
     pub(super) async fn status(&self, request: wire::StatusRequest) -> Answer {
-        let id = match request.which {
-            Some(Which::Message(id)) => id,
-            Some(Which::SendNo(send_no)) => match self.sent(send_no).await? {
-                Sent::Message(id) => id,
-                Sent::Other(status) => return Ok(response::Result::Status(status)),
-            },
+        let status = match request.which {
+            Some(Which::Message(id)) => self.status_of(id).await?,
+            Some(Which::SendNo(send_no)) => self.status_of_sent(send_no).await?,
             None => return Err(invalid("say which message: by its send_no or its number in a conversation")),
         };
-        self.status_of(id).await.map(response::Result::Status)
+        Ok(response::Result::Status(status))
     }
 
-    /// What this device sent under a number.
-    async fn sent(&self, send_no: u64) -> Result<Sent, Problem> {
-        let record = self.core.log.device(self.user(), self.channel.device).await?.unwrap_or_default();
-        let Some(Given { cseq, useq, time_ms, nack, .. }) = record.answer(send_no).copied() else {
-            return Err(not_found("no answer to this send_no is kept: ask by the number in the conversation"));
-        };
-        if nack != 0 {
-            return Ok(Sent::Other(wire::Status { nack: nack as i32, ..Default::default() }));
+    async fn status_of_sent(&self, send_no: u64) -> Result<wire::Status, Problem> {
+        let log = &self.core.log;
+        match log.sent(self.user(), self.channel.device, send_no).await? {
+            Sent::Unknown => Err(not_found("nothing is kept of this send_no: ask by the number in the conversation")),
+            Sent::Refused(nack) => Ok(wire::Status { nack: nack.into(), ..Default::default() }),
+            Sent::Done { time_ms } => Ok(wire::Status { time_ms, ..Default::default() }),
+            Sent::Message(no, cseq) => {
+                let record = log.conversation(no).await?.unwrap_or_default();
+                let conversation = log.conversation_id(self.user(), no, &record).await?;
+                self.status_of(wire::MessageId { conversation, cseq }).await
+            }
         }
-        if cseq == 0 || useq == 0 {
-            // An act: done, and nobody's to receive under this number.
-            return Ok(Sent::Other(wire::Status { time_ms, ..Default::default() }));
-        }
-        let refs = self.core.log.refs(self.user(), useq - 1, useq, 1).await?;
-        let Some((_, reference)) = refs.first().filter(|(found, _)| *found == useq) else {
-            return Err(not_found("the entry of this send_no is gone: ask by the number in the conversation"));
-        };
-        let no = ConversationNo(reference.conversation);
-        let unknown = || not_found("there is no such message of yours");
-        let conversation = self.core.log.conversation(no).await?.ok_or_else(unknown)?;
-        let conversation = self.core.log.conversation_id(self.user(), no, &conversation).await?;
-        Ok(Sent::Message(wire::MessageId { conversation, cseq }))
     }
 
     async fn status_of(&self, id: wire::MessageId) -> Result<wire::Status, Problem> {
