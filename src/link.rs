@@ -35,25 +35,38 @@ const GREASE_ONE_IN: u8 = 16;
 pub struct Link<S> {
     stream: S,
     address: IpAddr,
-    accepted_at: Instant,
     core: Arc<Core>,
     connection: Connection,
-    /// Held until the login: counts against the limits for strangers.
-    admission: Option<Box<Admission>>,
+    /// Until the login.
+    stranger: Option<Box<Stranger>>,
     session: Option<Session>,
     is_over: bool,
 }
 
+/// What matters of a connection only until it has logged in.
+struct Stranger {
+    accepted_at: Instant,
+    /// Counts against the limits for strangers.
+    _admission: Admission,
+}
+
+/// What the peer asks and nobody can answer at once.
+enum Question {
+    Hello(Box<wire::Hello>),
+    Resume(Box<wire::Resume>),
+    Signal(Box<wire::Signal>),
+    Request(Box<wire::Request>),
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Box<Admission>, accepted_at: Instant) -> Self {
+    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         Self {
             stream,
             address,
-            accepted_at,
             core,
             connection,
-            admission: Some(admission),
+            stranger: Some(Box::new(Stranger { accepted_at, _admission: admission })),
             session: None,
             is_over: false,
         }
@@ -62,8 +75,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Runs until the connection is over. Returns early only if the transport fails.
     pub async fn run<T: Timer>(&mut self, mut timer: Pin<&mut T>) -> io::Result<()> {
         while !self.is_over {
-            self.handle_events().await;
-            self.pump().await;
+            // What has to be waited for is rare, and boxed, so that an idle link does not carry the room for it.
+            while let Some(question) = self.handle_events() {
+                Box::pin(self.answer(question)).await;
+            }
+            while let Some(after) = self.pump() {
+                Box::pin(self.push_from_log(after)).await;
+            }
             if self.is_over || self.connection.is_closed() {
                 // The farewell must not wait for a peer that does not read.
                 continue;
@@ -92,33 +110,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     // ------------------------------------------------------------ events
 
-    async fn handle_events(&mut self) {
+    /// Handles what the peer has sent, up to the first thing whose answer takes a while.
+    fn handle_events(&mut self) -> Option<Question> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
         let now = self.core.environment.now();
         // A peer that does not read its answers gets no further questions read.
         while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(now) else { return };
-            match event {
-                // What is rare is boxed, so that an idle link does not carry the room for it.
-                Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
-                Event::Resume(resume) => Box::pin(self.on_resume(*resume)).await,
+            match self.connection.poll_event(now)? {
+                Event::Hello(hello) => return Some(Question::Hello(hello)),
+                Event::Resume(resume) => return Some(Question::Resume(resume)),
                 Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
                 Event::Send(send) => self.with_session(|session| session.submit(send)),
                 Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
-                Event::Signal(signal) => {
-                    if let Some(session) = &self.session {
-                        Box::pin(session.signal(signal)).await;
-                    }
-                }
-                Event::Request(request) => {
-                    if let Some(session) = &self.session {
-                        let response = Box::pin(session.request(request)).await;
-                        self.connection.respond(&response);
-                    }
-                }
+                Event::Signal(signal) => return Some(Question::Signal(signal.into())),
+                Event::Request(request) => return Some(Question::Request(request.into())),
             }
+        }
+        None
+    }
+
+    async fn answer(&mut self, question: Question) {
+        match (question, &self.session) {
+            (Question::Hello(hello), _) => self.on_hello(*hello).await,
+            (Question::Resume(resume), _) => self.on_resume(*resume).await,
+            (Question::Signal(signal), Some(session)) => session.signal(*signal).await,
+            (Question::Request(request), Some(session)) => {
+                let response = session.request(*request).await;
+                self.connection.respond(&response);
+            }
+            // Before the login there are no such events.
+            (Question::Signal(_) | Question::Request(_), None) => {}
         }
     }
 
@@ -138,10 +161,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     // ------------------------------------------------------------ login
 
     fn attempt(&self) -> Attempt {
+        let now = self.core.environment.now();
         Attempt {
             address: self.address,
-            now: self.core.environment.now(),
-            accepted_at: self.accepted_at,
+            now,
+            accepted_at: self.stranger.as_ref().map_or(now, |stranger| stranger.accepted_at),
             unix_s: self.core.environment.unix_ms() / 1000,
             next_secret: self.core.environment.random(),
         }
@@ -206,16 +230,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         tracing::debug!(uid = %login.uid, address = %self.address, "a device is live");
         self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
-        self.admission = None;
+        self.stranger = None;
     }
 
     // ------------------------------------------------------------ pushing
 
-    /// Moves what waits for the device into the connection, as far as its window and the socket allow.
-    async fn pump(&mut self) {
-        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+    /// Moves what waits for the device into the connection, as far as its window and the socket allow. If the device has
+    /// to read the log first: from which entry on.
+    fn pump(&mut self) -> Option<u64> {
+        let channel = self.session.as_ref()?.channel().clone();
         if let Some((code, reason)) = channel.take_close() {
-            return self.connection.close(code, reason);
+            self.connection.close(code, reason);
+            return None;
         }
         let now = self.core.environment.now();
         while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
@@ -227,16 +253,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if live && channel.is_lagging() {
                 self.connection.fall_behind();
             }
-            match self.connection.lagging_after() {
-                Some(after) if self.connection.push_room() > 0 => {
-                    channel.fall_behind();
-                    if !Box::pin(self.push_from_log(after)).await {
-                        return;
-                    }
-                }
-                _ => return,
+            let after = self.connection.lagging_after().filter(|_| self.connection.push_room() > 0);
+            if after.is_some() {
+                channel.fall_behind();
             }
+            return after;
         }
+        None
     }
 
     fn write(&mut self, outbound: Outbound, now: Instant) {
@@ -253,9 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// False: the log cannot be read; the device is asked to come back later.
-    async fn push_from_log(&mut self, after: u64) -> bool {
-        let Some(session) = &self.session else { return false };
+    /// Pushes a page of the log. If it cannot be read, the device is asked to come back later.
+    async fn push_from_log(&mut self, after: u64) {
+        let Some(session) = &self.session else { return };
         let (room, channel) = (self.connection.push_room(), session.channel().clone());
         self.connection.on_head(channel.head());
         match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await {
@@ -271,10 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Err(error) => {
                 tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
                 self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
-                return false;
             }
         }
-        true
     }
 }
 
@@ -296,7 +317,7 @@ mod tests {
     fn an_idle_link_is_small() {
         let (link, run) = (
             size_of::<Link<tokio::net::TcpStream>>(),
-            size_of_run(Link::<tokio::net::TcpStream>::run::<tokio::time::Sleep>),
+            size_of_run(Link::<tokio::net::TcpStream>::run::<crate::alarms::Alarm>),
         );
         assert!(link <= 344 && run <= 296, "a link takes {link} bytes, its loop {run}");
     }

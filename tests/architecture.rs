@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["deliver", "requests", "sync"],
     &["dispatch"],
     &["open"],
+    &["alarms"],
     &["admin", "http", "link", "listener", "restore", "upkeep"],
     &["operate", "server"],
     &["main"],

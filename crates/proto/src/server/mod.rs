@@ -81,7 +81,14 @@ struct Live {
     answered: u64,
     max_send_no: u64,
     last_heard: Instant,
-    interval: Duration,
+    /// Until the next sign of life, as announced.
+    interval_ms: u32,
+}
+
+impl Live {
+    fn idle_deadline(&self) -> Instant {
+        heartbeat::deadline(self.last_heard, Duration::from_millis(self.interval_ms.into()))
+    }
 }
 
 /// One connection, seen from the server. Give it bytes and time, then poll events until there are none, then write its output.
@@ -124,7 +131,7 @@ impl Connection {
             Phase::Preface { deadline } | Phase::Login { deadline } if *deadline <= now => {
                 self.close(CloseCode::LOGIN_TIMEOUT, "no HELLO or RESUME in time");
             }
-            Phase::Live(live) if heartbeat::deadline(live.last_heard, live.interval) <= now => {
+            Phase::Live(live) if live.idle_deadline() <= now => {
                 self.close(CloseCode::IDLE_TIMEOUT, "nothing heard within the heartbeat interval");
             }
             Phase::Live(live) => match live.push.handle_timeout(&self.settings.push, now) {
@@ -143,7 +150,7 @@ impl Connection {
         match &self.phase {
             Phase::Preface { deadline } | Phase::Login { deadline } => Some(*deadline),
             Phase::Live(live) => {
-                let idle = heartbeat::deadline(live.last_heard, live.interval);
+                let idle = live.idle_deadline();
                 Some(live.push.poll_timeout(&self.settings.push).map_or(idle, |overdue| overdue.min(idle)))
             }
             Phase::Deciding { .. } | Phase::Closed => None,
