@@ -54,8 +54,8 @@ struct Stranger {
 enum Question {
     Hello(Box<wire::Hello>),
     Resume(Box<wire::Resume>),
-    Signal(Box<wire::Signal>),
-    Request(Box<wire::Request>),
+    Signal(wire::Signal),
+    Request(wire::Request),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
@@ -76,8 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub async fn run<T: Timer>(&mut self, mut timer: Pin<&mut T>) -> io::Result<()> {
         while !self.is_over {
             // What has to be waited for is rare, and boxed, so that an idle link does not carry the room for it.
-            while let Some(question) = self.handle_events() {
-                Box::pin(self.answer(question)).await;
+            while let Some(answer) = self.handle_events() {
+                answer.await;
             }
             while let Some(after) = self.pump() {
                 Box::pin(self.push_from_log(after)).await;
@@ -110,23 +110,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     // ------------------------------------------------------------ events
 
-    /// Handles what the peer has sent, up to the first thing whose answer takes a while.
-    fn handle_events(&mut self) -> Option<Question> {
+    /// Handles what the peer has sent, up to the first question whose answer takes a while.
+    fn handle_events(&mut self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
         let now = self.core.environment.now();
         // A peer that does not read its answers gets no further questions read.
         while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
-            match self.connection.poll_event(now)? {
-                Event::Hello(hello) => return Some(Question::Hello(hello)),
-                Event::Resume(resume) => return Some(Question::Resume(resume)),
-                Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
-                Event::Send(send) => self.with_session(|session| session.submit(send)),
-                Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
-                Event::Signal(signal) => return Some(Question::Signal(signal.into())),
-                Event::Request(request) => return Some(Question::Request(request.into())),
-            }
+            let question = match self.connection.poll_event(now)? {
+                Event::Send(send) => {
+                    self.with_session(|session| session.submit(send));
+                    continue;
+                }
+                Event::Acked(useq) => {
+                    self.with_session(|session| session.acked(useq));
+                    continue;
+                }
+                Event::Closed { code, reason, by_peer } => {
+                    self.on_closed(code, &reason, by_peer);
+                    continue;
+                }
+                Event::Hello(hello) => Question::Hello(hello),
+                Event::Resume(resume) => Question::Resume(resume),
+                Event::Signal(signal) => Question::Signal(signal),
+                Event::Request(request) => Question::Request(request),
+            };
+            return Some(Box::pin(self.answer(question)));
         }
         None
     }
@@ -135,9 +145,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         match (question, &self.session) {
             (Question::Hello(hello), _) => self.on_hello(*hello).await,
             (Question::Resume(resume), _) => self.on_resume(*resume).await,
-            (Question::Signal(signal), Some(session)) => session.signal(*signal).await,
+            (Question::Signal(signal), Some(session)) => session.signal(signal).await,
             (Question::Request(request), Some(session)) => {
-                let response = session.request(*request).await;
+                let response = session.request(request).await;
                 self.connection.respond(&response);
             }
             // Before the login there are no such events.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -131,12 +131,12 @@ pub async fn run(
             continue;
         };
         let visitor = Visitor { address: address.ip(), admission, accepted_at: core.environment.now(), core: core.clone() };
-        let alarm = alarms.alarm();
+        let mut alarm = alarms.alarm();
         match &tls {
             None => {
                 let mut link = visitor.into_link(stream);
                 links.spawn(async move {
-                    note(link.run(pin!(alarm)).await);
+                    note(link.run(Pin::new(&mut alarm)).await);
                     drop(place);
                 });
             }
@@ -144,7 +144,7 @@ pub async fn run(
                 let secured = Box::pin(visitor.secure(stream, tls.config(), limits.login_timeout));
                 links.spawn(async move {
                     match secured.await {
-                        Ok(mut link) => note(link.run(pin!(alarm)).await),
+                        Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
                         Err(error) => note(Err(error)),
                     }
                     drop(place);

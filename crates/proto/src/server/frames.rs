@@ -19,7 +19,7 @@ impl Connection {
             Phase::Deciding { .. } if self.decoder.buffered() > MAX_FRAME_BEFORE_LOGIN => {
                 return Err(FrameError::Early(self.decoder.buffered()));
             }
-            Phase::Deciding { .. } | Phase::Closed => return Ok(None),
+            Phase::Deciding { .. } | Phase::Closed(_) => return Ok(None),
             Phase::Preface { deadline } => {
                 let deadline = *deadline;
                 if !self.decoder.take_preface()? {

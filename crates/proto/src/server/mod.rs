@@ -72,7 +72,8 @@ enum Phase {
     Login { deadline: Instant },
     Deciding { deadline: Instant },
     Live(Live),
-    Closed,
+    /// With the Closed event, until it is polled.
+    Closed(Option<Box<Event>>),
 }
 
 struct Live {
@@ -97,8 +98,6 @@ pub struct Connection {
     decoder: Decoder,
     out: BytesMut,
     phase: Phase,
-    /// A Closed event that has not been polled yet.
-    closing: Option<Box<Event>>,
 }
 
 impl Connection {
@@ -109,7 +108,6 @@ impl Connection {
             decoder: Decoder::default(),
             out: BytesMut::new(),
             phase: Phase::Preface { deadline },
-            closing: None,
         }
     }
 
@@ -118,7 +116,7 @@ impl Connection {
     /// Bytes from the peer. Poll events afterwards.
     pub fn handle_bytes(&mut self, bytes: BytesMut, now: Instant) {
         match &mut self.phase {
-            Phase::Closed => return,
+            Phase::Closed(_) => return,
             Phase::Live(live) => live.last_heard = now,
             _ => {}
         }
@@ -153,15 +151,15 @@ impl Connection {
                 let idle = live.idle_deadline();
                 Some(live.push.poll_timeout(&self.settings.push).map_or(idle, |overdue| overdue.min(idle)))
             }
-            Phase::Deciding { .. } | Phase::Closed => None,
+            Phase::Deciding { .. } | Phase::Closed(_) => None,
         }
     }
 
     /// The next thing that the peer wants, decoded on demand.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         loop {
-            if let Some(closed) = self.closing.take() {
-                return Some(*closed);
+            if let Phase::Closed(event) = &mut self.phase {
+                return event.take().map(|closed| *closed);
             }
             let frame = match self.next_frame() {
                 Ok(frame) => frame?,
@@ -212,7 +210,7 @@ impl Connection {
 
     /// The connection is over; a Closed event may still be waiting to be polled.
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, Phase::Closed(_))
     }
 
     /// How many more entries may be pushed now.
@@ -323,7 +321,7 @@ impl Connection {
 
     /// Sends a frame of a kind that has no meaning, for peers to prove that they ignore it. `random` chooses it.
     pub fn grease(&mut self, random: u8) {
-        if matches!(self.phase, Phase::Closed) {
+        if self.is_closed() {
             return;
         }
         let kind = GREASE[usize::from(random & 1)];
@@ -334,7 +332,7 @@ impl Connection {
 
     /// Ends the connection with a CLOSE. The next event is Closed.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        if matches!(self.phase, Phase::Closed) {
+        if self.is_closed() {
             return;
         }
         let reason = short_reason(reason);
@@ -344,9 +342,8 @@ impl Connection {
     }
 
     fn end(&mut self, code: CloseCode, reason: String, by_peer: bool) {
-        self.phase = Phase::Closed;
+        self.phase = Phase::Closed(Some(Box::new(Event::Closed { code, reason, by_peer })));
         self.decoder = Decoder::default();
-        self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
 
     fn is_deciding(&self) -> bool {
