@@ -130,7 +130,8 @@ pub async fn run(
             core.metrics.connections_turned_away.inc();
             continue;
         };
-        let visitor = Visitor { address: address.ip(), admission, accepted_at: core.environment.now(), core: core.clone() };
+        let visitor =
+            Visitor { address: address.ip(), admission, accepted_at: core.environment.now(), core: core.clone() };
         let mut alarm = alarms.alarm();
         match &tls {
             None => {

@@ -68,9 +68,15 @@ pub enum Event {
 }
 
 enum Phase {
-    Preface { deadline: Instant },
-    Login { deadline: Instant },
-    Deciding { deadline: Instant },
+    Preface {
+        deadline: Instant,
+    },
+    Login {
+        deadline: Instant,
+    },
+    Deciding {
+        deadline: Instant,
+    },
     Live(Live),
     /// With the Closed event, until it is polled.
     Closed(Option<Box<Event>>),
@@ -103,12 +109,7 @@ pub struct Connection {
 impl Connection {
     pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
         let deadline = now + settings.login_timeout;
-        Self {
-            settings,
-            decoder: Decoder::default(),
-            out: BytesMut::new(),
-            phase: Phase::Preface { deadline },
-        }
+        Self { settings, decoder: Decoder::default(), out: BytesMut::new(), phase: Phase::Preface { deadline } }
     }
 
     // ------------------------------------------------------------ input
