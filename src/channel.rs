@@ -28,6 +28,10 @@ pub enum Outbound {
         useq: u64,
         item: Bytes,
     },
+    /// Something in a large group, numbered by its cseq alone.
+    Passed {
+        item: Bytes,
+    },
     Acked(wire::SendAck),
     Refused(wire::SendNack),
     Signal(wire::Signal),
@@ -55,6 +59,8 @@ struct Queue {
     head: u64,
     /// The device reads the log; live entries only move the head.
     lagging: bool,
+    /// The device must hear how far its large groups have come: it has just logged in, or something was dropped.
+    hints_due: bool,
     /// The connection is to end, with this code and reason.
     close: Option<(CloseCode, &'static str)>,
     /// Something was put in since the link looked.
@@ -64,9 +70,9 @@ struct Queue {
 }
 
 impl Channel {
-    /// A channel begins lagging: first the device reads what it missed.
-    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64) -> Arc<Self> {
-        let queue = Queue { head, lagging: true, ..Queue::default() };
+    /// A channel begins lagging: first the device reads what it missed. `hints_due`: the user is in large groups.
+    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, hints_due: bool) -> Arc<Self> {
+        let queue = Queue { head, lagging: true, hints_due, ..Queue::default() };
         Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
     }
 
@@ -76,7 +82,7 @@ impl Channel {
         let mut queue = self.lock();
         queue.head = useq;
         if !queue.lagging {
-            if queue.entries >= MAX_WAITING || queue.entry_bytes + item.len() > MAX_WAITING_BYTES {
+            if queue.is_full_for(item) {
                 queue.lag();
             } else {
                 queue.entries += 1;
@@ -85,6 +91,33 @@ impl Channel {
             }
         }
         queue.ring();
+    }
+
+    /// The newest entry of the log is one that is read from there.
+    pub fn refer(&self, useq: u64) {
+        let mut queue = self.lock();
+        queue.head = useq;
+        queue.lag();
+        queue.ring();
+    }
+
+    /// Passes on what was written in a large group. What does not fit is dropped; the device hears how far the group
+    /// has come, and fetches it.
+    pub fn pass(&self, item: &Bytes) {
+        let mut queue = self.lock();
+        if queue.is_full_for(item) {
+            queue.hints_due = true;
+        } else {
+            queue.entries += 1;
+            queue.entry_bytes += item.len();
+            queue.waiting.push_back(Outbound::Passed { item: item.clone() });
+        }
+        queue.ring();
+    }
+
+    /// Whether the device is to hear how far its large groups have come, once.
+    pub fn take_hints_due(&self) -> bool {
+        std::mem::take(&mut self.lock().hints_due)
     }
 
     /// Answers a SEND. The answer also stands for the device's own entry, so it moves the head.
@@ -144,7 +177,7 @@ impl Channel {
             return None;
         }
         let next = queue.waiting.pop_front()?;
-        if let Outbound::Entry { item, .. } = &next {
+        if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
             queue.entries -= 1;
             queue.entry_bytes -= item.len();
         }
@@ -190,11 +223,23 @@ impl Queue {
         }
     }
 
+    fn is_full_for(&self, item: &Bytes) -> bool {
+        self.entries >= MAX_WAITING || self.entry_bytes + item.len() > MAX_WAITING_BYTES
+    }
+
     fn lag(&mut self) {
         self.lagging = true;
-        self.entries = 0;
-        self.entry_bytes = 0;
-        self.waiting.retain(|outbound| !matches!(outbound, Outbound::Entry { .. }));
+        let (mut entries, mut entry_bytes) = (0, 0);
+        self.waiting.retain(|outbound| match outbound {
+            Outbound::Entry { .. } => false,
+            Outbound::Passed { item } => {
+                entries += 1;
+                entry_bytes += item.len();
+                true
+            }
+            _ => true,
+        });
+        (self.entries, self.entry_bytes) = (entries, entry_bytes);
     }
 }
 
@@ -203,7 +248,7 @@ mod tests {
     use super::*;
 
     fn channel() -> Arc<Channel> {
-        Channel::new(UserNo(1), DeviceNo(1), 1, 5)
+        Channel::new(UserNo(1), DeviceNo(1), 1, 5, false)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Checking a SEND and handing it to the committer; passing signals on.
 
+mod form;
+
 use std::sync::Arc;
 
 use hongyan_proto::{
@@ -9,7 +11,7 @@ use hongyan_proto::{
 
 use crate::{
     channel::{Channel, Outbound},
-    committer::op::{Addressed, Op, Refusal, Submit},
+    committer::op::{Op, Submit},
     core::Core,
 };
 
@@ -20,24 +22,12 @@ pub const MAX_SIGNAL: usize = 1024;
 pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send) {
     core.metrics.messages_received.inc();
     let send_no = send.send_no;
-    let body = check(core, send);
+    let body = form::check(send, core.limits().max_content as usize);
     if !core.queue.put(Op::Submit(Submit { channel: channel.clone(), send_no, body })) {
         let code = NackCode::NackUnavailable as i32;
         let reason = "the server is stopping".into();
         channel.answer(Outbound::Refused(wire::SendNack { send_no, code, reason, retry_after_ms: 1000, expected: 0 }));
     }
-}
-
-fn check(core: &Core, send: wire::Send) -> Result<Addressed, Refusal> {
-    if !Uid::is_valid(&send.to) {
-        let reason = "to: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -";
-        return Err(Refusal { code: NackCode::NackInvalid, reason });
-    }
-    if send.content.len() > core.limits().max_content as usize {
-        let reason = "the content is larger than max_content in WELCOME";
-        return Err(Refusal { code: NackCode::NackTooLarge, reason });
-    }
-    Ok(Addressed { to: send.to, content: send.content })
 }
 
 /// Passes a signal on to the live devices of its recipient; nobody is told if there are none.

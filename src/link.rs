@@ -28,6 +28,7 @@ use crate::{
     listener::Admission,
     login::{self, Attempt, Rejection},
     open::unix_ms,
+    store::StoreError,
     sync::{self, Page},
 };
 
@@ -241,13 +242,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 self.connection.fall_behind();
             }
             match self.connection.lagging_after() {
-                Some(after) if self.connection.push_room() > 0 => {
-                    channel.fall_behind();
-                    if !Box::pin(self.push_from_log(after)).await {
-                        return;
-                    }
-                }
+                Some(_) if self.connection.push_room() > 0 => channel.fall_behind(),
+                None if channel.take_hints_due() => {}
                 _ => return,
+            }
+            if !Box::pin(self.read_log()).await {
+                return;
             }
         }
     }
@@ -259,6 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     self.core.metrics.entries_pushed.inc();
                 }
             }
+            Outbound::Passed { item } => self.connection.pass(&item),
             Outbound::Acked(ack) => self.connection.acked(ack, now),
             Outbound::Refused(nack) => self.connection.refused(nack),
             Outbound::Signal(signal) => self.connection.signal(&signal),
@@ -266,28 +267,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// False: the log cannot be read; the device is asked to come back later.
-    async fn push_from_log(&mut self, after: u64) -> bool {
-        let Some(session) = &self.session else { return false };
+    /// Pushes what a device is behind with; tells one that is not how far its large groups have come. False: the log cannot
+    /// be read; the device is asked to come back later.
+    async fn read_log(&mut self) -> bool {
+        let read = match self.connection.lagging_after() {
+            Some(after) => self.push_from_log(after).await,
+            None => self.pass_hints().await,
+        };
+        if let Err(error) = &read {
+            tracing::error!(%error, uid = self.session.as_ref().map(|session| session.uid().as_str()), "the log cannot be read");
+            self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
+        }
+        read.is_ok()
+    }
+
+    async fn pass_hints(&mut self) -> Result<(), StoreError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        let hints = sync::hints(&self.core, session.channel().user).await?;
+        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
+        Ok(())
+    }
+
+    async fn push_from_log(&mut self, after: u64) -> Result<(), StoreError> {
+        let Some(session) = &self.session else { return Ok(()) };
         let (room, channel) = (self.connection.push_room(), session.channel().clone());
         self.connection.on_head(channel.head());
-        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await {
-            Ok(Page::CaughtUp) => self.connection.caught_up(),
-            Ok(Page::Reset(reset)) => self.connection.sync_reset(reset),
-            Ok(Page::Entries(entries)) => {
+        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await? {
+            Page::CaughtUp => self.connection.caught_up(),
+            Page::Reset(reset) => self.connection.sync_reset(reset),
+            Page::Entries(entries) => {
                 let now = Instant::now();
                 for entry in entries {
                     let own = if entry.own_device == channel.device.0 { entry.own_send_no } else { 0 };
                     self.connection.push(entry.useq, own, &entry.item, now);
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
-                self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
-                return false;
-            }
         }
-        true
+        Ok(())
     }
 }
 

@@ -255,6 +255,13 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         resume_ttl: config.auth.resume_ttl,
         receipt_delay: config.delivery.receipt_delay,
         timeline_entries: config.retention.timeline_entries,
+        edit_within: config.messages.edit_within,
+        recall_within: config.messages.recall_within,
+        fan_out_threshold: config.groups.fan_out_threshold as usize,
+        group_members: config.groups.max_members as usize,
+        receipts_up_to: config.groups.receipts_up_to as usize,
+        default_audience: if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody },
+        link_key: auth::random(),
     }
 }
 

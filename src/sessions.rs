@@ -1,6 +1,6 @@
 //! Which devices of which users are live: uid → channels, one for each device.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use dashmap::DashMap;
 use hongyan_proto::CloseCode;
@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     channel::Channel,
-    log::{DeviceNo, UserNo},
+    log::{ConversationNo, DeviceNo, UserNo},
 };
 
 /// The channels of one user; mostly one.
@@ -22,6 +22,8 @@ pub type Channels = SmallVec<[Arc<Channel>; 1]>;
 #[derive(Default)]
 pub struct Sessions {
     users: DashMap<UserNo, Channels, FxBuildHasher>,
+    /// Who is online, or was until something was last written there, of the members of each large group.
+    attending: DashMap<ConversationNo, HashSet<UserNo, FxBuildHasher>, FxBuildHasher>,
 }
 
 impl Sessions {
@@ -58,6 +60,35 @@ impl Sessions {
         }
     }
 
+    /// A member of a large group is online.
+    pub fn attend(&self, no: ConversationNo, user: UserNo) {
+        if self.users.contains_key(&user) {
+            self.attending.entry(no).or_default().insert(user);
+        }
+    }
+
+    pub fn depart(&self, no: ConversationNo, user: UserNo) {
+        if let Some(mut members) = self.attending.get_mut(&no) {
+            members.remove(&user);
+        }
+        self.attending.remove_if(&no, |_, members| members.is_empty());
+    }
+
+    /// Calls `each` with every live channel of the online members of a large group, `except` one's; it must not come back
+    /// here. Forgets who has gone offline, so that this costs what is delivered and no more.
+    pub fn for_each_attending(&self, no: ConversationNo, except: Option<UserNo>, mut each: impl FnMut(&Arc<Channel>)) {
+        let Some(mut members) = self.attending.get_mut(&no) else { return };
+        members.retain(|user| match self.users.get(user) {
+            Some(channels) => {
+                if Some(*user) != except {
+                    channels.iter().for_each(&mut each);
+                }
+                true
+            }
+            None => false,
+        });
+    }
+
     /// Calls `each` with every live channel; it must not come back here.
     pub fn for_each(&self, mut each: impl FnMut(&Arc<Channel>)) {
         self.users.iter().for_each(|channels| channels.iter().for_each(&mut each));
@@ -84,7 +115,7 @@ mod tests {
     #[test]
     fn a_device_has_one_channel_and_the_newest_wins() {
         let sessions = Sessions::default();
-        let channel = |device, epoch| Channel::new(UserNo(1), DeviceNo(device), epoch, 0);
+        let channel = |device, epoch| Channel::new(UserNo(1), DeviceNo(device), epoch, 0, false);
         let (old, other, new) = (channel(1, 1), channel(2, 1), channel(1, 2));
         sessions.bind(&old);
         sessions.bind(&other);

@@ -1,9 +1,19 @@
 //! Bringing a device up to the head of its user's log: after a login, after it fell behind, after a retransmission.
 //! There is no other way for it to catch up.
 
-use hongyan_proto::wire;
+use bytes::Bytes;
+use hongyan_proto::{
+    ConversationId,
+    server::encode_item,
+    wire::{self, entry::Item},
+};
 
-use crate::{channel::Channel, core::Core, log::LogEntry, store::StoreError};
+use crate::{
+    channel::Channel,
+    core::Core,
+    log::{ConversationNo, LogEntry, UserNo},
+    store::StoreError,
+};
 
 /// What a device that is behind gets next.
 pub enum Page {
@@ -37,4 +47,16 @@ pub async fn next_page(
             Ok(Page::Reset(wire::SyncReset { log_epoch: core.log_epoch, low, head }))
         }
     }
+}
+
+/// How far each large group of a user has come, ready to be passed.
+pub async fn hints(core: &Core, user: UserNo) -> Result<Vec<Bytes>, StoreError> {
+    let Some(account) = core.log.account(user).await? else { return Ok(Vec::new()) };
+    let mut hints = Vec::with_capacity(account.large_groups.len());
+    for no in account.large_groups {
+        let head_cseq = core.log.conversation_head(ConversationNo(no)).await?;
+        let conversation = ConversationId::Group(no).to_string();
+        hints.push(encode_item(Item::Hint(wire::Hint { conversation, head_cseq })));
+    }
+    Ok(hints)
 }

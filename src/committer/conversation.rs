@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hongyan_proto::{
     ConversationId, Uid,
-    wire::{NackCode, Role},
+    wire::{Audience, NackCode, Role},
 };
 use prost::Message;
 
@@ -203,7 +203,7 @@ impl Committer {
     pub(super) async fn role(&self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
         let Some(conversation) = self.conversations.get(&no) else { return Ok(Role::None) };
         let Some(group) = conversation.group() else { return Ok(Role::None) };
-        if group.owner == user.0 {
+        if group.owner == user.0 && group.members > 0 {
             return Ok(Role::Owner);
         }
         if group.admins.contains(&user.0) {
@@ -229,7 +229,7 @@ impl Committer {
             if dissolved {
                 return Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved")));
             }
-            return Ok(match self.role(no, user).await? as u32 >= least {
+            return Ok(match self.role(no, user).await? as i32 >= least {
                 true => Ok(()),
                 false => Err(refusal(NackCode::NackForbidden, "your role in this group does not allow it")),
             });
@@ -247,7 +247,7 @@ impl Committer {
         &mut self,
         owner: UserNo,
         other: UserNo,
-        audience: impl Fn(&AccountRecord) -> u32,
+        audience: impl Fn(&AccountRecord) -> i32,
         now: Now,
     ) -> Result<bool, StoreError> {
         let Some(user) = self.user(owner, now).await? else { return Ok(false) };
@@ -256,13 +256,14 @@ impl Committer {
             true => self.row(Table::Contacts, keys::contact(owner, other)).await?.unwrap_or_default(),
             false => ContactRecord::default(),
         };
-        let audience = if asked == 0 { self.settings.default_audience } else { asked };
-        Ok(!contact.blocked
-            && match audience {
-                2 => contact.is_mutual(),
-                3 => false,
-                _ => true,
-            })
+        let audience = Audience::try_from(asked).unwrap_or_default();
+        let audience = if audience == Audience::Unspecified { self.settings.default_audience } else { audience };
+        let is_in = match audience {
+            Audience::Contacts => contact.is_mutual(),
+            Audience::Nobody => false,
+            Audience::Everybody | Audience::Unspecified => true,
+        };
+        Ok(is_in && !contact.blocked)
     }
 }
 

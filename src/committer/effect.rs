@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::op::{AccountError, LoggedIn, LoginError};
 use crate::{
     channel::{Channel, Outbound},
-    log::UserNo,
+    log::{ConversationNo, UserNo},
     sessions::Sessions,
     store::StoreError,
 };
@@ -24,6 +24,27 @@ pub enum Effect {
         user: UserNo,
         useq: u64,
         item: Bytes,
+    },
+    /// An entry that every live device of a user reads from the log.
+    Refer {
+        user: UserNo,
+        useq: u64,
+    },
+    /// Something in a large group, for its online members.
+    Broadcast {
+        no: ConversationNo,
+        except: Option<UserNo>,
+        item: Bytes,
+    },
+    /// A user is in a large group from now on.
+    Attend {
+        user: UserNo,
+        no: ConversationNo,
+    },
+    /// A user is out of it.
+    Depart {
+        user: UserNo,
+        no: ConversationNo,
     },
     /// A message is durable: its sender's device is answered, the sender's other devices get the entry.
     Taken {
@@ -57,6 +78,12 @@ impl Effect {
     pub fn apply(self, sessions: &Sessions) {
         match self {
             Effect::Offer { user, useq, item } => sessions.for_each_of(user, |channel| channel.offer(useq, &item)),
+            Effect::Refer { user, useq } => sessions.for_each_of(user, |channel| channel.refer(useq)),
+            Effect::Broadcast { no, except, item } => {
+                sessions.for_each_attending(no, except, |channel| channel.pass(&item));
+            }
+            Effect::Attend { user, no } => sessions.attend(no, user),
+            Effect::Depart { user, no } => sessions.depart(no, user),
             Effect::Taken { origin, ack, item } => {
                 sessions.for_each_of(origin.user, |channel| {
                     if !Arc::ptr_eq(channel, &origin) {
@@ -69,6 +96,9 @@ impl Effect {
             Effect::Refused { origin, nack } => origin.answer(Outbound::Refused(nack)),
             Effect::LoggedIn { login, reply } => {
                 sessions.bind(&login.channel);
+                for no in &login.large_groups {
+                    sessions.attend(*no, login.channel.user);
+                }
                 if let Err(Ok(unclaimed)) = reply.send(Ok(*login)) {
                     // The connection went away while its login was being committed.
                     sessions.unbind(&unclaimed.channel);
@@ -101,7 +131,11 @@ impl Effect {
             Effect::Answer { origin, answer } => origin.answer(answer),
             Effect::LoggedIn { reply, .. } => drop(reply.send(Err(LoginError::Store(error.clone())))),
             Effect::Account { reply, .. } => drop(reply.send(Err(AccountError::Store(error.clone())))),
-            Effect::Offer { .. } => {}
+            Effect::Offer { .. }
+            | Effect::Refer { .. }
+            | Effect::Broadcast { .. }
+            | Effect::Attend { .. }
+            | Effect::Depart { .. } => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::resume::ResumeToken,
     channel::Channel,
-    log::{DeviceNo, DeviceRecord, UserNo, keys},
+    log::{ConversationNo, DeviceNo, DeviceRecord, UserNo, keys},
     store::Table,
 };
 
@@ -221,6 +221,7 @@ impl Committer {
         let log_epoch = self.log_epoch;
         let user = self.users.get_mut(&no).expect("the user has just been looked up");
         let (uid, bounds) = (user.uid.clone(), user.bounds);
+        let large_groups: Vec<_> = user.account.large_groups.iter().copied().map(ConversationNo).collect();
         let device = user.device_mut(device_no).expect("the device has just been looked up");
         let token = ResumeToken::new(no.0.into(), device_no.0.into(), next_secret);
         device.slots.offer(token.hash());
@@ -234,12 +235,13 @@ impl Committer {
         self.touch(no);
         LoggedIn {
             uid,
-            channel: Channel::new(no, device_no, conn_epoch, bounds.head),
+            channel: Channel::new(no, device_no, conn_epoch, bounds.head, !large_groups.is_empty()),
             resume_token: Bytes::from(token.encode()),
             head: bounds.head,
             cursor: place.cursor,
             last_send_no,
             reset,
+            large_groups,
         }
     }
 }

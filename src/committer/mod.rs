@@ -15,9 +15,14 @@
 //! *Architecture Invariant*: nobody else writes to the store, and nobody else binds channels.
 
 mod account;
+mod acts;
+mod conversation;
 mod effect;
+mod expiry;
 mod login;
 pub mod op;
+mod post;
+mod publish;
 mod queue;
 pub mod rate;
 mod receipts;
@@ -35,6 +40,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use conversation::Conversation;
 use effect::Effect;
 use hongyan_proto::{Uid, wire};
 use op::Op;
@@ -78,6 +84,17 @@ pub struct CommitterSettings {
     pub receipt_delay: Duration,
     /// Entries of a timeline that are kept even if every device has them.
     pub timeline_entries: u64,
+    pub edit_within: Duration,
+    pub recall_within: Duration,
+    /// Members above which a group writes nothing into their timelines.
+    pub fan_out_threshold: usize,
+    pub group_members: usize,
+    /// Members up to which the authors in a group learn what each has received and read.
+    pub receipts_up_to: usize,
+    /// Who may write to a user, or add them to groups, who has not said so.
+    pub default_audience: wire::Audience,
+    /// What the links to groups are drawn from.
+    pub link_key: [u8; 32],
 }
 
 /// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
@@ -97,8 +114,7 @@ pub struct Committer {
     users: NumberMap<UserNo, User>,
     names: HashMap<Uid, UserNo>,
     pairs: NumberMap<(UserNo, UserNo), ConversationNo>,
-    /// The newest cseq of the conversations in `pairs`.
-    heads: NumberMap<ConversationNo, u64>,
+    conversations: NumberMap<ConversationNo, Conversation>,
     batch: Batch,
     effects: Vec<Effect>,
     /// Users whose run, devices or account the batch must write.
@@ -113,6 +129,10 @@ pub struct Committer {
     receipts_due: VecDeque<(Instant, UserNo)>,
     /// When to look for users who have had nothing to do for a while. None: no user is in memory.
     sweep_due: Option<Instant>,
+    /// When the next message expires.
+    expiry_due: Option<Instant>,
+    /// `expiry_due` has been read from the log.
+    knows_expiry: bool,
 }
 
 impl Committer {
@@ -135,7 +155,7 @@ impl Committer {
             users: NumberMap::default(),
             names: HashMap::new(),
             pairs: NumberMap::default(),
-            heads: NumberMap::default(),
+            conversations: NumberMap::default(),
             batch: Batch::default(),
             effects: Vec::new(),
             touched: Vec::new(),
@@ -144,6 +164,8 @@ impl Committer {
             sync_due: None,
             receipts_due: VecDeque::new(),
             sweep_due: None,
+            expiry_due: None,
+            knows_expiry: false,
         };
         committer.forget_memory().await?;
         Ok(committer)
@@ -156,6 +178,9 @@ impl Committer {
         }
         if let Err(error) = self.stage_receipts(now).await {
             tracing::error!(%error, "delivered receipts could not be read");
+        }
+        if let Err(error) = self.stage_expired(now).await {
+            tracing::error!(%error, "messages that have expired could not be read");
         }
         let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
         if self.is_urgent || cursors_are_due {
@@ -173,7 +198,7 @@ impl Committer {
     /// When to call [`Self::process`] even if nothing is handed over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let receipts = self.receipts_due.front().map(|(due, _)| *due);
-        [receipts, self.cursors_due, self.sync_due, self.sweep_due].into_iter().flatten().min()
+        [receipts, self.cursors_due, self.sync_due, self.sweep_due, self.expiry_due].into_iter().flatten().min()
     }
 
     async fn stage(&mut self, op: Op, now: Now) {
@@ -237,7 +262,8 @@ impl Committer {
         self.users.clear();
         self.names.clear();
         self.pairs.clear();
-        self.heads.clear();
+        self.conversations.clear();
+        self.knows_expiry = false;
         self.touched.clear();
         self.receipts_due.clear();
         self.hours = self.log.meta(meta::HOURS).await?;

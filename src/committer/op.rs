@@ -3,13 +3,16 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
+use hongyan_proto::{
+    CloseCode, ConversationId, DeviceName, Uid,
+    wire::{self, act::What},
+};
 use tokio::sync::oneshot;
 
 use crate::{
     auth::resume::ResumeToken,
     channel::Channel,
-    log::{DeviceNo, UserNo},
+    log::{ConversationNo, DeviceNo, UserNo},
     store::StoreError,
 };
 
@@ -39,7 +42,10 @@ impl Op {
     /// Roughly the memory it holds while it waits.
     pub fn weight(&self) -> usize {
         let content = match self {
-            Op::Submit(Submit { body: Ok(addressed), .. }) => addressed.content.len(),
+            Op::Submit(Submit { body: Ok(Addressed { asked: Asked::Message { content, .. }, .. }), .. }) => {
+                content.len()
+            }
+            Op::Submit(Submit { body: Ok(Addressed { asked: Asked::Act(what), .. }), .. }) => what.encoded_len(),
             _ => 0,
         };
         content + 256
@@ -54,10 +60,16 @@ pub struct Submit {
     pub body: Result<Addressed, Refusal>,
 }
 
+/// A SEND that has the right form.
 pub struct Addressed {
-    /// A valid uid; of whom, the committer finds out.
-    pub to: String,
-    pub content: Bytes,
+    /// Which conversation; whether there is one, the committer finds out.
+    pub to: Option<ConversationId>,
+    pub asked: Asked,
+}
+
+pub enum Asked {
+    Message { content: Bytes, extras: Option<Box<wire::Extras>> },
+    Act(Box<What>),
 }
 
 /// A permanent refusal of a SEND.
@@ -111,6 +123,7 @@ pub struct LoggedIn {
     pub last_send_no: u64,
     /// The cursor could not be continued.
     pub reset: Option<wire::SyncReset>,
+    pub large_groups: Vec<ConversationNo>,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use hongyan_proto::{
 use super::{Committer, Now, effect::Effect};
 use crate::{
     channel::Channel,
-    log::{ConversationNo, EntryRef, UserNo},
+    log::{ConversationNo, EntryRef, Of, UserNo},
     store::StoreError,
 };
 
@@ -62,23 +62,19 @@ impl Committer {
     async fn stage_receipts_of(&mut self, no: UserNo, now: Now) -> Result<(), StoreError> {
         let Some(user) = self.user(no, now).await? else { return Ok(()) };
         user.receipts_wait = false;
-        let (uid, upto) = (user.uid.clone(), user.delivered());
+        let upto = user.delivered();
         let mut after = user.account.receipted_useq.max(user.bounds.low);
-        let mut delivered: BTreeMap<ConversationNo, u64> = BTreeMap::new();
+        let mut delivered = Delivered::default();
         while after < upto {
             // What is delivered has been committed, so it is in the log.
             let refs = self.log.refs(no, after, upto, STEP).await?;
             let Some((last, _)) = refs.last() else { break };
             after = *last;
-            for (_, reference) in refs {
-                if reference.own_device == 0 && reference.delivered_cseq == 0 {
-                    let newest = delivered.entry(ConversationNo(reference.conversation)).or_default();
-                    *newest = reference.cseq.max(*newest);
-                }
-            }
+            refs.iter().for_each(|(_, reference)| delivered.add(reference));
         }
-        for (conversation, delivered_cseq) in delivered {
-            self.stage_receipt(no, &uid, conversation, delivered_cseq, now).await?;
+        for (conversation, newest) in delivered.newest {
+            let authors = delivered.authors.remove(&conversation).unwrap_or_default();
+            self.deliver_up_to(no, conversation, newest, authors, now).await?;
         }
         if let Some(user) = self.user(no, now).await? {
             user.account.receipted_useq = upto;
@@ -89,22 +85,97 @@ impl Committer {
         Ok(())
     }
 
-    async fn stage_receipt(
+    /// A device of `by` has stored the conversation up to `newest`: notes it, and tells the authors.
+    async fn deliver_up_to(
         &mut self,
         by: UserNo,
-        uid: &hongyan_proto::Uid,
-        conversation: ConversationNo,
-        delivered_cseq: u64,
+        no: ConversationNo,
+        newest: u64,
+        authors: BTreeMap<UserNo, u64>,
         now: Now,
     ) -> Result<(), StoreError> {
-        let Some(record) = self.log.conversation(conversation).await? else { return Ok(()) };
-        let author = UserNo(if record.first_user == by.0 { record.second_user } else { record.first_user });
-        let Some(user) = self.user(author, now).await? else { return Ok(()) };
-        let reference = EntryRef { conversation: conversation.0, delivered_cseq, ..Default::default() };
-        let useq = user.append(reference);
-        self.touch(author);
-        let receipt = wire::Receipt { conversation: uid.as_str().into(), delivered_cseq, ..Default::default() };
-        self.effects.push(Effect::Offer { user: author, useq, item: encode_item(Item::Receipt(receipt)) });
+        let Some(peer) = self.conversation(no, now).await?.map(|conversation| conversation.record.peer_of(by)) else {
+            return Ok(());
+        };
+        let mut membership = self.membership(by, no).await?.unwrap_or_default();
+        if newest <= membership.delivered_cseq {
+            return Ok(());
+        }
+        let authors = match peer {
+            Some(peer) => BTreeMap::from([(peer, newest)]),
+            None => authors,
+        };
+        let tells = self.tells_receipts(no, by, now).await?;
+        for author in authors.keys() {
+            self.user(*author, now).await?;
+        }
+        (membership.delivered_cseq, membership.delivered_ms) = (newest, now.unix_ms);
+        self.put_membership(by, no, &membership);
+        for (author, delivered_cseq) in authors.into_iter().filter(|(author, _)| tells && *author != by) {
+            self.stage_receipt(author, no, by, Reached { delivered_cseq, read_cseq: 0 }, now);
+        }
         Ok(())
+    }
+
+    /// Whether others learn how far `user` has received and read this conversation.
+    pub(super) async fn tells_receipts(
+        &mut self,
+        no: ConversationNo,
+        user: UserNo,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        let conversation = &self.conversations[&no];
+        let few = !conversation.is_large() && conversation.readers.len() <= self.settings.receipts_up_to.max(2);
+        Ok(few && self.user(user, now).await?.is_some_and(|user| !user.account.no_receipts))
+    }
+
+    /// Tells an author, if they are in memory, how far `by` has come.
+    pub(super) fn stage_receipt(&mut self, author: UserNo, no: ConversationNo, by: UserNo, reached: Reached, now: Now) {
+        let (Some(by_uid), true) = (self.users.get(&by).map(|by| by.uid.clone()), self.users.contains_key(&author))
+        else {
+            return;
+        };
+        let Reached { delivered_cseq, read_cseq } = reached;
+        let in_group = self.conversations[&no].group().is_some();
+        let by_user = if in_group { by.0 } else { 0 };
+        let time_ms = now.unix_ms;
+        let of = Of::Receipt.into();
+        let conversation = no.0;
+        let reference =
+            EntryRef { conversation, delivered_cseq, read_cseq, by_user, time_ms, of, ..Default::default() };
+        let uid = if in_group { by_uid.as_str().into() } else { String::new() };
+        let conversation = self.name_for(author, no).into_owned();
+        let receipt = wire::Receipt { conversation, delivered_cseq, read_cseq, uid, time_ms };
+        let useq = self.append(author, reference);
+        self.effects.push(Effect::Offer { user: author, useq, item: encode_item(Item::Receipt(receipt)) });
+    }
+}
+
+/// How far somebody has come in a conversation; 0: nothing new.
+pub(super) struct Reached {
+    pub delivered_cseq: u64,
+    pub read_cseq: u64,
+}
+
+/// What a stretch of a timeline has brought.
+#[derive(Default)]
+struct Delivered {
+    newest: BTreeMap<ConversationNo, u64>,
+    /// Of groups: whose messages they are.
+    authors: BTreeMap<ConversationNo, BTreeMap<UserNo, u64>>,
+}
+
+impl Delivered {
+    fn add(&mut self, reference: &EntryRef) {
+        if reference.own_device != 0 || !matches!(reference.of(), Of::Message | Of::Edit) {
+            return;
+        }
+        let no = ConversationNo(reference.conversation);
+        let newest = self.newest.entry(no).or_default();
+        *newest = reference.cseq.max(*newest);
+        if reference.author != 0 {
+            let newest = self.authors.entry(no).or_default().entry(UserNo(reference.author)).or_default();
+            *newest = reference.cseq.max(*newest);
+        }
     }
 }

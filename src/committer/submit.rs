@@ -1,25 +1,32 @@
-//! Taking a message: its place in the sender's numbers, in the conversation, in both timelines.
+//! Taking a SEND: its place in the sender's numbers, and what is done about it.
 
 use std::sync::Arc;
 
-use hongyan_proto::{
-    Uid,
-    codec::message_item,
-    wire::{self, NackCode},
-};
+use hongyan_proto::wire::{self, NackCode};
 
 use super::{
     Committer, Now,
     effect::{self, Effect},
-    encode,
-    op::{Addressed, Refusal, Submit},
+    op::{Addressed, Asked, Refusal, Submit},
     user::{SendNo, answer_frame},
 };
 use crate::{
     channel::{Channel, Outbound},
-    log::{Answer, ConversationNo, ConversationRecord, EntryRef, UserNo, keys, keys::meta},
-    store::{StoreError, Table},
+    log::Answer,
+    store::StoreError,
 };
+
+/// What an act has come to.
+#[derive(Default)]
+pub(super) struct Done {
+    /// Its number in the conversation; 0: it has none.
+    pub cseq: u64,
+    /// The group it made.
+    pub group: u64,
+}
+
+/// An act is done, or refused for good.
+pub(super) type Performed = Result<Result<Done, Refusal>, StoreError>;
 
 impl Committer {
     pub(super) async fn submit(&mut self, submit: Submit, now: Now) {
@@ -57,124 +64,55 @@ impl Committer {
             self.effects.push(Effect::Answer { origin, answer });
             return Ok(());
         }
-        match self.addressed(&origin, body, now).await? {
-            Ok((recipient, conversation, addressed)) => {
-                self.take(&origin, send_no, recipient, conversation, addressed, now);
+        let Addressed { to, asked } = match body {
+            Ok(addressed) => addressed,
+            Err(refusal) => {
+                self.refuse(origin, send_no, refusal);
+                return Ok(());
             }
-            Err(refusal) => self.refuse(origin, send_no, refusal),
+        };
+        let refused = match asked {
+            Asked::Message { content, extras } => {
+                self.post(&origin, send_no, to.as_ref(), content, extras, now).await?.err()
+            }
+            Asked::Act(what) => match self.perform(origin.user, to.as_ref(), *what, now).await? {
+                Ok(done) => {
+                    self.accept(&origin, send_no, done, now);
+                    None
+                }
+                Err(refusal) => Some(refusal),
+            },
+        };
+        if let Some(refusal) = refused {
+            self.refuse(origin, send_no, refusal);
         }
         Ok(())
     }
 
-    /// Whom the message is for and the conversation it belongs to, or why it is refused for good.
-    async fn addressed(
-        &mut self,
-        origin: &Channel,
-        body: Result<Addressed, Refusal>,
-        now: Now,
-    ) -> Result<Result<(UserNo, ConversationNo, Addressed), Refusal>, StoreError> {
-        let addressed = match body {
-            Ok(addressed) => addressed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let Some(recipient) = self.recipient(&addressed.to, now).await? else {
-            let refusal = Refusal { code: NackCode::NackNotFound, reason: "there is no such user here" };
-            return Ok(Err(refusal));
-        };
-        let conversation = self.conversation(origin.user, recipient).await?;
-        Ok(Ok((recipient, conversation, addressed)))
+    /// An act is done. Its answer stands for no entry: what it has changed comes to this device as to the others.
+    fn accept(&mut self, origin: &Arc<Channel>, send_no: u64, done: Done, now: Now) {
+        let Done { cseq, group } = done;
+        let answer = Answer { cseq, group, time_ms: now.unix_ms, ..Default::default() };
+        self.record_answer(origin, answer);
+        let ack = wire::SendAck { send_no, cseq, useq: 0, time_ms: now.unix_ms, group };
+        self.effects.push(Effect::Answer { origin: origin.clone(), answer: Outbound::Acked(ack) });
     }
 
-    async fn recipient(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
-        match self.user_no(uid, now).await? {
-            // The user may have been let go of while its name was kept.
-            Some(no) => Ok(self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no)),
-            None if self.settings.accept_unknown_recipients => {
-                Ok(Uid::new(uid).ok().map(|uid| self.create_user(&uid, None, now)))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// The conversation of two users, made in this batch if this is its first message. Its head is in memory afterwards.
-    async fn conversation(&mut self, a: UserNo, b: UserNo) -> Result<ConversationNo, StoreError> {
-        let pair = (a.min(b), a.max(b));
-        if let Some(no) = self.pairs.get(&pair) {
-            return Ok(*no);
-        }
-        let no = match self.log.conversation_between(a, b).await? {
-            Some(no) => {
-                self.heads.insert(no, self.log.conversation_head(no).await?);
-                no
-            }
-            None => self.create_conversation(pair.0, pair.1),
-        };
-        self.pairs.insert(pair, no);
-        Ok(no)
-    }
-
-    fn create_conversation(&mut self, first: UserNo, second: UserNo) -> ConversationNo {
-        self.last_conversation += 1;
-        let no = ConversationNo(self.last_conversation);
-        let record = ConversationRecord { first_user: first.0, second_user: second.0, ..Default::default() };
-        self.put_meta(meta::LAST_CONVERSATION, no.0);
-        self.batch.put(Table::Conversations, keys::conversation(no), encode(&record));
-        self.batch.put(Table::Pairs, keys::pair(first, second), keys::number(no.0));
-        for member in [first, second] {
-            self.batch.put(Table::Memberships, keys::membership(member, no), bytes::Bytes::new());
-        }
-        self.heads.insert(no, 0);
-        no
-    }
-
-    /// Gives the message its numbers. It stands once in the conversation and once, as a reference, in each timeline.
-    fn take(
-        &mut self,
-        origin: &Arc<Channel>,
-        send_no: u64,
-        recipient: UserNo,
-        conversation: ConversationNo,
-        addressed: Addressed,
-        now: Now,
-    ) {
-        let head = self.heads.get_mut(&conversation).expect("the head of a conversation in use is in memory");
-        *head += 1;
-        let cseq = *head;
-        let (time_ms, window) = (now.unix_ms, self.settings.send_window);
-        let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
-        let useq = sender.append(EntryRef {
-            conversation: conversation.0,
-            cseq,
-            own_device: origin.device.0,
-            own_send_no: send_no,
-            ..Default::default()
-        });
-        let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(Answer { cseq, useq, time_ms, ..Default::default() }, window);
-        let item = message_item(sender.uid.as_str(), &addressed.to, cseq, time_ms, &addressed.content);
-        self.batch.put(Table::Messages, keys::message(conversation, cseq), item.clone());
-        self.touch(origin.user);
-        let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
-        self.effects.push(Effect::Taken { origin: origin.clone(), ack, item: item.clone() });
-        if recipient != origin.user {
-            let user = self.users.get_mut(&recipient).expect("the recipient has just been looked up");
-            let reference = EntryRef { conversation: conversation.0, cseq, ..Default::default() };
-            let useq = user.append(reference);
-            self.touch(recipient);
-            self.effects.push(Effect::Offer { user: recipient, useq, item });
-        }
-    }
-
-    /// Refuses a message for good: the number is used up, durably, so that its repetition is answered alike.
+    /// Refuses a SEND for good: the number is used up, durably, so that its repetition is answered alike.
     fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, refusal: Refusal) {
-        let window = self.settings.send_window;
-        let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
-        let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(Answer { nack: refusal.code as u32, ..Default::default() }, window);
-        self.touch(origin.user);
+        self.record_answer(&origin, Answer { nack: refusal.code as u32, ..Default::default() });
         let reason = refusal.reason.into();
         let nack = wire::SendNack { send_no, code: refusal.code as i32, reason, retry_after_ms: 0, expected: 0 };
         self.effects.push(Effect::Refused { origin, nack });
+    }
+
+    /// Uses the next number of the sender's device up.
+    pub(super) fn record_answer(&mut self, origin: &Channel, answer: Answer) {
+        let window = self.settings.send_window;
+        let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
+        let device = sender.device_mut(origin.device).expect("the device has just been looked up");
+        device.record_answer(answer, window);
+        self.touch(origin.user);
     }
 }
 

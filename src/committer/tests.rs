@@ -6,12 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, DeviceName, Uid, wire};
+use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{
     Committer, CommitterSettings, Now, Syncing,
-    op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
+    op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
 };
 use crate::{
     auth::resume::ResumeToken,
@@ -46,6 +46,13 @@ fn settings() -> CommitterSettings {
         resume_ttl: Duration::from_secs(7200),
         receipt_delay: Duration::from_millis(500),
         timeline_entries: 10,
+        edit_within: Duration::from_secs(3600),
+        recall_within: Duration::from_secs(3600),
+        fan_out_threshold: 5,
+        group_members: 8,
+        receipts_up_to: 3,
+        default_audience: wire::Audience::Everybody,
+        link_key: [7; 32],
     }
 }
 
@@ -114,7 +121,10 @@ fn credential(uid: &str, device: &str) -> Credential {
 }
 
 fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
-    let body = Ok(Addressed { to: to.into(), content: Bytes::from_static(b"hi") });
+    let body = Ok(Addressed {
+        to: ConversationId::new(to).ok(),
+        asked: Asked::Message { content: Bytes::from_static(b"hi"), extras: None },
+    });
     Op::Submit(Submit { channel: channel.clone(), send_no, body })
 }
 

@@ -100,9 +100,10 @@ impl Committer {
         });
         self.users.shrink_to(2 * self.users.len());
         self.names.shrink_to(2 * self.users.len());
+        self.conversations.retain(|_, conversation| conversation.last_used + IDLE > now.instant);
+        self.conversations.shrink_to(2 * self.conversations.len());
         if self.pairs.len() > 2 * self.users.len() {
             self.pairs = NumberMap::default();
-            self.heads = NumberMap::default();
         }
         self.sweep_due = (!self.users.is_empty()).then(|| now.instant + SWEEP_EVERY);
     }

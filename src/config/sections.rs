@@ -44,6 +44,9 @@ settings! {
         auth: Auth,
         store: Store,
         retention: Retention,
+        messages: Messages,
+        groups: Groups,
+        contacts: Contacts,
         drain: Drain,
         log: Log,
     }
@@ -211,6 +214,39 @@ settings! {
         devices_forgotten_after: Duration = 90 * DAY, Span(HOUR..=3650 * DAY);
         /// The same for a device that said at login that it would not come back.
         ephemeral_forgotten_after: Duration = HOUR, Span(MINUTE..=365 * DAY);
+    }
+}
+
+settings! {
+    /// What may be done to a message after it was sent.
+    Messages {
+        /// For how long an author may edit a message.
+        edit_within: Duration = 48 * HOUR, Span(Duration::ZERO..=3650 * DAY);
+        /// For how long an author may take a message back. Admins of a group may take back any, at any time.
+        recall_within: Duration = 48 * HOUR, Span(Duration::ZERO..=3650 * DAY);
+    }
+}
+
+settings! {
+    /// Groups.
+    Groups {
+        /// Members of one group.
+        max_members: u64 = 100_000, Count(2..=1_000_000);
+        /// Members up to which each gets a line in their log for each message. In a larger group a message is one row,
+        /// members who are online get it as it is, and the others fetch it when they come. A group that has grown beyond
+        /// it stays so.
+        fan_out_threshold: u64 = 500, Count(2..=5000);
+        /// Members up to which authors learn who has received and read their messages.
+        receipts_up_to: u64 = 50, Count(0..=500);
+    }
+}
+
+settings! {
+    /// People who know each other.
+    Contacts {
+        /// Whether only contacts, who have both agreed to be that, may write to a user or add them to a group. Each user
+        /// can decide otherwise.
+        required: bool = false, Switch;
     }
 }
 

@@ -27,8 +27,9 @@ pub mod record {
 pub use conversations::HistoryRange;
 pub use record::{
     AccountRecord, Answer, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
-    MembershipRecord, ReactionsRecord, RunRecord, entry_ref::Of,
+    MembershipRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
+pub use seen::message_of;
 
 /// A user's compact internal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -224,7 +224,8 @@ fn signals_pass_and_leave_no_trace() {
     let server = TestServer::start();
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     let (mut bob, _) = WireClient::login_as(&server, "bob", "phone");
-    let forged = wire::Signal { to: "bob".into(), from: "carol".into(), body: b"typing".to_vec().into() };
+    let forged =
+        wire::Signal { to: "bob".into(), from: "carol".into(), body: b"typing".to_vec().into(), ..Default::default() };
     alice.send(Frame::Signal(forged));
     match bob.expect() {
         Frame::Signal(signal) => {

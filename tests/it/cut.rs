@@ -184,6 +184,7 @@ impl Device {
                 Item::Message(message) if entry.own_send_no == 0 => self.shown.push(message.content.to_vec()),
                 Item::Message(_) => {}
                 Item::Receipt(receipt) => self.delivered = receipt.delivered_cseq,
+                other => panic!("{other:?} in a conversation of two that only write"),
             }
         }
         client.try_send_bytes(&encoded(&[Frame::Ack(wire::Ack { useq: self.cursor })]))

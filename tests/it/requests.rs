@@ -82,7 +82,8 @@ fn a_page_of_conversations_fits_a_frame() {
     }
     let (mut seen, mut after) = (Vec::new(), 0);
     loop {
-        let result = ask(&mut alice, Op::Conversations(wire::ConversationsRequest { after, limit: 200 }));
+        let result =
+            ask(&mut alice, Op::Conversations(wire::ConversationsRequest { after, limit: 200, ..Default::default() }));
         let frame = Frame::Response(wire::Response { id: 9, result: Some(result.clone()) });
         assert!(encoded(&[frame]).len() <= MAX_FRAME + 3, "longer than was agreed");
         let response::Result::Conversations(page) = result else { panic!("{result:?}") };
@@ -112,7 +113,7 @@ fn nobody_sees_what_is_not_theirs() {
     assert_eq!(existing, missing, "who exists is not told");
     let account = ask(&mut carol, Op::Account(wire::AccountRequest {}));
     assert!(matches!(account, response::Result::Account(wire::Account { uid, head: 0, .. }) if uid == "carol"));
-    let too_many = Op::Conversations(wire::ConversationsRequest { after: 0, limit: 201 });
+    let too_many = Op::Conversations(wire::ConversationsRequest { limit: 201, ..Default::default() });
     let failure = ask(&mut carol, too_many);
     let invalid = FailureCode::FailureInvalid as i32;
     assert!(matches!(failure, response::Result::Failure(wire::Failure { code, .. }) if code == invalid));

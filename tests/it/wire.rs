@@ -273,7 +273,7 @@ pub fn resume(token: &[u8], cursor: u64) -> Frame {
 
 /// A SEND.
 pub fn message(send_no: u64, to: &str, content: &[u8]) -> Frame {
-    Frame::Send(wire::Send { send_no, to: to.into(), content: content.to_vec().into() })
+    Frame::Send(wire::Send { send_no, to: to.into(), content: content.to_vec().into(), ..Default::default() })
 }
 
 /// The bytes of some frames.

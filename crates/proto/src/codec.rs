@@ -272,7 +272,7 @@ mod tests {
             let (from, to) = ("alice", "x".repeat(64));
             let item = message_item(from, &to, cseq, 1_800_000_000_000, &content);
             let (from, time_ms, content) = (from.to_owned(), 1_800_000_000_000, content.into());
-            let message = Text { from, to, cseq, time_ms, content };
+            let message = Text { from, to, cseq, time_ms, content, ..Default::default() };
             let entry = Entry { useq: 0, own_send_no: 0, item: Some(Item::Message(message)) };
             assert_eq!(item, entry.encode_to_vec());
         }

@@ -1,0 +1,206 @@
+//! Acts on one message: edit, recall, react, pin. And how long messages stay.
+
+use std::time::Duration;
+
+use hongyan_proto::{
+    server::encode_item,
+    wire::{self, Gone, NackCode, Role, act::What, entry::Item},
+};
+
+use super::{
+    super::{Committer, Now, conversation::refusal, encode, op::Refusal, submit::Performed},
+    announced, done, refused,
+};
+use crate::{
+    log::{ConversationNo, Reaction, ReactionsRecord, UserNo, keys},
+    store::{StoreError, Table},
+};
+
+/// People who can react to one message.
+const MAX_REACTIONS: usize = 500;
+/// Messages pinned in one conversation.
+const MAX_PINS: usize = 50;
+
+impl Committer {
+    /// A message, not an act, whose body is still there, if `user` can see it.
+    pub(in crate::committer) async fn message_seen_by(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        cseq: u64,
+        now: Now,
+    ) -> Result<Result<wire::Message, Refusal>, StoreError> {
+        let missing = refusal(NackCode::NackNotFound, "there is no such message, or it has been taken back");
+        let Some(head) = self.conversation(no, now).await?.map(|conversation| conversation.head) else {
+            return Ok(Err(missing));
+        };
+        let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
+        let message = if visible { self.stored_message(no, cseq).await? } else { None };
+        let whole = |message: &wire::Message| {
+            message.act.is_none() && message.extras.as_ref().is_none_or(|extras| extras.gone() == Gone::Not)
+        };
+        Ok(message.filter(whole).ok_or(missing))
+    }
+
+    pub(super) async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Performed {
+        let mut message = match self.own_message(user, no, edit.cseq, self.settings.edit_within, now).await? {
+            Ok(message) => message,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = self.may_write(user, no, now).await? {
+            return Ok(Err(refusal));
+        }
+        if edit.mention_all {
+            let least = self.conversations[&no].group().map_or(Role::None as i32, |group| group.may_mention_all);
+            if (self.role(no, user).await? as i32) < least {
+                return refused(NackCode::NackForbidden, "your role in this group does not allow mention_all");
+            }
+        }
+        self.load_readers(no, now).await?;
+        message.content = edit.content.clone();
+        let mut extras = message.extras.take().unwrap_or_default();
+        (extras.mentions, extras.mention_all) = (edit.mentions.clone(), edit.mention_all);
+        let cseq = self.announce(no, user, What::Edit(edit), now);
+        (extras.edited_ms, extras.edited_cseq) = (now.unix_ms, cseq);
+        message.extras = Some(extras);
+        let key = keys::message(no, message.cseq);
+        self.batch.put(Table::Messages, key, encode_item(Item::Message(message)));
+        announced(cseq)
+    }
+
+    /// A message that `user` has written no longer than `within` ago.
+    async fn own_message(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        cseq: u64,
+        within: Duration,
+        now: Now,
+    ) -> Result<Result<wire::Message, Refusal>, StoreError> {
+        let message = match self.message_seen_by(user, no, cseq, now).await? {
+            Ok(message) => message,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if message.from != self.users[&user].uid.as_str() {
+            return Ok(Err(refusal(NackCode::NackForbidden, "this message is somebody else's")));
+        }
+        if message.time_ms.saturating_add(within.as_millis() as u64) < now.unix_ms {
+            return Ok(Err(refusal(NackCode::NackTooLate, "the time in which this may be done is over")));
+        }
+        Ok(Ok(message))
+    }
+
+    /// Takes a message back. Admins of a group can do it to any message, at any time.
+    pub(super) async fn recall(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+        let moderates = matches!(self.role(no, user).await?, Role::Admin | Role::Owner);
+        let found = match moderates {
+            true => self.message_seen_by(user, no, cseq, now).await?,
+            false => self.own_message(user, no, cseq, self.settings.recall_within, now).await?,
+        };
+        let author = match found {
+            Ok(message) => message.from,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.load_readers(no, now).await?;
+        self.take_body(no, cseq, Gone::Recalled, self.conversations[&no].head + 1).await?;
+        if self.conversations[&no].record.pins.contains(&cseq) {
+            self.in_use(no).record.pins.retain(|pin| *pin != cseq);
+            self.put_conversation(no);
+        }
+        announced(self.announce(no, user, What::Recall(wire::Recall { cseq, author }), now))
+    }
+
+    pub(super) async fn react(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        mut react: wire::React,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.message_seen_by(user, no, react.cseq, now).await? {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = self.may_take_part(user, no, now).await? {
+            return Ok(Err(refusal));
+        }
+        let key = keys::message(no, react.cseq);
+        let mut record: ReactionsRecord = self.row(Table::Reactions, key.clone()).await?.unwrap_or_default();
+        let mine = record.reactions.iter().position(|reaction| reaction.user == user.0);
+        react.previous = mine.map(|index| record.reactions[index].reaction.clone()).unwrap_or_default();
+        if react.previous == react.reaction {
+            return done();
+        }
+        match mine {
+            Some(index) if react.reaction.is_empty() => drop(record.reactions.remove(index)),
+            Some(index) => record.reactions[index].reaction.clone_from(&react.reaction),
+            None if record.reactions.len() >= MAX_REACTIONS => {
+                return refused(NackCode::NackFull, "as many people as can have reacted to this message");
+            }
+            None => record.reactions.push(Reaction { user: user.0, reaction: react.reaction.clone() }),
+        }
+        self.load_readers(no, now).await?;
+        record.as_of_cseq = self.announce(no, user, What::React(react), now);
+        self.batch.put(Table::Reactions, key, encode(&record));
+        announced(record.as_of_cseq)
+    }
+
+    pub(super) async fn pin(&mut self, user: UserNo, no: ConversationNo, pin: wire::Pin, now: Now) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |group| group.may_pin, now).await? {
+            return Ok(Err(refusal));
+        }
+        let pins = &self.conversations[&no].record.pins;
+        let (is_pinned, is_full) = (pins.contains(&pin.cseq), pins.len() >= MAX_PINS);
+        if is_pinned != pin.unpin {
+            return done();
+        }
+        if !pin.unpin {
+            if let Err(refusal) = self.message_seen_by(user, no, pin.cseq, now).await? {
+                return Ok(Err(refusal));
+            }
+            if is_full {
+                return refused(NackCode::NackFull, "as many messages as can be are pinned: unpin one first");
+            }
+        }
+        self.load_readers(no, now).await?;
+        let pins = &mut self.in_use(no).record.pins;
+        pins.retain(|pinned| *pinned != pin.cseq);
+        if !pin.unpin {
+            pins.push(pin.cseq);
+        }
+        self.put_conversation(no);
+        announced(self.announce(no, user, What::Pin(pin), now))
+    }
+
+    pub(super) async fn disappear(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        disappear: wire::Disappear,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |group| group.may_pin, now).await? {
+            return Ok(Err(refusal));
+        }
+        if self.conversations[&no].record.disappear_after_s == disappear.after_s {
+            return done();
+        }
+        self.load_readers(no, now).await?;
+        self.in_use(no).record.disappear_after_s = disappear.after_s;
+        self.put_conversation(no);
+        announced(self.announce(no, user, What::Disappear(disappear), now))
+    }
+
+    /// Who may do more than read: in a group every member, in a conversation of two who may write to the other.
+    async fn may_take_part(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        now: Now,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        match self.conversations[&no].group() {
+            None => self.may_write(user, no, now).await,
+            Some(group) if group.dissolved => Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved"))),
+            Some(_) => Ok(Ok(())),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Acts that only one's own devices learn of: read marks, how the list shows a conversation, privacy. Of a read mark the
+//! authors of what was read learn too.
+
+use std::collections::BTreeMap;
+
+use hongyan_proto::wire::{self, NackCode};
+
+use super::{
+    super::{Committer, Now, receipts::Reached, submit::Performed},
+    done, refused,
+};
+use crate::{
+    log::{ConversationNo, HistoryRange, Of, UserNo, message_of},
+    store::StoreError,
+};
+
+/// The newest messages of a group that are looked at for whose they are, when a read mark passes over them.
+const AUTHORS_OF: usize = 200;
+
+impl Committer {
+    /// Somebody has seen everything up to `cseq`.
+    pub(super) async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+        let head = self.conversations[&no].head;
+        let mut membership = self.membership(user, no).await?.unwrap_or_default();
+        let cseq = cseq.min(*membership.visible(head).end());
+        if cseq <= membership.read_cseq {
+            return done();
+        }
+        let told = self.authors_of_read(user, no, membership.read_cseq, cseq, now).await?;
+        (membership.read_cseq, membership.read_ms) = (cseq, now.unix_ms);
+        self.put_membership(user, no, &membership);
+        self.refer(user, Of::Conversation, no, UserNo(0));
+        for (author, read_cseq) in told {
+            self.stage_receipt(author, no, user, Reached { delivered_cseq: 0, read_cseq }, now);
+        }
+        done()
+    }
+
+    /// Who learns that messages with `after < cseq <= upto` were read, and up to where. They are in memory.
+    async fn authors_of_read(
+        &mut self,
+        reader: UserNo,
+        no: ConversationNo,
+        after: u64,
+        upto: u64,
+        now: Now,
+    ) -> Result<BTreeMap<UserNo, u64>, StoreError> {
+        let mut authors = BTreeMap::new();
+        if !self.tells_receipts(no, reader, now).await? {
+            return Ok(authors);
+        }
+        if let Some(peer) = self.conversations[&no].record.peer_of(reader) {
+            if peer != reader && self.user(peer, now).await?.is_some() {
+                authors.insert(peer, upto);
+            }
+            return Ok(authors);
+        }
+        let range = HistoryRange { after, before: upto + 1, limit: AUTHORS_OF, forward: false };
+        for (cseq, row) in self.log.history(no, range).await? {
+            let message = message_of(row)?;
+            let Some(author) = self.user_no(&message.from, now).await? else { continue };
+            let is_reader = self.conversations[&no].readers.contains(&author);
+            if author != reader && message.act.is_none() && is_reader && self.user(author, now).await?.is_some() {
+                authors.insert(author, cseq);
+            }
+        }
+        Ok(authors)
+    }
+
+    pub(super) async fn arrange(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        arrange: wire::Arrange,
+        _now: Now,
+    ) -> Performed {
+        let before = self.membership(user, no).await?.unwrap_or_default();
+        let mut membership = before.clone();
+        membership.pinned = arrange.pinned.unwrap_or(before.pinned);
+        membership.muted_until_ms = arrange.muted_until_ms.unwrap_or(before.muted_until_ms);
+        membership.archived = arrange.archived.unwrap_or(before.archived);
+        membership.draft = arrange.draft.unwrap_or_else(|| before.draft.clone());
+        if membership != before {
+            self.put_membership(user, no, &membership);
+            self.refer(user, Of::Conversation, no, UserNo(0));
+        }
+        done()
+    }
+
+    pub(super) async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Performed {
+        let Some(loaded) = self.user(user, now).await? else {
+            return refused(NackCode::NackNotFound, "there is no such user here");
+        };
+        let account = &mut loaded.account;
+        for (asked, kept) in [
+            (privacy.write, &mut account.may_write),
+            (privacy.add_to_groups, &mut account.may_add),
+            (privacy.presence, &mut account.may_see),
+        ] {
+            if asked != 0 {
+                *kept = asked;
+            }
+        }
+        account.no_receipts = privacy.no_receipts.unwrap_or(account.no_receipts);
+        loaded.account_changed = true;
+        self.refer(user, Of::Privacy, ConversationNo(0), UserNo(0));
+        done()
+    }
+}

@@ -1,0 +1,104 @@
+//! Messages that disappear after a time: when, and taking their bodies out of the store.
+
+use std::time::Duration;
+
+use hongyan_proto::{
+    server::encode_item,
+    wire::{self, Gone, entry::Item},
+};
+
+use super::{Committer, Now};
+use crate::{
+    log::{ConversationNo, keys, message_of},
+    store::{Scan, StoreError, Table},
+};
+
+/// Messages that one step takes out.
+const STEP: usize = 256;
+/// How long to wait at most before looking again: the system's clock may have been set meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+impl Committer {
+    /// Notes when a new message goes, if it does.
+    pub(super) fn with_expiry(
+        &mut self,
+        no: ConversationNo,
+        cseq: u64,
+        extras: Option<Box<wire::Extras>>,
+        now: Now,
+    ) -> Option<Box<wire::Extras>> {
+        let asked = extras.as_ref().map_or(0, |extras| extras.expires_after_s);
+        let after_s = if asked == 0 { self.conversations[&no].record.disappear_after_s } else { asked };
+        if after_s == 0 {
+            return extras;
+        }
+        let mut extras = extras.unwrap_or_default();
+        extras.expires_after_s = after_s;
+        extras.expires_ms = now.unix_ms.saturating_add(u64::from(after_s) * 1000);
+        self.batch.put(Table::Expiry, keys::expiry(extras.expires_ms, no, cseq), bytes::Bytes::new());
+        self.expect_expiry(extras.expires_ms, now);
+        Some(extras)
+    }
+
+    fn expect_expiry(&mut self, expires_ms: u64, now: Now) {
+        let wait = Duration::from_millis(expires_ms.saturating_sub(now.unix_ms)).min(LOOK_AGAIN);
+        let due = now.instant + wait;
+        self.expiry_due = Some(self.expiry_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Takes out what has fallen due.
+    pub(super) async fn stage_expired(&mut self, now: Now) -> Result<(), StoreError> {
+        if self.knows_expiry && self.expiry_due.is_none_or(|due| due > now.instant) {
+            return Ok(());
+        }
+        let scan = Scan { table: Table::Expiry, from: keys::number(0), to: keys::END, limit: STEP, descending: false };
+        let rows = self.log.engine().scan(scan).await?;
+        (self.knows_expiry, self.expiry_due) = (true, None);
+        for (key, _) in rows {
+            let (expires_ms, no, cseq) = keys::parse_expiry(&key)?;
+            if expires_ms > now.unix_ms {
+                self.expect_expiry(expires_ms, now);
+                break;
+            }
+            self.take_body(no, cseq, Gone::Expired, 0).await?;
+            self.batch.remove(Table::Expiry, key);
+            self.is_urgent = true;
+            // There may be more than fits a step.
+            self.expiry_due = Some(now.instant);
+        }
+        Ok(())
+    }
+
+    /// Leaves of a message only who wrote it and when.
+    pub(super) async fn take_body(
+        &mut self,
+        no: ConversationNo,
+        cseq: u64,
+        gone: Gone,
+        recalled_cseq: u64,
+    ) -> Result<(), StoreError> {
+        let Some(mut message) = self.stored_message(no, cseq).await? else { return Ok(()) };
+        if message.act.is_some() || message.extras.as_ref().is_some_and(|extras| extras.gone != 0) {
+            return Ok(());
+        }
+        message.content = bytes::Bytes::new();
+        message.extras = Some(Box::new(wire::Extras { gone: gone.into(), recalled_cseq, ..Default::default() }));
+        self.batch.put(Table::Messages, keys::message(no, cseq), encode_item(Item::Message(message)));
+        self.batch.remove(Table::Reactions, keys::message(no, cseq));
+        Ok(())
+    }
+
+    /// A message as the batch under way will leave it.
+    pub(super) async fn stored_message(
+        &self,
+        no: ConversationNo,
+        cseq: u64,
+    ) -> Result<Option<wire::Message>, StoreError> {
+        let key = keys::message(no, cseq);
+        let row = match self.batch.find(Table::Messages, &key) {
+            Some(staged) => staged.cloned(),
+            None => self.log.engine().get(Table::Messages, key).await?,
+        };
+        row.map(message_of).transpose()
+    }
+}

@@ -1,0 +1,132 @@
+//! Messages: who may post where, what a message carries, its numbers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hongyan_proto::{
+    ConversationId,
+    codec::message_item,
+    server::encode_item,
+    wire::{self, NackCode, Role, entry::Item},
+};
+
+use super::{
+    Committer, Now,
+    conversation::refusal,
+    op::Refusal,
+    publish::Publication,
+    submit::{Done, Performed},
+};
+use crate::{
+    channel::Channel,
+    log::{Answer, ConversationNo, Of, UserNo, keys},
+    store::{StoreError, Table},
+};
+
+impl Committer {
+    /// A plain message.
+    pub(super) async fn post(
+        &mut self,
+        origin: &Arc<Channel>,
+        send_no: u64,
+        to: Option<&ConversationId>,
+        content: Bytes,
+        extras: Option<Box<wire::Extras>>,
+        now: Now,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        let no = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
+            Ok(no) => no,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.load_readers(no, now).await?;
+        let (cseq, item) = self.write(origin.user, no, content, extras, now);
+        let (author, time_ms) = (origin.user, now.unix_ms);
+        let origin_of = Some((origin, send_no));
+        let useq = self.distribute(Publication { no, cseq, author, origin: origin_of, of: Of::Message, time_ms, item });
+        self.record_answer(origin, Answer { cseq, useq, time_ms, ..Default::default() });
+        Ok(Ok(()))
+    }
+
+    /// A copy of a message that the sender can see, posted in their name.
+    pub(super) async fn forward(
+        &mut self,
+        user: UserNo,
+        to: Option<&ConversationId>,
+        forward: wire::Forward,
+        now: Now,
+    ) -> Performed {
+        let no = match self.place_to_post(user, to, None, now).await? {
+            Ok(no) => no,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(source) = self.known_conversation(user, &forward.conversation, now).await? else {
+            return Ok(Err(refusal(NackCode::NackNotFound, "there is no such conversation to forward from")));
+        };
+        let source = match self.message_seen_by(user, source, forward.cseq, now).await? {
+            Ok(source) => source,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let forwarded_from = source.extras.map(|extras| extras.forwarded_from).filter(|from| !from.is_empty());
+        let forwarded_from = forwarded_from.unwrap_or(source.from);
+        let extras = Some(Box::new(wire::Extras { forwarded_from, ..Default::default() }));
+        self.load_readers(no, now).await?;
+        let (cseq, item) = self.write(user, no, source.content, extras, now);
+        let time_ms = now.unix_ms;
+        self.distribute(Publication { no, cseq, author: user, origin: None, of: Of::Message, time_ms, item });
+        self.is_urgent = true;
+        Ok(Ok(Done { cseq, group: 0 }))
+    }
+
+    async fn place_to_post(
+        &mut self,
+        user: UserNo,
+        to: Option<&ConversationId>,
+        extras: Option<&wire::Extras>,
+        now: Now,
+    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+        let Some(to) = to else {
+            return Ok(Err(refusal(NackCode::NackInvalid, "to: name a user or a group")));
+        };
+        let no = match self.destination(user, to, now).await? {
+            Ok(no) => no,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = self.may_write(user, no, now).await? {
+            return Ok(Err(refusal));
+        }
+        let Some(extras) = extras else { return Ok(Ok(no)) };
+        let conversation = &self.conversations[&no];
+        if extras.reply_to > conversation.head {
+            return Ok(Err(refusal(NackCode::NackInvalid, "reply_to: there is no such message")));
+        }
+        let least = conversation.group().map_or(Role::None as i32, |group| group.may_mention_all);
+        if extras.mention_all && (self.role(no, user).await? as i32) < least {
+            return Ok(Err(refusal(NackCode::NackForbidden, "your role in this group does not allow mention_all")));
+        }
+        Ok(Ok(no))
+    }
+
+    /// Gives the message its number and writes its row.
+    fn write(
+        &mut self,
+        author: UserNo,
+        no: ConversationNo,
+        content: Bytes,
+        extras: Option<Box<wire::Extras>>,
+        now: Now,
+    ) -> (u64, Bytes) {
+        let cseq = self.next_cseq(no);
+        let extras = self.with_expiry(no, cseq, extras, now);
+        let (to, from) = (self.name_for(author, no), self.users[&author].uid.as_str());
+        let item = match extras {
+            None => message_item(from, &to, cseq, now.unix_ms, &content),
+            extras => {
+                let (from, to) = (from.into(), to.into_owned());
+                let (time_ms, act) = (now.unix_ms, None);
+                encode_item(Item::Message(wire::Message { from, to, cseq, time_ms, content, extras, act }))
+            }
+        };
+        self.batch.put(Table::Messages, keys::message(no, cseq), item.clone());
+        (cseq, item)
+    }
+}
