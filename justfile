@@ -20,6 +20,10 @@ bench:
 instructions:
     benches/instructions.sh
 
+# Fuzz a target on the stable toolchain (needs cargo-fuzz): `just fuzz decoder -runs=1000000`
+fuzz target *options:
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{ target }} -- -dict=fuzz/hongyan.dict -max_len=512 {{ options }}
+
 # Format the code
 fmt:
     cargo fmt --all

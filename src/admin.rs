@@ -24,8 +24,8 @@ use crate::{
     auth::Secret,
     committer::op::{AccountAction, AccountChange, Op},
     core::Core,
-    open::unix_ms,
     store::archive,
+    trace::{self, Trace},
 };
 
 /// Longest request, in bytes.
@@ -44,6 +44,7 @@ pub enum Request {
     RevokeUser { uid: String },
     ListUsers { after: u32 },
     MintToken { uid: String, ttl_s: u64, device: Option<String> },
+    Trace { uid: String, message: trace::Message },
     Backup { path: PathBuf },
 }
 
@@ -62,6 +63,7 @@ pub enum Response {
         rows: u64,
         bytes: u64,
     },
+    Trace(Box<Trace>),
     Error(String),
 }
 
@@ -104,6 +106,10 @@ async fn try_execute(core: &Core, request: Request) -> Result<Response, String> 
         Request::MintToken { uid, ttl_s, device } => {
             return mint_token(core, &uid, Duration::from_secs(ttl_s), device).await;
         }
+        Request::Trace { uid, message } => {
+            let traced = trace::trace(core, &uid, message).await;
+            return traced.map(Box::new).map(Response::Trace).map_err(|error| error.to_string());
+        }
         Request::Backup { path } => return backup(core, &path),
     };
     change_account(core, &change.0, change.1).await?;
@@ -131,7 +137,7 @@ async fn mint_token(core: &Core, uid: &str, ttl: Duration, device: Option<String
     let account = core.log.account_of(&uid).await.map_err(|error| error.to_string())?;
     let epoch = account.map_or(0, |(_, account)| account.revocation_epoch);
     let device = device.as_ref().map(DeviceName::as_str);
-    let token = core.gate.tokens.mint(uid.as_str(), ttl, device, epoch, unix_ms() / 1000);
+    let token = core.gate.tokens.mint(uid.as_str(), ttl, device, epoch, core.environment.unix_ms() / 1000);
     token.map(Response::Token).map_err(|error| error.to_string())
 }
 

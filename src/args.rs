@@ -13,9 +13,9 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
-use hongyan_proto::{DeviceName, Uid};
+use hongyan_proto::{ConversationId, DeviceName, Uid};
 use thiserror::Error;
-use typed::{PlaceFlags, ServeFlags, StoreVerb, Typed, UserVerb, Verb};
+use typed::{PlaceFlags, ServeFlags, StoreVerb, TraceFlags, Typed, UserVerb, Verb};
 
 use crate::config::{Config, Inputs, Problems, Purpose, load};
 
@@ -31,6 +31,7 @@ pub enum Command {
     User(Box<Config>, UserAction),
     Token(Box<Config>, TokenRequest),
     Store(Box<Config>, StoreAction),
+    Trace(Box<Config>, TraceRequest),
     /// Print the completions for a shell, see [`write_completions`].
     Completions(Shell),
 }
@@ -81,6 +82,21 @@ pub enum StoreAction {
     Export(PathBuf),
     Import(PathBuf),
     Backup(PathBuf),
+}
+
+/// A message whose way to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceRequest {
+    pub uid: Uid,
+    pub message: Traced,
+    pub json: bool,
+}
+
+/// Which of a user's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traced {
+    Numbered { conversation: ConversationId, cseq: u64 },
+    Sent { device: DeviceName, send_no: u64 },
 }
 
 /// Why there is nothing to do.
@@ -145,6 +161,10 @@ pub fn parse(
             let (place, action) = store(verb);
             Command::Store(at(place)?, action)
         }
+        Verb::Trace(flags) => {
+            let (place, request) = trace(flags);
+            Command::Trace(at(place)?, request)
+        }
         Verb::Completions { shell } => Command::Completions(shell),
     };
     Ok(command)
@@ -169,6 +189,17 @@ fn store(verb: StoreVerb) -> (PlaceFlags, StoreAction) {
         StoreVerb::Import(from) => (from.place, StoreAction::Import(from.file)),
         StoreVerb::Backup(to) => (to.place, StoreAction::Backup(to.file)),
     }
+}
+
+fn trace(flags: TraceFlags) -> (PlaceFlags, TraceRequest) {
+    let TraceFlags { uid, numbered, sent, json, place } = flags;
+    // Clap demands one of the two pairs, and each of them whole.
+    let message = match (numbered.conversation.zip(numbered.cseq), sent.device.zip(sent.send_no)) {
+        (Some((conversation, cseq)), _) => Traced::Numbered { conversation, cseq },
+        (None, Some((device, send_no))) => Traced::Sent { device, send_no },
+        (None, None) => unreachable!("clap demands one of them"),
+    };
+    (place, TraceRequest { uid, message, json })
 }
 
 /// Writes the script that completes `hongyan` in a shell.
@@ -248,6 +279,22 @@ mod tests {
             let command = parse_line(&format!("store {line} --data there"), &[]).unwrap();
             assert_eq!(command, Command::Store(there.clone(), action), "{line}");
         }
+    }
+
+    #[test]
+    fn a_trace_names_its_message_in_one_of_two_ways() {
+        let message = |line| match parse_line(line, &[]).unwrap() {
+            Command::Trace(_, TraceRequest { message, json, .. }) => (message, json),
+            other => panic!("{other:?}"),
+        };
+        let group = Traced::Numbered { conversation: ConversationId::Group(7), cseq: 12 };
+        assert_eq!(message("trace alice #7 12 --json"), (group, true));
+        let sent = Traced::Sent { device: DeviceName::new("phone").unwrap(), send_no: 3 };
+        assert_eq!(message("trace alice --send-no 3 --device phone"), (sent, false));
+        for bad in ["trace alice", "trace alice bob", "trace alice --send-no 3", "trace alice --device phone"] {
+            assert_eq!(usage_kind(bad), ErrorKind::MissingRequiredArgument, "{bad}");
+        }
+        assert_eq!(usage_kind("trace alice bob 3 --send-no 3 --device phone"), ErrorKind::ArgumentConflict);
     }
 
     #[test]

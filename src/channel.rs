@@ -34,7 +34,8 @@ pub enum Outbound {
     },
     Acked(wire::SendAck),
     Refused(wire::SendNack),
-    Signal(wire::Signal),
+    /// Rare, and large.
+    Signal(Box<wire::Signal>),
     GoAway {
         deadline: Duration,
         spread: Duration,
@@ -130,13 +131,15 @@ impl Channel {
         queue.ring();
     }
 
-    /// Passes a signal on, if nothing of more weight waits.
-    pub fn signal(&self, signal: wire::Signal) {
+    /// Passes a signal on, if nothing of more weight waits; otherwise it is dropped, and this is false.
+    pub fn signal(&self, signal: wire::Signal) -> bool {
         let mut queue = self.lock();
-        if queue.waiting.len() < MAX_WAITING_SIGNALS {
-            queue.waiting.push_back(Outbound::Signal(signal));
+        let has_room = queue.waiting.len() < MAX_WAITING_SIGNALS;
+        if has_room {
+            queue.waiting.push_back(Outbound::Signal(signal.into()));
             queue.ring();
         }
+        has_room
     }
 
     pub fn go_away(&self, deadline: Duration, spread: Duration) {

@@ -11,7 +11,10 @@ use std::{
 
 use hongyan_proto::{server::Settings, wire};
 
-use crate::{committer::CommitQueue, log::Log, login::Gate, metrics::Metrics, sessions::Sessions};
+use crate::{
+    committer::CommitQueue, environment::Environment, log::Log, login::Gate, metrics::Metrics, presence::Presence,
+    sessions::Sessions,
+};
 
 /// One server's shared state. Everything in it is safe to use from any thread.
 pub struct Core {
@@ -25,12 +28,14 @@ pub struct CoreParts {
     pub log_epoch: u64,
     pub queue: CommitQueue,
     pub sessions: Arc<Sessions>,
+    pub presence: Presence,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
     /// For the connections.
     pub protocol: Arc<Settings>,
     /// As told in WELCOME.
     pub resume_ttl: Duration,
+    pub environment: Box<dyn Environment>,
 }
 
 impl Core {

@@ -1,23 +1,32 @@
 //! From what an authenticated device asks for to the use case that does it. Every way in, native or gateway, comes
 //! through here; none of them touches the log or the session map.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use hongyan_proto::{Uid, wire};
 
-use crate::{channel::Channel, committer::op::Op, core::Core, deliver, requests};
+use crate::{
+    channel::Channel,
+    committer::op::Op,
+    core::Core,
+    deliver,
+    rate::Bucket,
+    requests,
+    signals::{self, SIGNALS_AT_ONCE, SIGNALS_PER_SECOND},
+};
 
 /// An authenticated device on one connection. Dropping it takes its channel out of the session map.
 pub struct Session {
     core: Arc<Core>,
     uid: Uid,
     channel: Arc<Channel>,
+    signals: Bucket,
 }
 
 impl Session {
     pub fn new(core: Arc<Core>, uid: Uid, channel: Arc<Channel>) -> Self {
         core.metrics.sessions.inc();
-        Self { core, uid, channel }
+        Self { core, uid, channel, signals: Bucket::default() }
     }
 
     pub fn uid(&self) -> &Uid {
@@ -39,8 +48,10 @@ impl Session {
         let _ = self.core.queue.put(Op::Acked { channel: self.channel.clone(), useq });
     }
 
-    pub async fn signal(&self, signal: wire::Signal) {
-        deliver::signal(&self.core, &self.uid, signal).await;
+    pub async fn signal(&mut self, signal: wire::Signal, now: Instant) {
+        if self.signals.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok() {
+            signals::pass_on(&self.core, &self.channel, &self.uid, signal).await;
+        }
     }
 
     pub async fn request(&self, request: wire::Request) -> wire::Response {
@@ -51,6 +62,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.core.sessions.unbind(&self.channel);
+        self.core.presence.forget(&self.channel);
         self.core.metrics.sessions.dec();
         let _ = self.core.queue.put(Op::Left(self.channel.clone()));
     }

@@ -10,12 +10,13 @@
 //! 5. [`channel`] queues it for the recipient's link; a device that does not keep up reads [`log`] instead ([`sync`]).
 //! 6. The recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
 //!
-//! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`admin`] (operators),
+//! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`presence`] and [`signals`]
+//! (what passes without being kept), [`admin`] (operators),
 //! [`http`] (health and [`metrics`]), [`server`] (putting it together, draining), [`config`] and [`args`].
 //!
 //! *Architecture Invariants*: imports point down this list, never up; only `listener`, `link`, `http` and `admin` know
-//! sockets; only the committer writes to the store and binds channels; only `main`, `server`, `link`, `listener` and
-//! `admin` read a clock or draw randomness.
+//! sockets; only the committer writes to the store and binds channels; only the edges (`main`, `open`, `server`,
+//! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
 
 pub mod admin;
 pub mod args;
@@ -28,19 +29,24 @@ mod core;
 mod deliver;
 mod descriptors;
 mod dispatch;
+mod environment;
 mod http;
 mod link;
 mod listener;
-mod log;
+pub mod log;
 mod login;
 mod metrics;
 mod open;
 pub mod operate;
+mod presence;
+mod rate;
 mod requests;
 mod restore;
 pub mod server;
 mod sessions;
+mod signals;
 pub mod store;
 mod sync;
 pub mod tls;
+pub mod trace;
 mod upkeep;

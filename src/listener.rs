@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -129,12 +131,13 @@ pub async fn run(
             continue;
         };
         let place = Place::new(place, core.metrics.clone());
-        let visitor = Visitor { address: address.ip(), admission: Box::new(admission), accepted_at: Instant::now() };
+        let visitor =
+            Visitor { address: address.ip(), admission: Box::new(admission), accepted_at: core.environment.now() };
         match &tls {
             None => {
                 let mut link = visitor.into_link(stream, core.clone());
                 links.spawn(async move {
-                    note(link.run().await);
+                    note(link.run(pin!(idle_timer())).await);
                     drop(place);
                 });
             }
@@ -144,7 +147,7 @@ pub async fn run(
                 links.spawn(async move {
                     let handshake = acceptor.accept_with(stream, tls::limit_buffers);
                     match tokio::time::timeout(login_timeout, Box::pin(handshake)).await {
-                        Ok(Ok(stream)) => note(visitor.into_link(stream, core).run().await),
+                        Ok(Ok(stream)) => note(visitor.into_link(stream, core).run(pin!(idle_timer())).await),
                         Ok(Err(error)) => note(Err(error)),
                         Err(_) => note(Err(io::ErrorKind::TimedOut.into())),
                     }
@@ -168,6 +171,11 @@ fn note(ended: io::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a transport failed");
     }
+}
+
+/// For a link, which sets it.
+fn idle_timer() -> Sleep {
+    tokio::time::sleep(Duration::ZERO)
 }
 
 /// A connection that has just been accepted.

@@ -46,6 +46,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Completions(shell) => Ok(args::write_completions(shell, &mut io::stdout())?),
         Command::User(config, action) => Ok(runtime()?.block_on(operate::user(&config, action))?),
         Command::Token(config, request) => Ok(runtime()?.block_on(operate::token(&config, request))?),
+        Command::Trace(config, request) => Ok(runtime()?.block_on(operate::trace(&config, request))?),
         Command::Store(config, action) => Ok(runtime()?.block_on(operate::store(&config, action))?),
     }
 }

@@ -6,8 +6,9 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use hongyan_proto::{server, server::PushSettings, wire};
@@ -24,12 +25,14 @@ use crate::{
         token::{TokenPolicy, Tokens},
     },
     boot,
-    committer::{self, CommitQueue, Committer, CommitterSettings, Now, Syncing},
+    committer::{self, CommitQueue, Committer, CommitterSettings, Syncing},
     config::{self, Config, KeyMaterial, Sync},
     core::{Core, CoreParts},
+    environment::{Environment, System},
     log::{self, Log, keys, keys::meta},
     login::Gate,
     metrics::Metrics,
+    presence::Presence,
     sessions::Sessions,
     store::{
         Batch, Durability, Engine, StoreError, Table,
@@ -117,37 +120,54 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 }
 
 async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
-    let log = Log::new(engine);
-    prepare(&log, &config.data).await?;
+    let log = Log::new(engine).with_default_audience(default_audience(config));
+    prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
+    let (core, committer) = assemble(config, log, gate(config, tokens)?, Box::new(System)).await?;
+    let core = Arc::new(core);
+    let committing = core.clone();
+    let committer = tokio::spawn(async move {
+        let timer = pin!(tokio::time::sleep(Duration::ZERO));
+        committer::run(committer, &committing.queue, &*committing.environment, timer).await
+    });
+    Ok(Opened { core, committer, data: config.data.clone() })
+}
+
+/// A core and its committer, which does not run yet, over a log that is prepared.
+pub async fn assemble(
+    config: &Config,
+    log: Log,
+    gate: Gate,
+    environment: Box<dyn Environment>,
+) -> Result<(Core, Committer), StoreError> {
     let sessions = Arc::new(Sessions::default());
     let metrics = Arc::new(Metrics::default());
     let protocol = protocol_settings(config);
     let settings = committer_settings(config, protocol.limits);
     let committer = Committer::open(log.clone(), sessions.clone(), metrics.clone(), settings).await?;
-    let core = Arc::new(Core::new(CoreParts {
+    let core = Core::new(CoreParts {
         log_epoch: log.meta(meta::LOG_EPOCH).await?,
         log,
         queue: CommitQueue::new(config.limits.committer_queue as usize),
         sessions,
+        presence: Presence::default(),
         metrics,
-        gate: gate(config, tokens)?,
+        gate,
         protocol: Arc::new(protocol),
         resume_ttl: config.auth.resume_ttl,
-    }));
-    let committing = core.clone();
-    let committer = tokio::spawn(async move { committer::run(committer, &committing.queue, clock).await });
-    Ok(Opened { core, committer, data: config.data.clone() })
+        environment,
+    });
+    Ok((core, committer))
 }
 
-/// Gives a new store its format and log epoch; refuses one of another format.
-async fn prepare(log: &Log, data: &Path) -> Result<(), OpenError> {
+/// Gives a new store its format and `log_epoch`; refuses one of another format.
+pub async fn prepare(log: &Log, data: &Path, log_epoch: u64) -> Result<(), OpenError> {
     match log.meta(meta::FORMAT).await? {
         FORMAT => Ok(()),
         0 => {
             let mut batch = Batch::default();
             batch.put(Table::Meta, meta::FORMAT.as_bytes(), keys::number(FORMAT));
-            batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(new_log_epoch()));
+            batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(log_epoch));
             Ok(log.engine().commit(batch, Durability::Synced).await?)
         }
         found => Err(OpenError::Format { path: data.to_owned(), found }),
@@ -260,9 +280,13 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         fan_out_threshold: config.groups.fan_out_threshold as usize,
         group_members: config.groups.max_members as usize,
         receipts_up_to: config.groups.receipts_up_to as usize,
-        default_audience: if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody },
+        default_audience: default_audience(config),
         link_key: auth::random(),
     }
+}
+
+fn default_audience(config: &Config) -> wire::Audience {
+    if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody }
 }
 
 fn syncing(store: &config::Store) -> Syncing {
@@ -271,15 +295,6 @@ fn syncing(store: &config::Store) -> Syncing {
         Sync::Interval => Syncing::Within(store.sync_interval),
         Sync::Os => Syncing::BySystem,
     }
-}
-
-fn clock() -> Now {
-    Now { instant: Instant::now(), unix_ms: unix_ms() }
-}
-
-/// Milliseconds since 1970 by the system's clock.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 #[cfg(test)]

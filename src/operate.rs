@@ -8,12 +8,13 @@ use std::{
 
 use crate::{
     admin::{self, Request, Response, User},
-    args::{StoreAction, TokenRequest, UserAction},
+    args::{StoreAction, TokenRequest, TraceRequest, Traced, UserAction},
     config::Config,
     log::verify,
     open::{self, OpenError},
     restore::{self, RestoreError},
     store::archive::{self, ArchiveError},
+    trace::Message,
 };
 
 /// Why a command was not carried out.
@@ -61,6 +62,26 @@ pub async fn token(config: &Config, request: TokenRequest) -> Result<(), Operate
     let request = Request::MintToken { uid: request.uid.as_str().into(), ttl_s: request.ttl.as_secs(), device };
     if let Response::Token(token) = perform(config, request).await? {
         writeln!(io::stdout(), "{token}")?;
+    }
+    Ok(())
+}
+
+/// `hongyan trace`.
+pub async fn trace(config: &Config, request: TraceRequest) -> Result<(), OperateError> {
+    let TraceRequest { uid, message, json } = request;
+    let message = match message {
+        Traced::Numbered { conversation, cseq } => Message::Numbered { conversation: conversation.to_string(), cseq },
+        Traced::Sent { device, send_no } => Message::Sent { device: device.as_str().into(), send_no },
+    };
+    if let Response::Trace(trace) = perform(config, Request::Trace { uid: uid.as_str().into(), message }).await? {
+        let mut out = io::stdout();
+        match json {
+            true => {
+                serde_json::to_writer(&mut out, &trace).map_err(io::Error::from)?;
+                writeln!(out)?;
+            }
+            false => write!(out, "{trace}")?,
+        }
     }
     Ok(())
 }

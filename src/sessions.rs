@@ -1,6 +1,9 @@
 //! Which devices of which users are live: uid → channels, one for each device.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use dashmap::DashMap;
 use hongyan_proto::CloseCode;
@@ -15,6 +18,15 @@ use crate::{
 /// The channels of one user; mostly one.
 pub type Channels = SmallVec<[Arc<Channel>; 1]>;
 
+/// What others may have to hear of since it was last asked for.
+#[derive(Default)]
+pub struct News {
+    /// Users whose first device has come or whose last one has gone.
+    pub turned: HashSet<UserNo, FxBuildHasher>,
+    /// Users who show themselves to somebody else than before; or to one user only, more or less than before.
+    pub veiled: HashSet<(UserNo, Option<UserNo>), FxBuildHasher>,
+}
+
 /// The live channels of all users.
 ///
 /// *Architecture Invariant*: only the committer binds, so that binding, taking over from an older connection and fixing
@@ -24,6 +36,8 @@ pub struct Sessions {
     users: DashMap<UserNo, Channels, FxBuildHasher>,
     /// Who is online, or was until something was last written there, of the members of each large group.
     attending: DashMap<ConversationNo, HashSet<UserNo, FxBuildHasher>, FxBuildHasher>,
+    /// Never more than there are users.
+    news: Mutex<News>,
 }
 
 impl Sessions {
@@ -37,7 +51,12 @@ impl Sessions {
             }
             !replaced
         });
+        let is_first = channels.is_empty();
         channels.push(channel.clone());
+        drop(channels);
+        if is_first {
+            self.news().turned.insert(channel.user);
+        }
     }
 
     /// Takes a channel out, unless it was replaced already.
@@ -45,7 +64,28 @@ impl Sessions {
         if let Some(mut channels) = self.users.get_mut(&channel.user) {
             channels.retain(|bound| bound.device != channel.device || bound.conn_epoch != channel.conn_epoch);
         }
-        self.users.remove_if(&channel.user, |_, channels| channels.is_empty());
+        if self.users.remove_if(&channel.user, |_, channels| channels.is_empty()).is_some() {
+            self.news().turned.insert(channel.user);
+        }
+    }
+
+    /// What a user shows of themselves has changed: to everybody, or to one watcher.
+    pub fn veil(&self, user: UserNo, watcher: Option<UserNo>) {
+        self.news().veiled.insert((user, watcher));
+    }
+
+    /// What has happened since the last time.
+    pub fn take_news(&self) -> News {
+        std::mem::take(&mut *self.news())
+    }
+
+    pub fn is_online(&self, user: UserNo) -> bool {
+        self.users.contains_key(&user)
+    }
+
+    fn news(&self) -> MutexGuard<'_, News> {
+        // Sets of numbers: there is no half-way through a change.
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The live channels of a user.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{committer::op::Op, config::Retention, core::Core, log::keys::meta, store::StoreError};
+use crate::{committer::op::Op, config::Retention, core::Core, log::keys::meta, presence::TICK, store::StoreError};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Devices looked at before the others get their turn again.
@@ -21,6 +21,19 @@ pub async fn run(core: Arc<Core>, retention: Retention, stop: CancellationToken)
         core.queue.put(Op::Hour);
         if let Err(error) = forget_silent_devices(&core, &retention).await {
             tracing::warn!(%error, "silent devices could not be looked for");
+        }
+    }
+}
+
+/// Tells followers who has come and gone, until `stop`.
+pub async fn tell_presence(core: Arc<Core>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if let Err(error) = core.presence.tick(&core.log, &core.sessions, core.environment.now()).await {
+            tracing::warn!(%error, "who came and went could not be told");
         }
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 /// The layers of the server, lowest first. A module may name modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
-    &["args", "auth", "boot", "config", "descriptors", "metrics", "store", "tls"],
+    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "rate", "store", "tls"],
     &["log"],
     &["channel"],
     &["sessions"],
-    &["committer"],
+    &["committer", "presence"],
     &["core", "login"],
-    &["deliver", "requests", "sync"],
-    &["dispatch"],
+    &["deliver", "requests", "signals", "sync"],
+    &["dispatch", "trace"],
     &["open"],
     &["admin", "http", "link", "listener", "restore", "upkeep"],
     &["operate", "server"],
@@ -133,7 +133,7 @@ fn time_and_randomness_come_in_as_arguments() {
     only("crates/proto/src", &[], &clocks);
     only("crates/proto/src", &[], &["tokio", "std::net", "std::thread", "std::fs"]);
     let edges =
-        ["src/listener", "src/link", "src/http", "src/admin", "src/server", "src/upkeep", "src/open.rs", "src/main.rs"];
+        ["src/environment.rs", "src/listener", "src/http", "src/admin", "src/server", "src/upkeep", "src/open.rs"];
     let measured = ["src/committer/mod.rs", "src/auth/", "src/store/"];
     only("src", &[&edges[..], &measured[..]].concat(), &clocks);
 }

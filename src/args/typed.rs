@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use hongyan_proto::{DeviceName, Uid};
+use hongyan_proto::{ConversationId, DeviceName, Uid};
 
 use crate::config::{Flag, Inputs, units::read_duration};
 
@@ -46,6 +46,14 @@ Examples:
   hongyan store verify
   hongyan store backup /backup/hongyan-today
   hongyan store export hongyan.dump && hongyan store import hongyan.dump --data ./fresh";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  hongyan trace alice bob 12                 message 12 of the conversation that alice has with bob
+  hongyan trace alice '#7' 12 --json         message 12 of group 7, in which alice is
+  hongyan trace alice --send-no 3 --device phone
+
+It prints when and to whom, never what was written.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -103,6 +111,9 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: StoreVerb,
     },
+    /// Print what became of a message: committed, offered, stored by which devices, read
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceFlags),
     /// Print a script that completes this command line in a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions { shell: Shell },
@@ -172,6 +183,43 @@ pub(super) struct StoreFile {
     pub file: PathBuf,
     #[command(flatten)]
     pub place: PlaceFlags,
+}
+
+#[derive(Args)]
+pub(super) struct TraceFlags {
+    /// Whose conversation, or who has sent it
+    pub uid: Uid,
+    #[command(flatten)]
+    pub numbered: Numbered,
+    #[command(flatten)]
+    pub sent: Sent,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: PlaceFlags,
+}
+
+/// By its number in a conversation.
+#[derive(Args)]
+#[group(conflicts_with = "Sent")]
+pub(super) struct Numbered {
+    /// The other user, or # and the number of a group
+    #[arg(required_unless_present = "send_no", requires = "cseq")]
+    pub conversation: Option<ConversationId>,
+    /// The number of the message
+    pub cseq: Option<u64>,
+}
+
+/// By the number that the device gave it.
+#[derive(Args)]
+pub(super) struct Sent {
+    /// The send_no
+    #[arg(long, requires = "device")]
+    pub send_no: Option<u64>,
+    /// The device that has sent it
+    #[arg(long, requires = "send_no")]
+    pub device: Option<DeviceName>,
 }
 
 /// Which server is meant.

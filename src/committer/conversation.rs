@@ -12,7 +12,7 @@ use super::{Committer, Now, encode, op::Refusal};
 use crate::{
     log::{
         AccountRecord, ContactRecord, ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord,
-        UserNo, keys, keys::meta,
+        UserNo, is_member, keys, keys::meta,
     },
     store::{StoreError, Table},
 };
@@ -37,11 +37,6 @@ impl Conversation {
     pub fn is_large(&self) -> bool {
         self.group().is_some_and(|group| group.large)
     }
-}
-
-/// A role of somebody who is in the group.
-pub fn is_member(role: Role) -> bool {
-    matches!(role, Role::Member | Role::Admin | Role::Owner)
 }
 
 impl Committer {

@@ -46,6 +46,11 @@ pub enum Effect {
         user: UserNo,
         no: ConversationNo,
     },
+    /// What a user shows of themselves to others has changed, or to one of them.
+    Veil {
+        user: UserNo,
+        watcher: Option<UserNo>,
+    },
     /// A message is durable: its sender's device is answered, the sender's other devices get the entry.
     Taken {
         origin: Arc<Channel>,
@@ -84,6 +89,7 @@ impl Effect {
             }
             Effect::Attend { user, no } => sessions.attend(no, user),
             Effect::Depart { user, no } => sessions.depart(no, user),
+            Effect::Veil { user, watcher } => sessions.veil(user, watcher),
             Effect::Taken { origin, ack, item } => {
                 sessions.for_each_of(origin.user, |channel| {
                     if !Arc::ptr_eq(channel, &origin) {
@@ -135,7 +141,8 @@ impl Effect {
             | Effect::Refer { .. }
             | Effect::Broadcast { .. }
             | Effect::Attend { .. }
-            | Effect::Depart { .. } => {}
+            | Effect::Depart { .. }
+            | Effect::Veil { .. } => {}
         }
     }
 }

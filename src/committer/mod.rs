@@ -24,7 +24,6 @@ pub mod op;
 mod post;
 mod publish;
 mod queue;
-pub mod rate;
 mod receipts;
 mod submit;
 mod syncing;
@@ -35,7 +34,10 @@ mod user;
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -51,6 +53,7 @@ pub use syncing::Syncing;
 use user::User;
 
 use crate::{
+    environment::{Environment, Timer},
     log::{AccountRecord, ConversationNo, Log, RunRecord, UserNo, keys, keys::meta},
     metrics::Metrics,
     sessions::Sessions,
@@ -66,6 +69,12 @@ pub struct Now {
     pub instant: Instant,
     /// Milliseconds since 1970; only shown to people and compared with what tokens say.
     pub unix_ms: u64,
+}
+
+impl Now {
+    pub fn by(environment: &dyn Environment) -> Self {
+        Self { instant: environment.now(), unix_ms: environment.unix_ms() }
+    }
 }
 
 /// What the committer decides by.
@@ -358,18 +367,22 @@ fn encode(record: &impl Message) -> Bytes {
     record.encode_to_vec().into()
 }
 
-/// Runs a committer until its queue is closed. `clock` tells the time. True: everything is on stable storage.
-pub async fn run(mut committer: Committer, queue: &CommitQueue, clock: impl Fn() -> Now) -> bool {
+/// Runs a committer until its queue is closed. True: everything is on stable storage.
+pub async fn run(
+    mut committer: Committer,
+    queue: &CommitQueue,
+    environment: &dyn Environment,
+    mut timer: Pin<&mut impl Timer>,
+) -> bool {
     loop {
-        let ops = match committer.poll_timeout() {
-            None => queue.take().await,
-            Some(due) => match tokio::time::timeout_at(due.into(), queue.take()).await {
-                Ok(ops) => ops,
-                Err(_) => Some(Vec::new()),
-            },
-        };
-        let Some(ops) = ops else { break };
-        committer.process(ops, clock()).await;
+        let due = committer.poll_timeout();
+        let mut take = pin!(queue.take());
+        let ops = poll_fn(|context| match (take.as_mut().poll(context), due) {
+            (Poll::Pending, Some(due)) => timer.as_mut().poll_at(due, context).map(|()| Some(Vec::new())),
+            (taken, _) => taken,
+        });
+        let Some(ops) = ops.await else { break };
+        committer.process(ops, Now::by(environment)).await;
     }
-    committer.finish(clock()).await
+    committer.finish(Now::by(environment)).await
 }

@@ -23,14 +23,18 @@ const TRIM_RUNS: usize = 256;
 impl Committer {
     /// A connection has ended: from now on its device is silent.
     pub(super) async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
-        let hours = self.hours;
+        let (hours, is_online) = (self.hours, self.sessions.is_online(channel.user));
         let Ok(Some(user)) = self.user(channel.user, now).await else { return };
+        if !is_online {
+            user.account.last_seen_ms = now.unix_ms;
+            user.account_changed = true;
+        }
         let Some(device) = user.device_mut(channel.device) else { return };
         if device.record.conn_epoch == channel.conn_epoch && device.record.last_seen_hour != hours {
             device.record.last_seen_hour = hours;
             device.changed = true;
-            self.touch_lazily(channel.user, now);
         }
+        self.touch_lazily(channel.user, now);
     }
 
     /// Forgets a device, unless it is live or has been seen since.

@@ -6,10 +6,10 @@ use hongyan_proto::{Uid, wire};
 
 use smallvec::SmallVec;
 
-use super::rate::Bucket;
 use crate::{
     auth::resume::Slots,
     log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
+    rate::Bucket,
     store::StoreError,
 };
 

@@ -4,18 +4,16 @@ use std::{
     cell::RefCell,
     future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use hongyan_proto::BytesMut;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Link, OUT_HIGH_WATER};
+use crate::environment::Timer;
 
 /// The most that is read at once. The buffer is one per thread, not one per connection.
 const READ_BYTES: usize = 16 * 1024;
@@ -37,7 +35,11 @@ pub(super) enum Wake {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Ready when there is something to do.
-    pub(super) fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<io::Result<Wake>> {
+    pub(super) fn poll_wake(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: Pin<&mut impl Timer>,
+    ) -> Poll<io::Result<Wake>> {
         if let Poll::Ready(read) = self.poll_io(context)? {
             return Poll::Ready(Ok(Wake::Io(read)));
         }
@@ -45,7 +47,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if rung {
             return Poll::Ready(Ok(Wake::Rung));
         }
-        timer.poll(context).map(|()| Ok(Wake::Timer))
+        match self.connection.poll_timeout() {
+            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
+            None => Poll::Pending,
+        }
     }
 
     /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
@@ -82,15 +87,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
     /// see what was written last.
-    pub(super) async fn linger(&mut self) -> io::Result<()> {
+    pub(super) async fn linger(&mut self, mut timer: Pin<&mut impl Timer>) -> io::Result<()> {
         drop(self.session.take());
-        let farewell = async {
+        let deadline = self.core.environment.now() + LINGER;
+        let mut farewell = pin!(async {
             poll_fn(|context| self.poll_write(context)).await?;
             poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await?;
             while !poll_fn(|context| poll_read(&mut self.stream, context)).await?.is_empty() {}
             Ok(())
-        };
-        tokio::time::timeout(LINGER, farewell).await.unwrap_or(Ok(()))
+        });
+        poll_fn(|context| match farewell.as_mut().poll(context) {
+            Poll::Pending => timer.as_mut().poll_at(deadline, context).map(Ok),
+            ended => ended,
+        })
+        .await
     }
 }
 

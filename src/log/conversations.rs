@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ContactRecord, ConversationNo, ConversationRecord, Log, MemberRecord, MembershipRecord, ReactionsRecord, UserNo,
-    decode, keys, missing, parse,
+    decode, keys, parse,
 };
 use crate::store::{Scan, StoreError, Table};
 
@@ -36,32 +36,19 @@ impl Log {
         rows.first().map_or(Ok(0), |(key, _)| keys::parse_second(key))
     }
 
-    /// A user's conversations behind the position `after`, with their records.
-    pub async fn conversations(
+    /// A user's conversations behind the position `after`, as the user sees them.
+    pub async fn memberships(
         &self,
         user: UserNo,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<(ConversationNo, ConversationRecord)>, StoreError> {
+    ) -> Result<Vec<(ConversationNo, MembershipRecord)>, StoreError> {
         let from = keys::membership(user, ConversationNo(after.saturating_add(1)));
         let rows = self.scan(Table::Memberships, from, keys::after_user(user), limit).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (key, _) in rows {
-            let no = ConversationNo(keys::parse_second_of_user(&key)?);
-            let record = self.conversation(no).await?;
-            found.push((no, record.ok_or_else(|| missing(format!("conversation {}", no.0)))?));
-        }
-        Ok(found)
-    }
-
-    /// The uid of the other member of a conversation, as `user` sees it.
-    pub async fn peer(&self, user: UserNo, conversation: &ConversationRecord) -> Result<String, StoreError> {
-        let other = match conversation.first_user == user.0 {
-            true => conversation.second_user,
-            false => conversation.first_user,
-        };
-        let account = self.account(UserNo(other)).await?;
-        account.map(|account| account.uid).ok_or_else(|| missing(format!("user {other}")))
+        let parsed = rows
+            .into_iter()
+            .map(|(key, value)| Ok((ConversationNo(keys::parse_second_of_user(&key)?), parse(&value)?)));
+        parsed.collect()
     }
 
     /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.

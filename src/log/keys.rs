@@ -8,6 +8,9 @@ use crate::store::StoreError;
 /// Above every key that begins with a number.
 pub const END: Bytes = Bytes::from_static(&[0xFF; 17]);
 
+/// No useq, cseq or conversation number is above.
+const MAX_DENSE: u64 = 1 << 62;
+
 /// Rows of the table Meta.
 pub mod meta {
     /// The layout of the store.
@@ -115,12 +118,18 @@ pub fn parse_device(key: &[u8]) -> Result<(UserNo, DeviceNo), StoreError> {
 
 /// The number behind a conversation number.
 pub fn parse_second(key: &[u8]) -> Result<u64, StoreError> {
-    parse_u64(key.get(8..).ok_or_else(|| malformed(key))?)
+    parse_dense(key, 8)
 }
 
 /// The number behind a user number.
 pub fn parse_second_of_user(key: &[u8]) -> Result<u64, StoreError> {
-    parse_u64(key.get(4..).ok_or_else(|| malformed(key))?)
+    parse_dense(key, 4)
+}
+
+/// Dense numbers begin at 1, and no log lives to see the last ones; so whoever counts on from one need not look out.
+fn parse_dense(key: &[u8], at: usize) -> Result<u64, StoreError> {
+    let number = parse_u64(key.get(at..).ok_or_else(|| malformed(key))?)?;
+    if (1..=MAX_DENSE).contains(&number) { Ok(number) } else { Err(malformed(key)) }
 }
 
 pub fn parse_member(key: &[u8]) -> Result<UserNo, StoreError> {
@@ -134,4 +143,17 @@ pub fn parse_expiry(key: &[u8]) -> Result<(u64, ConversationNo, u64), StoreError
 
 fn malformed(bytes: &[u8]) -> StoreError {
     StoreError::Corrupt(format!("{bytes:02x?} is no number or key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_log_reaches_are_damage() {
+        for (number, is_good) in [(0, false), (1, true), (MAX_DENSE, true), (MAX_DENSE + 1, false), (u64::MAX, false)] {
+            assert_eq!(parse_second_of_user(&run(UserNo(1), number)).is_ok(), is_good, "{number}");
+            assert_eq!(parse_second(&message(ConversationNo(1), number)).is_ok(), is_good, "{number}");
+        }
+    }
 }

@@ -3,18 +3,23 @@
 
 mod conversations;
 pub mod epoch;
+mod fate;
 pub mod keys;
+mod privacy;
 mod seen;
 mod timeline;
 pub mod verify;
+mod view;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hongyan_proto::Uid;
+use hongyan_proto::{Uid, wire::Audience};
 use prost::Message;
 
+pub use fate::{Recipient, Sent};
 pub use timeline::LogEntry;
+pub use view::View;
 
 use crate::store::{Engine, Scan, StoreError, Table};
 
@@ -29,7 +34,7 @@ pub use record::{
     AccountRecord, Answer, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
     MembershipRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
-pub use seen::message_of;
+pub use seen::{is_member, message_of};
 
 /// A user's compact internal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,10 +48,20 @@ pub struct DeviceNo(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationNo(pub u64);
 
+impl DeviceRecord {
+    /// What a SEND was answered for good, if that is still kept.
+    pub fn answer(&self, send_no: u64) -> Option<&Answer> {
+        let back = self.last_send_no.checked_sub(send_no)?;
+        let index = (self.answers.len() as u64).checked_sub(back + 1)?;
+        self.answers.get(index as usize)
+    }
+}
+
 /// Reads the log.
 #[derive(Clone)]
 pub struct Log {
     engine: Arc<dyn Engine>,
+    default_audience: Audience,
 }
 
 /// Where a timeline begins and ends: entries `low + 1 ..= head` are kept.
@@ -58,7 +73,12 @@ pub struct Bounds {
 
 impl Log {
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+        Self { engine, default_audience: Audience::Everybody }
+    }
+
+    /// Who may write to a user, or add them to groups, who has not said so.
+    pub fn with_default_audience(self, default_audience: Audience) -> Self {
+        Self { default_audience, ..self }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -93,6 +113,10 @@ impl Log {
         let from = keys::user(UserNo(after.saturating_add(1)));
         let rows = self.scan(Table::Users, from, keys::END, limit).await?;
         rows.into_iter().map(|(key, value)| Ok((UserNo(keys::parse_u32(&key)?), parse(&value)?))).collect()
+    }
+
+    pub async fn device(&self, user: UserNo, device: DeviceNo) -> Result<Option<DeviceRecord>, StoreError> {
+        decode(self.engine.get(Table::Devices, keys::device(user, device)).await?)
     }
 
     pub async fn devices(&self, user: UserNo) -> Result<Vec<(DeviceNo, DeviceRecord)>, StoreError> {

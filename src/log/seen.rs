@@ -5,14 +5,13 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use hongyan_proto::{
     ConversationId,
-    server::encode_item,
-    wire::{self, act::What, entry::Item},
+    wire::{self, entry::Item},
 };
 use prost::Message;
 
 use super::{
     ContactRecord, ConversationNo, ConversationRecord, GroupRecord, HistoryRange, Log, MembershipRecord, UserNo,
-    missing, parse,
+    missing,
 };
 use crate::store::StoreError;
 
@@ -80,9 +79,11 @@ impl Log {
         user: UserNo,
         no: ConversationNo,
     ) -> Result<Option<wire::Conversation>, StoreError> {
+        // First the head: what is written while somebody is removed must not be taken for what they may see.
+        let head = self.conversation_head(no).await?;
         let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
         let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
-        let visible = membership.visible(self.conversation_head(no).await?);
+        let visible = membership.visible(head);
         let head_cseq = *visible.end();
         let mut row = wire::Conversation {
             conversation: self.conversation_id(user, no, &record).await?,
@@ -142,13 +143,13 @@ impl Log {
         record: &ConversationRecord,
     ) -> Result<Option<wire::Group>, StoreError> {
         let Some(group) = &record.group else { return Ok(None) };
-        let role = self.member(no, user).await?.map_or(0, |member| member.role);
-        let shows_link = role >= group.may_invite && role <= wire::Role::Owner as i32;
+        let role = self.member(no, user).await?.map_or(wire::Role::None, |member| member.role());
+        let shows_link = is_member(role) && role as i32 >= group.may_invite;
         Ok(Some(wire::Group {
             group: ConversationId::Group(no.0).to_string(),
             settings: Some(group.settings()),
             members: group.members,
-            role: role,
+            role: role.into(),
             owner: self.uid(UserNo(group.owner)).await?,
             large: group.large,
             dissolved: group.dissolved,
@@ -174,21 +175,11 @@ impl Log {
         }
         Ok(unread.min(MAX_UNREAD))
     }
+}
 
-    /// The item to push for a stored message or act. An edit is stored without its content, which stands in the message.
-    pub async fn resolve(&self, no: ConversationNo, row: Bytes) -> Result<Bytes, StoreError> {
-        let mut message = match parse::<wire::Entry>(&row)?.item {
-            Some(Item::Message(message)) if message.act.is_some() => message,
-            _ => return Ok(row),
-        };
-        let Some(What::Edit(edit)) = message.act.as_mut().and_then(|act| act.what.as_mut()) else { return Ok(row) };
-        let edited = message_of(self.stored(no, edit.cseq).await?)?;
-        edit.content = edited.content;
-        if let Some(extras) = edited.extras {
-            (edit.mentions, edit.mention_all) = (extras.mentions, extras.mention_all);
-        }
-        Ok(encode_item(Item::Message(message)))
-    }
+/// A role of somebody who is in the group.
+pub fn is_member(role: wire::Role) -> bool {
+    matches!(role, wire::Role::Member | wire::Role::Admin | wire::Role::Owner)
 }
 
 /// The message in a row of the table Messages.

@@ -29,7 +29,8 @@ impl Log {
             None => last_key.clone(),
         };
         let run: RunRecord = parse(&last_run)?;
-        let head = keys::parse_second_of_user(&last_key)? + run.refs.len() as u64 - 1;
+        // A run holds at least one entry, or it was never written.
+        let head = keys::parse_second_of_user(&last_key)? - 1 + run.refs.len() as u64;
         Ok(Bounds { low: keys::parse_second_of_user(&first_key)? - 1, head })
     }
 
@@ -72,6 +73,21 @@ impl Log {
         Ok(self.engine().scan(scan).await?.pop().map_or(from, |(key, _)| key))
     }
 
+    /// References to entries below `below`, newest first: those of at most `runs` runs.
+    pub async fn newest_refs(&self, user: UserNo, below: u64, runs: usize) -> Result<Vec<(u64, EntryRef)>, StoreError> {
+        let (from, to) = (keys::run(user, 0), keys::run(user, below));
+        let rows =
+            self.engine().scan(Scan { table: Table::Timelines, from, to, limit: runs, descending: true }).await?;
+        let mut refs = Vec::new();
+        for (key, value) in rows {
+            let first = keys::parse_second_of_user(&key)?;
+            let run: RunRecord = parse(&value)?;
+            let numbered: Vec<_> = (first..).zip(run.refs).collect();
+            refs.extend(numbered.into_iter().rev().filter(|(useq, _)| *useq < below));
+        }
+        Ok(refs)
+    }
+
     /// The entries with `after < useq <= upto`: at most `limit`, and no more than fit into `max_bytes` unless it is one.
     pub async fn entries(
         &self,
@@ -99,8 +115,8 @@ impl Log {
     async fn item(&self, user: UserNo, reference: &EntryRef) -> Result<Bytes, StoreError> {
         let no = ConversationNo(reference.conversation);
         let item = match reference.of() {
-            Of::Message => return self.stored(no, reference.cseq).await,
-            Of::Edit => return self.resolve(no, self.stored(no, reference.cseq).await?).await,
+            Of::Message if reference.author == 0 => return self.stored(no, reference.cseq).await,
+            Of::Message | Of::Edit => return self.stored_for(user, no, reference.cseq).await,
             Of::Receipt => Item::Receipt(self.receipt(user, no, reference).await?),
             Of::Conversation => {
                 let row = self.conversation_as_seen(user, no).await?;
@@ -137,17 +153,6 @@ impl Log {
     pub async fn contact_as_seen(&self, user: UserNo, other: UserNo) -> Result<wire::Contact, StoreError> {
         let record = self.contact(user, other).await?.unwrap_or_default();
         Ok(record.as_seen(self.uid(other).await?))
-    }
-
-    /// A user's own settings.
-    pub async fn privacy(&self, user: UserNo) -> Result<wire::Privacy, StoreError> {
-        let account = self.account(user).await?.ok_or_else(|| missing(format!("user {}", user.0)))?;
-        Ok(wire::Privacy {
-            write: account.may_write,
-            add_to_groups: account.may_add,
-            presence: account.may_see,
-            no_receipts: Some(account.no_receipts),
-        })
     }
 
     async fn join_request(&self, no: ConversationNo, who: UserNo) -> Result<wire::JoinRequest, StoreError> {

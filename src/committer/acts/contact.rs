@@ -6,7 +6,7 @@ use hongyan_proto::{
 };
 
 use super::{
-    super::{Committer, Now, encode, submit::Performed},
+    super::{Committer, Now, effect::Effect, encode, submit::Performed},
     done, refused,
 };
 use crate::{
@@ -64,5 +64,8 @@ impl Committer {
             user.account_changed = true;
         }
         self.refer(owner, Of::Contact, ConversationNo(0), about);
+        for (user, watcher) in [(owner, about), (about, owner)] {
+            self.effects.push(Effect::Veil { user, watcher: Some(watcher) });
+        }
     }
 }

@@ -9,14 +9,16 @@ use hongyan_proto::{
 use super::{
     super::{
         Committer, Now,
-        conversation::{is_member, refusal},
+        conversation::refusal,
         op::Refusal,
         submit::{Done, Performed},
     },
     announced, done, refused,
 };
 use crate::{
-    log::{ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, keys},
+    log::{
+        ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys,
+    },
     store::{StoreError, Table},
 };
 

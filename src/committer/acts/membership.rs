@@ -9,13 +9,13 @@ use hongyan_proto::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    super::{Committer, Now, conversation::is_member, effect::Effect, submit::Performed},
+    super::{Committer, Now, effect::Effect, submit::Performed},
     announced, done,
     group::Named,
     refused,
 };
 use crate::{
-    log::{ConversationNo, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, keys},
+    log::{ConversationNo, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys},
     store::{StoreError, Table},
 };
 
@@ -78,8 +78,9 @@ impl Committer {
         let group = conversation.record.group.get_or_insert_default();
         group.members += 1;
         // The act that adds them is the first thing they see.
-        let first_cseq = if group.history_for_new { 0 } else { head + 1 };
-        let membership = MembershipRecord { first_cseq, last_cseq: 0, read_cseq: head, ..before };
+        let joined_cseq = head + 1;
+        let first_cseq = if group.history_for_new { 0 } else { joined_cseq };
+        let membership = MembershipRecord { first_cseq, last_cseq: 0, read_cseq: head, joined_cseq, ..before };
         self.put_membership(user, no, &membership);
         if is_large {
             self.attend(no, user);

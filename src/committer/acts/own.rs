@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hongyan_proto::wire::{self, NackCode};
 
 use super::{
-    super::{Committer, Now, receipts::Reached, submit::Performed},
+    super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed},
     done, refused,
 };
 use crate::{
@@ -104,6 +104,7 @@ impl Committer {
         account.no_receipts = privacy.no_receipts.unwrap_or(account.no_receipts);
         loaded.account_changed = true;
         self.refer(user, Of::Privacy, ConversationNo(0), UserNo(0));
+        self.effects.push(Effect::Veil { user, watcher: None });
         done()
     }
 }

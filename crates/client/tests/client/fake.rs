@@ -231,7 +231,7 @@ impl Peer {
     pub async fn request(&mut self) -> wire::Request {
         loop {
             match self.event().await {
-                Event::Request(request) => return request,
+                Event::Request(request) => return *request,
                 Event::Acked(_) => {}
                 other => panic!("{other:?} instead of a REQUEST"),
             }

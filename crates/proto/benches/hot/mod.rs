@@ -40,7 +40,7 @@ const CONTENT: &[u8] = &[b'x'; 100];
 const TIME_MS: u64 = 1_800_000_000_000;
 
 fn send_frame(send_no: u64) -> wire::Send {
-    wire::Send { send_no, to: "bob".into(), content: Bytes::from_static(CONTENT) }
+    wire::Send { send_no, to: "bob".into(), content: Bytes::from_static(CONTENT), ..Default::default() }
 }
 
 fn item() -> Bytes {
@@ -121,7 +121,7 @@ fn server_takes_sends() -> Run {
         }
         assert_eq!(taken, 32);
         for send_no in 1..=32 {
-            let ack = wire::SendAck { send_no, cseq: send_no, useq: 1_000 + send_no, time_ms: TIME_MS };
+            let ack = wire::SendAck { send_no, cseq: send_no, useq: 1_000 + send_no, time_ms: TIME_MS, group: 0 };
             connection.acked(ack, now);
         }
         black_box(connection.take_output());
@@ -149,7 +149,7 @@ fn client_sends_messages() -> Run {
     let (mut connection, mut answers) = (live_client(32, now), BytesMut::new());
     let outbox: Vec<wire::Send> = (1..=32).map(send_frame).collect();
     for send_no in 1..=32 {
-        let ack = wire::SendAck { send_no, cseq: send_no, useq: 1_000 + send_no, time_ms: TIME_MS };
+        let ack = wire::SendAck { send_no, cseq: send_no, useq: 1_000 + send_no, time_ms: TIME_MS, group: 0 };
         codec::put_frame(&mut answers, Kind::SendAck, &ack);
     }
     Box::new(move || {

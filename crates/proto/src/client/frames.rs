@@ -18,9 +18,11 @@ impl Connection {
                 None
             }
             (Phase::Opening { .. }, Frame::Welcome(welcome)) => {
+                if !self.go_live(welcome.limits, welcome.max_send_no, welcome.last_send_no, now) {
+                    return None;
+                }
                 self.incoming.on_reset(welcome.cursor, now);
-                self.go_live(welcome.limits, welcome.max_send_no, welcome.last_send_no, now)
-                    .then(|| Event::Welcome(Box::new(welcome)))
+                Some(Event::Welcome(Box::new(welcome)))
             }
             (Phase::Opening { .. }, Frame::Resumed(resumed)) => self
                 .go_live(resumed.limits, resumed.max_send_no, resumed.last_send_no, now)
@@ -143,7 +145,8 @@ impl Connection {
             return None;
         }
         let expected = if nack.expected == 0 { nack.send_no } else { nack.expected };
-        if self.outgoing.is_settled(expected) {
+        // What was answered on this connection may have come out of the log, ahead of an older refusal.
+        if self.outgoing.was_settled_before(expected) {
             let reason = format!("the server expects send_no {expected}, which it has answered for good before");
             self.close(CloseCode::STATE_LOST, &reason, now);
             return None;

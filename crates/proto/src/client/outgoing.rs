@@ -14,6 +14,8 @@ const MAX_DOUBLINGS: u32 = 6;
 /// The sending side of a client connection.
 #[derive(Debug)]
 pub struct Outgoing {
+    /// The oldest number that had no answer when the connection began.
+    first_here: u64,
     /// The oldest number without an answer.
     first: u64,
     /// The next number to write.
@@ -40,6 +42,7 @@ impl Outgoing {
     /// An outbox of the numbers `first ..= last`; empty if `last` is `first - 1`.
     pub fn new(first: u64, last: u64) -> Self {
         Self {
+            first_here: first,
             first,
             next: first,
             last,
@@ -121,6 +124,11 @@ impl Outgoing {
     /// Whether `send_no` was answered for good, on this connection or before it.
     pub fn is_settled(&self, send_no: u64) -> bool {
         send_no < self.first || self.answered_ahead.contains(&send_no)
+    }
+
+    /// Whether `send_no` was answered for good before this connection began.
+    pub fn was_settled_before(&self, send_no: u64) -> bool {
+        send_no < self.first_here
     }
 
     /// Whether `send_no` is a number of this outbox, answered or not.

@@ -74,8 +74,8 @@ impl Connection {
                 }
             }
             Frame::SyncReq(sync) => live.push.rewind(sync.after),
-            Frame::Signal(signal) => return Some(Event::Signal(signal)),
-            Frame::Request(request) => return Some(Event::Request(request)),
+            Frame::Signal(signal) => return Some(Event::Signal(signal.into())),
+            Frame::Request(request) => return Some(Event::Request(request.into())),
             other => {
                 let reason = format!("{:?} is not for a client to send now", other.kind());
                 self.close(CloseCode::WRONG_STATE, &reason);

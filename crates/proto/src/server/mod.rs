@@ -56,9 +56,9 @@ pub enum Event {
     Send(wire::Send),
     /// The device has stored every entry up to this one.
     Acked(u64),
-    Signal(wire::Signal),
+    Signal(Box<wire::Signal>),
     /// Answer with [`Connection::respond`].
-    Request(wire::Request),
+    Request(Box<wire::Request>),
     /// The connection is over; write what [`Connection::take_output`] still has, then drop the transport.
     Closed {
         code: CloseCode,

@@ -232,14 +232,21 @@ impl Core {
         let cseq = self.cseqs.entry((a, b)).or_default();
         *cseq += 1;
         let (cseq, send_no, to) = (*cseq, send.send_no, send.to);
-        let message = wire::Message { from: from.clone(), to: to.clone(), cseq, time_ms: 7, content: send.content };
+        let message = wire::Message {
+            from: from.clone(),
+            to: to.clone(),
+            cseq,
+            time_ms: 7,
+            content: send.content,
+            ..Default::default()
+        };
         let item = server::encode_item(Item::Message(message));
         if to != from {
             self.logs.entry(to).or_default().push(Line { own: None, item: item.clone() });
         }
         let log = self.logs.entry(from).or_default();
         log.push(Line { own: Some((device, send_no)), item });
-        wire::SendAck { send_no, cseq, useq: log.len() as u64, time_ms: 7 }
+        wire::SendAck { send_no, cseq, useq: log.len() as u64, time_ms: 7, group: 0 }
     }
 
     fn answer(&mut self, link: usize, answer: Answer, now: Instant) {

@@ -156,6 +156,36 @@ fn the_numbers_of_a_server_are_checked() {
     }
 }
 
+/// While a refusal was under way, the number it asks for was written again, taken, and came out of the log first.
+#[test]
+fn a_refusal_that_the_log_has_overtaken_is_old_news() {
+    let now = Instant::now();
+    let place = client::Place { cursor: 0, first_unanswered: 1, last_queued: 2 };
+    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
+    let welcome = wire::Welcome { max_send_no: 64, ..Default::default() };
+    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), None);
+    for send_no in [1, 2] {
+        assert_eq!(client.poll_send(now), Some(send_no));
+        client.send(&wire::Send { send_no, ..Default::default() }, now);
+    }
+    let own = Some(wire::entry::Item::Message(wire::Message { cseq: 1, ..Default::default() }));
+    let own = Frame::Push(wire::Entry { useq: 1, own_send_no: 1, item: own });
+    assert_eq!(client_verdict(&mut client, &own, now), None);
+    let gap = Frame::SendNack(wire::SendNack { send_no: 2, code: 1, expected: 1, ..Default::default() });
+    assert_eq!(client_verdict(&mut client, &gap, now), None, "1 was answered here, so nothing is lost");
+    assert_eq!(client.poll_send(now), Some(2));
+}
+
+#[test]
+fn a_welcome_that_is_refused_moves_nothing() {
+    let now = Instant::now();
+    let place = client::Place { cursor: 3, first_unanswered: 1, last_queued: 0 };
+    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
+    let welcome = wire::Welcome { cursor: 9, last_send_no: 1, ..Default::default() };
+    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), Some(CloseCode::STATE_LOST));
+    assert_eq!(client.applied(), 3);
+}
+
 /// An answer to a login that has ended meanwhile brings nothing back to life.
 #[test]
 fn a_closed_connection_stays_closed() {

@@ -263,6 +263,8 @@ impl Device {
                     self.limits = resumed.limits.or(self.limits);
                 }
                 client::Event::Entry(entry) => self.entries.push((entry.useq, *entry)),
+                // Told before, by its answer.
+                client::Event::Own(_) => {}
                 client::Event::Answered(ack) => self.on_answer(ack.send_no, Answer::Ack(ack)),
                 client::Event::Refused(nack) => self.on_answer(nack.send_no, Answer::Nack(nack.code)),
                 client::Event::Closed { code, .. } => {
@@ -290,7 +292,7 @@ impl Device {
         let Some(connection) = &mut self.connection else { return };
         while let Some(send_no) = connection.poll_send(now) {
             let (to, content) = self.outbox[send_no as usize - 1].clone();
-            connection.send(&wire::Send { send_no, to, content: content.into() }, now);
+            connection.send(&wire::Send { send_no, to, content: content.into(), ..Default::default() }, now);
         }
     }
 }

@@ -1,0 +1,64 @@
+//! What the fuzzers run. Each target is a function over any bytes: it panics where the product breaks a promise, and
+//! does nothing else. `fuzz/` gives them to libFuzzer; `tests/replay.rs` runs the committed corpus, and inputs of the
+//! generators below, with every `cargo test`.
+//!
+//! | target | promise |
+//! |---|---|
+//! | [`decoder`] | any stream cut anywhere gives the same frames, and nothing is kept beyond one frame |
+//! | [`codec`] | what is written by hand equals what the protobuf library writes |
+//! | [`server`], [`client`] | any sequence of operations: no panic, no event out of its phase, legal output |
+//! | [`pair`] | both ends together over a bad network: everything arrives once, in order |
+//! | [`capture`] | what `hongyan-cli frames` shows does not depend on how the bytes arrive |
+//! | [`token`] | nothing forged is believed; every token has one spelling |
+//! | [`config`] | a configuration is taken whole or refused; what is printed reads back the same |
+//! | [`records`] | any rows in the store are read or called damaged |
+//!
+//! The simulated network and the reference server of `pair` are those of the protocol's own tests.
+
+// Generators and rigs index what they have just made, and fail as a test does.
+#![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
+
+use net::Rng;
+
+pub mod capture;
+pub mod client;
+pub mod codec;
+pub mod config;
+#[path = "../../proto/tests/suite/core.rs"]
+#[allow(dead_code, reason = "the protocol's tests use all of it")]
+mod core;
+pub mod decoder;
+pub mod grammar;
+#[path = "../../proto/tests/suite/net.rs"]
+#[allow(dead_code, clippy::should_implement_trait, reason = "the protocol's tests use all of it, privately")]
+pub mod net;
+mod output;
+pub mod pair;
+pub mod records;
+#[path = "../../proto/tests/suite/rig.rs"]
+#[allow(dead_code, reason = "the protocol's tests use all of it")]
+mod rig;
+pub mod server;
+pub mod token;
+
+/// Something to fuzz.
+pub struct Target {
+    /// Of the libFuzzer target and of the folder in `fuzz/corpus`.
+    pub name: &'static str,
+    /// Panics if a promise is broken.
+    pub run: fn(&[u8]),
+    /// An input that gets further than random bytes do.
+    pub generate: fn(&mut Rng) -> Vec<u8>,
+}
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "decoder", run: decoder::run, generate: decoder::generate },
+    Target { name: "codec", run: codec::run, generate: grammar::noise },
+    Target { name: "server", run: server::run, generate: grammar::noise },
+    Target { name: "client", run: client::run, generate: grammar::noise },
+    Target { name: "pair", run: pair::run, generate: grammar::noise },
+    Target { name: "capture", run: capture::run, generate: decoder::generate },
+    Target { name: "token", run: token::run, generate: token::generate },
+    Target { name: "config", run: config::run, generate: config::generate },
+    Target { name: "records", run: records::run, generate: grammar::noise },
+];
