@@ -70,6 +70,12 @@ impl Channel {
         Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
     }
 
+    /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
+    /// from what is pushed.
+    pub fn apart(&self) -> Arc<Self> {
+        Self::new(self.user, self.device, self.conn_epoch, 0)
+    }
+
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
     /// finds the entry in the log.
     pub fn offer(&self, useq: u64, item: &Bytes) {

@@ -12,7 +12,7 @@ use super::{
     Committer, Now,
     effect::{self, Effect},
     encode,
-    op::{Addressed, Refusal, Submit},
+    op::{Addressed, Refusal, SendNumber, Submit},
     user::{SendNo, answer_frame},
 };
 use crate::{
@@ -23,16 +23,17 @@ use crate::{
 
 impl Committer {
     pub(super) async fn submit(&mut self, submit: Submit, now: Now) {
-        let (origin, send_no) = (submit.channel.clone(), submit.send_no);
+        let (origin, number) = (submit.channel.clone(), submit.number);
         if let Err(error) = self.try_submit(submit, now).await {
             tracing::error!(%error, "a message could not be taken");
+            let send_no = if let SendNumber::Given(send_no) = number { send_no } else { 0 };
             let answer = Outbound::Refused(effect::unavailable(send_no));
             self.effects.push(Effect::Answer { origin, answer });
         }
     }
 
     async fn try_submit(&mut self, submit: Submit, now: Now) -> Result<(), StoreError> {
-        let Submit { channel: origin, send_no, body } = submit;
+        let Submit { channel: origin, number, body } = submit;
         let limits = self.settings.limits;
         let Some(user) = self.user(origin.user, now).await? else { return Ok(()) };
         let Some(device) = user.device_mut(origin.device) else { return Ok(()) };
@@ -41,6 +42,7 @@ impl Committer {
             return Ok(());
         }
         device.confirm_token();
+        let send_no = device.number_of(number);
         let answer = match device.classify(send_no) {
             SendNo::Next => match user.sends.take(limits.sends_per_s, limits.send_burst, now.instant) {
                 Ok(()) => None,
@@ -57,11 +59,20 @@ impl Committer {
             self.effects.push(Effect::Answer { origin, answer });
             return Ok(());
         }
+        let key = if let SendNumber::Keyed(key) = number { key } else { 0 };
         match self.addressed(&origin, body, now).await? {
             Ok((recipient, conversation, addressed)) => {
-                self.take(&origin, send_no, recipient, conversation, addressed, now);
+                let answer = self.take(&origin, send_no, recipient, conversation, addressed, now);
+                self.use_number_up(&origin, Answer { key, ..answer });
             }
-            Err(refusal) => self.refuse(origin, send_no, refusal),
+            Err(refusal) => {
+                let answer = Answer { nack: refusal.code as u32, key, ..Default::default() };
+                self.use_number_up(&origin, answer);
+                let reason = refusal.reason.into();
+                let nack =
+                    wire::SendNack { send_no, code: refusal.code as i32, reason, retry_after_ms: 0, expected: 0 };
+                self.effects.push(Effect::Refused { origin, nack });
+            }
         }
         Ok(())
     }
@@ -136,11 +147,11 @@ impl Committer {
         conversation: ConversationNo,
         addressed: Addressed,
         now: Now,
-    ) {
+    ) -> Answer {
         let head = self.heads.get_mut(&conversation).expect("the head of a conversation in use is in memory");
         *head += 1;
         let cseq = *head;
-        let (time_ms, window) = (now.unix_ms, self.settings.send_window);
+        let time_ms = now.unix_ms;
         let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
         let useq = sender.append(EntryRef {
             conversation: conversation.0,
@@ -149,11 +160,8 @@ impl Committer {
             own_send_no: send_no,
             delivered_cseq: 0,
         });
-        let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(Answer { cseq, useq, time_ms, nack: 0 }, window);
         let item = message_item(sender.uid.as_str(), &addressed.to, cseq, time_ms, &addressed.content);
         self.batch.put(Table::Messages, keys::message(conversation, cseq), item.clone());
-        self.touch(origin.user);
         let ack = wire::SendAck { send_no, cseq, useq, time_ms };
         self.effects.push(Effect::Taken { origin: origin.clone(), ack, item: item.clone() });
         if recipient != origin.user {
@@ -163,18 +171,16 @@ impl Committer {
             self.touch(recipient);
             self.effects.push(Effect::Offer { user: recipient, useq, item });
         }
+        Answer { cseq, useq, time_ms, ..Default::default() }
     }
 
-    /// Refuses a message for good: the number is used up, durably, so that its repetition is answered alike.
-    fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, refusal: Refusal) {
+    /// The number is used up, durably, so that its repetition is answered alike, also if it was refused for good.
+    fn use_number_up(&mut self, origin: &Channel, answer: Answer) {
         let window = self.settings.send_window;
         let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
         let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(Answer { nack: refusal.code as u32, ..Default::default() }, window);
+        device.record_answer(answer, window);
         self.touch(origin.user);
-        let reason = refusal.reason.into();
-        let nack = wire::SendNack { send_no, code: refusal.code as i32, reason, retry_after_ms: 0, expected: 0 };
-        self.effects.push(Effect::Refused { origin, nack });
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Committer, CommitterSettings, Now, Syncing,
-    op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
+    op::{Addressed, Credential, LoggedIn, Login, LoginError, Op, SendNumber, Submit, Who},
 };
 use crate::{
     auth::resume::ResumeToken,
@@ -92,7 +92,7 @@ impl Rig {
     }
 
     async fn resume(&mut self, token: &Bytes, cursor: u64) -> Result<LoggedIn, LoginError> {
-        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor }).await
+        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor: Some(cursor) }).await
     }
 }
 
@@ -115,7 +115,7 @@ fn credential(uid: &str, device: &str) -> Credential {
 
 fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
     let body = Ok(Addressed { to: to.into(), content: Bytes::from_static(b"hi") });
-    Op::Submit(Submit { channel: channel.clone(), send_no, body })
+    Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(send_no), body })
 }
 
 /// What waits in a channel, in short: a(cked), r(efused), e(ntry), with their numbers.

@@ -28,7 +28,13 @@ pub mod server;
 #[allow(clippy::all, clippy::pedantic, missing_docs)]
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
+    #[cfg(feature = "json")]
+    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.serde.rs"));
 }
+
+/// The descriptors of [`wire`], an encoded `FileDescriptorSet`.
+#[cfg(feature = "json")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 pub use bytes::{Bytes, BytesMut};
 pub use code::CloseCode;
