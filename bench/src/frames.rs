@@ -175,7 +175,10 @@ mod tests {
             decoder.feed(out.clone());
             let frame = Frame::decode(decoder.next_frame(1000).unwrap().unwrap()).unwrap().unwrap();
             let content = [b"head".as_slice(), &[9; 200]].concat();
-            assert_eq!(frame, Frame::Send(wire::Send { send_no, to: "bob".into(), content: content.into() }));
+            assert_eq!(
+                frame,
+                Frame::Send(wire::Send { send_no, to: "bob".into(), content: content.into(), ..Default::default() })
+            );
             let mut again = BytesMut::new();
             frame.encode(&mut again);
             assert_eq!(out, again);
@@ -186,13 +189,19 @@ mod tests {
     fn a_push_and_an_answer_are_read_as_the_protocol_crate_wrote_them() {
         let content = bytes::Bytes::from(vec![3; 300]);
         let (from, to) = ("alice".to_owned(), "bob".to_owned());
-        let item =
-            encode_item(Item::Message(wire::Message { from, to, cseq: 5, time_ms: 6, content: content.clone() }));
+        let item = encode_item(Item::Message(wire::Message {
+            from,
+            to,
+            cseq: 5,
+            time_ms: 6,
+            content: content.clone(),
+            ..Default::default()
+        }));
         let mut out = BytesMut::new();
         codec::put_push(&mut out, 300, 4, &item);
         let push = Push::read(&out[codec::HEADER_LEN..]).unwrap();
         assert_eq!(push, Push { useq: 300, own_send_no: 4, text: Some(Text { from: b"alice", content: &content }) });
-        let ack = wire::SendAck { send_no: 7, cseq: 8, useq: 900, time_ms: u64::MAX }.encode_to_vec();
+        let ack = wire::SendAck { send_no: 7, cseq: 8, useq: 900, time_ms: u64::MAX, group: 0 }.encode_to_vec();
         assert_eq!(SendAck::read(&ack), Ok(SendAck { send_no: 7, useq: 900 }));
         let limits = wire::Limits { id: 5, ..Default::default() }.encode_to_vec();
         assert_eq!(SendAck::read(&limits), Ok(SendAck::default()), "fields of fixed width are skipped");
@@ -200,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_body_cut_short_is_malformed() {
-        let ack = wire::SendAck { send_no: 700, cseq: 8, useq: 900, time_ms: 1 << 50 }.encode_to_vec();
+        let ack = wire::SendAck { send_no: 700, cseq: 8, useq: 900, time_ms: 1 << 50, group: 0 }.encode_to_vec();
         assert_eq!(SendAck::read(&ack[..ack.len() - 1]), Err(Malformed));
         assert_eq!(SendAck::read(&[0xFF; 11]), Err(Malformed));
         assert_eq!(Push::read(&[0x22, 5, 1]), Err(Malformed), "longer than what is there");

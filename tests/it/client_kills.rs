@@ -225,7 +225,7 @@ async fn sender_process() {
                 task.note(&sent.send_no.to_string());
                 answered = sent.send_no;
             }
-            Event::Connected { .. } | Event::Disconnected { .. } | Event::Delivered { .. } => {}
+            Event::Connected { .. } | Event::Disconnected { .. } | Event::Receipt(_) => {}
             other => panic!("{other:?}"),
         }
     }

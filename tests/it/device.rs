@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use hongyan_client::{
-    Builder, Bytes, Client, ClientError, Content, Credential, Event, Events, HistoryQuery, Received, Sent, Uid,
+    Builder, Bytes, Client, ClientError, Content, Credential, Entry, Event, Events, HistoryQuery, Received, Sent, Uid,
 };
 use tokio::sync::watch;
 
@@ -44,7 +44,9 @@ impl Shown {
             Event::Disconnected { reason, .. } => self.disconnected.push(reason),
             Event::Message(message) => self.messages.push(message),
             Event::Sent(sent) => self.sent.push(sent),
-            Event::Delivered { up_to_cseq, .. } if up_to_cseq > self.delivered => self.delivered = up_to_cseq,
+            Event::Receipt(receipt) if receipt.delivered_cseq > self.delivered => {
+                self.delivered = receipt.delivered_cseq;
+            }
             Event::Reset => self.resets.push(self.messages.len()),
             Event::Stopped(error) => self.stopped = Some(error),
             other => self.surprises.push(format!("{other:?}")),
@@ -180,7 +182,10 @@ pub async fn history(client: &Client, peer: &Uid) -> Vec<Received> {
         let after = messages.last().map_or(0, |message| message.cseq);
         let query = HistoryQuery { after, limit: 200, forward: true, ..HistoryQuery::default() };
         let page = client.history(peer, query).await.unwrap();
-        messages.extend(page.messages);
+        messages.extend(page.entries.into_iter().filter_map(|entry| match entry {
+            Entry::Message(message) => Some(message),
+            Entry::Changed(_) => None,
+        }));
         if !page.more {
             assert_eq!(page.head_cseq, messages.last().map_or(0, |message| message.cseq));
             return messages;

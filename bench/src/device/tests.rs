@@ -95,7 +95,8 @@ fn messages_leave_with_credit_and_are_answered_in_order() {
     let sends = pair.deliver_to_server();
     assert_eq!(sends.len() as u64, window, "one waits for credit");
     for send_no in 1..=window {
-        pair.server.acked(wire::SendAck { send_no, cseq: send_no, useq: send_no, time_ms: 1 }, Instant::now());
+        pair.server
+            .acked(wire::SendAck { send_no, cseq: send_no, useq: send_no, time_ms: 1, group: 0 }, Instant::now());
     }
     pair.deliver_to_device(5);
     let answered: Vec<Event> = (0..window).map(|intended| Event::Answered { intended }).collect();
