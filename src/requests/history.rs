@@ -112,7 +112,7 @@ impl Asker<'_> {
         }
         let counts = counted.into_iter().map(|(reaction, count)| wire::ReactionCount { reaction, count });
         let mut counts: Vec<_> = counts.collect();
-        counts.sort_by(|one, other| other.count.cmp(&one.count));
+        counts.sort_by_key(|count| std::cmp::Reverse(count.count));
         wire::Reactions { cseq, counts, mine, as_of_cseq: record.as_of_cseq }
     }
 }
