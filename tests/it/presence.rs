@@ -113,7 +113,7 @@ fn typing_passes_unless_it_is_not_wanted() {
     let typing = |to: &str| Frame::Signal(wire::Signal { to: to.into(), typing: true, ..Default::default() });
     alice.send(typing("bob"));
     let expected = wire::Signal { from: "alice".into(), typing: true, ..Default::default() };
-    assert_eq!(bob.expect(), Frame::Signal(expected.into()));
+    assert_eq!(bob.expect(), Frame::Signal(expected));
     bob.act(1, "alice", contact(contact_act::What::Block)).unwrap();
     alice.send(typing("bob"));
     alice.ping();
@@ -131,7 +131,7 @@ fn typing_in_a_group_reaches_its_members_who_are_online() {
     let typing = || Frame::Signal(wire::Signal { to: group.clone(), typing: true, ..Default::default() });
     alice.send(typing());
     let expected = wire::Signal { to: group.clone(), from: "alice".into(), typing: true, ..Default::default() };
-    assert_eq!(bob.skip(|frame| matches!(frame, Frame::Push(_))), Frame::Signal(expected.into()));
+    assert_eq!(bob.skip(|frame| matches!(frame, Frame::Push(_))), Frame::Signal(expected));
     carol.send(typing());
     carol.ping();
     for client in [&mut alice, &mut bob, &mut carol] {
@@ -145,7 +145,7 @@ fn a_flood_of_signals_is_thinned_out() {
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     let (mut bob, _) = WireClient::login_as(&server, "bob", "phone");
     for _ in 0..200 {
-        alice.send(Frame::Signal(wire::Signal { to: "bob".into(), typing: true, ..Default::default() }.into()));
+        alice.send(Frame::Signal(wire::Signal { to: "bob".into(), typing: true, ..Default::default() }));
     }
     alice.ping();
     let mut seen = 0;
