@@ -2,7 +2,7 @@
 //!
 //! Way for a reader: [`args`] is what was typed; [`setup`] makes of it, of the environment and of the [`profile`] one
 //! decided login; [`session`] takes a device of this machine ([`slot`]) and connects; each file under [`command`], and
-//! [`chat`], does one command with it. [`output`] and [`text`] are all that reaches the terminal; [`frames`] makes the
+//! [`chat`], does one command with it. [`output`], [`text`] and [`record`] are all that reaches the terminal; [`frames`] makes the
 //! protocol readable; [`exit`] holds the exit codes.
 
 mod args;
@@ -12,6 +12,7 @@ mod exit;
 mod frames;
 mod output;
 mod profile;
+mod record;
 mod session;
 mod setup;
 mod slot;
@@ -91,14 +92,20 @@ async fn dispatch(args: &Args, output: Output) -> Result<Exit, Failure> {
         Ok::<_, Failure>(Login { setup, output, trace: Trace::new(global) })
     };
     match &args.command {
-        Command::Send { to, text } => command::send::run(&login()?, to, text).await,
+        Command::Send { to, carried, text } => command::send::run(&login()?, to, carried, text).await,
         Command::Listen { count, since } => {
             let until = Until { count: *count, timeout: global.timeout };
             command::listen::run(&login()?, until, *since).await
         }
         Command::Chat { with } => chat::run(&login()?, with).await,
-        Command::History { with, limit, before } => command::history::run(&login()?, with, *limit, *before).await,
-        Command::Status { send_no } => command::status::run(&login()?, *send_no).await,
+        Command::History { with, limit, before, around } => {
+            command::history::run(&login()?, with, *limit, *before, *around).await
+        }
+        Command::Conversations { unread, archived } => command::conversations::run(&login()?, *unread, *archived).await,
+        Command::Group(group) => command::group::run(&login()?, group).await,
+        Command::Talk(talk) => command::talk::run(&login()?, talk).await,
+        Command::People(people) => command::people::run(&login()?, people).await,
+        Command::Status { what, cseq } => command::status::run(&login()?, what.as_deref(), *cseq).await,
         Command::Ping { count, interval } => command::ping::run(&login()?, *count, *interval).await,
         Command::Login => command::login::log_in(global, &directories()?, output).await,
         Command::Logout => command::login::log_out(global, &directories()?, output),

@@ -53,8 +53,8 @@ pub struct Session {
     pub slot: String,
     /// Messages of an earlier run that this one finishes.
     pub left: Vec<u64>,
-    /// How far each conversation was known to be delivered when the run began.
-    pub delivered: HashMap<String, u64>,
+    /// How far each peer was known to have received and read the conversation when the run began.
+    pub received: HashMap<String, (u64, u64)>,
 }
 
 impl Login {
@@ -111,7 +111,7 @@ impl Login {
         ephemeral: bool,
         credential: Credential,
     ) -> Result<Session, hongyan_client::ClientError> {
-        let Slot { name, device, store, left, delivered } = slot;
+        let Slot { name, device, store, left, received } = slot;
         let setup = &self.setup;
         let mut builder = Client::builder(&setup.server)
             .device(device.as_str())
@@ -138,7 +138,7 @@ impl Login {
             }
         };
         let (client, events) = connected?;
-        Ok(Session { client, events, slot: name, left, delivered })
+        Ok(Session { client, events, slot: name, left, received })
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hongyan_client::{DeviceName, LocalStore, MemoryStore, SqliteStore, StoreError, Uid};
+use hongyan_client::{DeviceName, LocalStore, MemoryStore, SqliteStore, StoreError, Uid, store::ConversationMark};
 
 use crate::{
     exit::Failure,
@@ -53,8 +53,8 @@ pub struct Slot {
     pub store: Box<dyn LocalStore>,
     /// The numbers of messages that an earlier run has left unanswered.
     pub left: Vec<u64>,
-    /// How far each conversation is known to be delivered.
-    pub delivered: HashMap<String, u64>,
+    /// How far each peer is known to have received and read the conversation.
+    pub received: HashMap<String, (u64, u64)>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -175,7 +175,7 @@ pub fn ephemeral(device: Option<DeviceName>) -> Slot {
         device,
         store: Box::new(MemoryStore::new()),
         left: Vec::new(),
-        delivered: HashMap::new(),
+        received: HashMap::new(),
     }
 }
 
@@ -183,8 +183,9 @@ fn open(path: &Path, name: String, device: DeviceName) -> Result<Slot, StoreErro
     let mut store = SqliteStore::open(path)?;
     let loaded = store.load()?;
     let left = loaded.outbox.iter().map(|item| item.send_no).collect();
-    let delivered = loaded.conversations.into_iter().map(|(peer, mark)| (peer, mark.delivered)).collect();
-    Ok(Slot { name, device, store: Box::new(store), left, delivered })
+    let read = |mark: &ConversationMark| mark.row.as_ref().map_or(0, |row| row.peer_read_cseq);
+    let received = loaded.conversations.into_iter().map(|(peer, mark)| (peer, (mark.delivered, read(&mark)))).collect();
+    Ok(Slot { name, device, store: Box::new(store), left, received })
 }
 
 /// A file name for a server or user, different for different ones, and never `.` or `..`.

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::termios::tcgetwinsize;
 use rustyline::{
-    CompletionType, Config, Editor, ExternalPrinter, Helper,
+    CompletionType, Config, Context, Editor, ExternalPrinter, Helper,
     completion::Completer,
     error::ReadlineError,
     highlight::Highlighter,
@@ -30,6 +30,8 @@ const QUIT: &str = "/quit";
 /// What is typed.
 pub enum Input {
     Line(String),
+    /// A line is being written.
+    Typing,
     /// End of input, Ctrl-C, Ctrl-D or /quit.
     End,
     Broken(String),
@@ -79,7 +81,9 @@ impl Screen {
             Editor::with_history(config, MemHistory::new()).map_err(failed)?;
         let mut printer = editor.create_external_printer().map_err(failed)?;
         let printed = Arc::new(Mutex::new(0));
-        editor.set_helper(Some(Entered { printed: Arc::clone(&printed), at: Mutex::new(None) }));
+        let (sender, input) = mpsc::channel(16);
+        let (printed_now, typed) = (Arc::clone(&printed), Mutex::new(String::new()));
+        editor.set_helper(Some(Entered { printed: printed_now, at: Mutex::new(None), typed, sender: sender.clone() }));
         let (lines, waiting) = std::sync::mpsc::channel::<String>();
         let printer = {
             let printed = Arc::clone(&printed);
@@ -93,7 +97,6 @@ impl Screen {
                 }
             })
         };
-        let (sender, input) = mpsc::channel(16);
         thread::spawn(move || edit(&mut editor, &printed, &sender));
         Ok(Self { input, out: Out::Terminal { lines, printer: Some(printer) } })
     }
@@ -161,10 +164,13 @@ fn erase(line: &str, printed_at_enter: Option<u64>, printed: &Printed) {
 }
 
 /// Notes, when Enter is pressed, how much had been printed. It hooks in as the editor's validator, the only thing that
-/// runs between the key and the editor's giving up the screen.
+/// runs between the key and the editor's giving up the screen. As the editor's hinter it hears of every key.
 struct Entered {
     printed: Arc<Printed>,
     at: Mutex<Option<u64>>,
+    /// The line as it was last seen.
+    typed: Mutex<String>,
+    sender: mpsc::Sender<Input>,
 }
 
 impl Entered {
@@ -187,6 +193,18 @@ impl Completer for Entered {
 
 impl Hinter for Entered {
     type Hint = String;
+
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *typed != line {
+            line.clone_into(&mut typed);
+            if !line.is_empty() && !line.starts_with('/') {
+                // It is worth nothing later.
+                let _ = self.sender.try_send(Input::Typing);
+            }
+        }
+        None
+    }
 }
 
 impl Highlighter for Entered {}

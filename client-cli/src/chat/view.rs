@@ -5,14 +5,15 @@
 //! conversation. Nothing overtakes an own line that waits for its ticks.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use hongyan_client::{Event, Received, Uid};
+use hongyan_client::{ConversationId, Entry, Event, Receipt, Received, Uid};
 use hongyan_proto::code::nack_name;
 use tokio::time::Instant;
 
+use super::line::Target;
 use crate::{
     output::Output,
     session::{ConnectionNotes, count},
@@ -26,6 +27,8 @@ const TICK_PATIENCE: Duration = Duration::from_millis(150);
 const REMEMBERED: usize = 100;
 /// Characters of a message that a receipt repeats.
 const EXCERPT: usize = 24;
+/// How long one word that somebody is writing holds.
+const WRITING: Duration = Duration::from_secs(30);
 
 /// An own message whose line waits for its ticks.
 struct Held {
@@ -36,44 +39,79 @@ struct Held {
 
 pub struct View {
     me: Uid,
-    with: Uid,
+    with: ConversationId,
     output: Output,
-    /// Every message of the conversation up to this cseq has been shown, as far as it ever will be.
+    /// Everything of the conversation up to this cseq has been shown, as far as it ever will be, own messages apart.
     shown: u64,
     /// Own messages without an answer, by send_no.
     sending: BTreeMap<u64, String>,
+    /// Acts without an answer, and what they are when they are done.
+    acting: BTreeMap<u64, &'static str>,
     held: VecDeque<Held>,
     /// Own messages on the screen that are not known to be delivered, by cseq.
     undelivered: VecDeque<(u64, String)>,
     delivered: u64,
+    /// How far it was told that others have read.
+    read: HashMap<Uid, u64>,
+    /// The newest message of this user, and of anybody.
+    newest_mine: Option<u64>,
+    newest: Option<u64>,
     /// Messages of an earlier run that are still without an answer.
     left: usize,
     /// Who else has written.
-    others: HashSet<Uid>,
+    others: HashSet<ConversationId>,
+    /// Who is writing, and how long that has been said.
+    writing: HashMap<Uid, Instant>,
     notes: ConnectionNotes,
     refused: bool,
 }
 
 impl View {
-    pub fn new(me: Uid, with: Uid, output: Output, left: usize, delivered: u64) -> Self {
+    /// `received`: how far the peer is known to have received and read the conversation.
+    pub fn new(me: Uid, with: ConversationId, output: Output, left: usize, received: (u64, u64)) -> Self {
+        let read = match &with {
+            ConversationId::User(peer) => HashMap::from([(peer.clone(), received.1)]),
+            ConversationId::Group(_) => HashMap::new(),
+        };
         Self {
             me,
             with,
             output,
             shown: 0,
             sending: BTreeMap::new(),
+            acting: BTreeMap::new(),
             held: VecDeque::new(),
             undelivered: VecDeque::new(),
-            delivered,
+            delivered: received.0,
+            read,
+            newest_mine: None,
+            newest: None,
             left,
             others: HashSet::new(),
+            writing: HashMap::new(),
             notes: ConnectionNotes::default(),
             refused: false,
         }
     }
 
+    /// The message that is meant, the newest of this user's own where none is named.
+    pub fn of_mine(&self, target: Target) -> Option<u64> {
+        match target {
+            Target::Number(cseq) => Some(cseq),
+            Target::Newest => self.newest_mine,
+        }
+    }
+
+    /// The message that is meant, the newest of all where none is named.
+    pub fn of_others(&self, target: Target) -> Option<u64> {
+        match target {
+            Target::Number(cseq) => Some(cseq),
+            Target::Newest => self.newest,
+        }
+    }
+
     pub fn unanswered(&self) -> usize {
-        self.sending.len() + self.left
+        self.sending.len() + self.acting.len() + self.left
     }
 
     pub fn is_down(&self) -> bool {
@@ -108,55 +146,96 @@ impl View {
         vec![self.output.dim(&format!("… {} waiting for the connection", count(self.sending.len(), "message")))]
     }
 
+    /// An act of this run was queued; `done`: what to call it, empty: nothing.
+    pub fn on_act_queued(&mut self, send_no: u64, done: &'static str) {
+        self.acting.insert(send_no, done);
+    }
+
     /// A message of this run was not even queued.
     pub fn on_refused(&mut self) {
         self.refused = true;
     }
 
-    /// Messages that were asked for, oldest first. What comes again as an event is not shown again.
-    pub fn on_history(&mut self, messages: &[Received]) -> Vec<String> {
+    /// What was asked for, oldest first. What comes again as an event is not shown again.
+    pub fn on_history(&mut self, entries: &[Entry]) -> Vec<String> {
         let mut lines = self.flush();
-        for message in messages {
-            lines.push(self.line(message));
-            self.shown = self.shown.max(message.cseq);
+        for entry in entries {
+            if let Entry::Message(message) = entry {
+                self.note_newest(message.cseq, message.own);
+            }
+            lines.push(self.entry_line(entry));
+            self.shown = self.shown.max(entry.cseq());
         }
         lines
     }
 
     pub fn on_event(&mut self, event: &Event, now: Instant) -> Vec<String> {
         match event {
-            Event::Message(message) if message.conversation == self.with => self.on_message(message),
-            Event::Message(message) if !message.own && self.others.insert(message.from.clone()) => {
-                let mut lines = self.flush();
-                let from = &message.from;
-                lines.push(self.output.dim(&format!("({from} has written to you; hongyan-cli chat {from})")));
-                lines
+            Event::Message(message) if message.conversation == self.with => {
+                self.writing.remove(&message.from);
+                self.note_newest(message.cseq, message.own);
+                self.on_entry(&Entry::Message(message.clone()))
             }
-            Event::Sent(sent) => match self.sending.remove(&sent.send_no) {
-                Some(text) => self.on_sent(sent.cseq, sent.time_ms, &text, now),
-                None => self.on_left_answered(),
-            },
+            Event::Changed(changed) if changed.conversation == self.with => {
+                self.on_entry(&Entry::Changed(changed.clone()))
+            }
+            Event::Message(message) if !message.own => self.on_elsewhere(&message.conversation),
+            Event::Sent(sent) => {
+                if self.acting.remove(&sent.send_no).is_some() {
+                    // What it does comes as an entry.
+                    return Vec::new();
+                }
+                match self.sending.remove(&sent.send_no) {
+                    Some(text) => self.on_sent(sent.cseq, sent.time_ms, &text, now),
+                    None => self.on_left_answered(),
+                }
+            }
             Event::Refused { send_no, code, reason, .. } => self.on_refusal(*send_no, *code, reason),
-            Event::Delivered { conversation, up_to_cseq } if *conversation == self.with => {
-                self.on_delivered(*up_to_cseq)
-            }
+            Event::Receipt(receipt) if receipt.conversation == self.with => self.on_receipt(receipt),
+            Event::Typing { conversation, from } if *conversation == self.with => self.on_typing(from, now),
             event => self.on_connection(event),
         }
     }
 
-    fn on_message(&mut self, message: &Received) -> Vec<String> {
-        if message.cseq <= self.shown {
+    fn note_newest(&mut self, cseq: u64, own: bool) {
+        self.newest = self.newest.max(Some(cseq));
+        if own {
+            self.newest_mine = self.newest_mine.max(Some(cseq));
+        }
+    }
+
+    fn on_entry(&mut self, entry: &Entry) -> Vec<String> {
+        if entry.cseq() <= self.shown {
             return Vec::new();
         }
-        self.shown = message.cseq;
+        self.shown = entry.cseq();
         let mut lines = self.flush();
-        lines.push(self.line(message));
+        lines.push(self.entry_line(entry));
         lines
     }
 
+    /// Somebody has written in another conversation.
+    fn on_elsewhere(&mut self, conversation: &ConversationId) -> Vec<String> {
+        if !self.others.insert(conversation.clone()) {
+            return Vec::new();
+        }
+        let name = conversation.to_string().replace('#', "group:");
+        let mut lines = self.flush();
+        lines.push(self.output.dim(&format!("(new messages: hongyan-cli chat {name})")));
+        lines
+    }
+
+    fn on_typing(&mut self, from: &Uid, now: Instant) -> Vec<String> {
+        if self.writing.get(from).is_some_and(|until| now < *until) {
+            return Vec::new();
+        }
+        self.writing.insert(from.clone(), now + WRITING);
+        vec![self.output.dim(&format!("… {from} is writing"))]
+    }
+
     fn on_sent(&mut self, cseq: u64, time_ms: u64, text: &str, now: Instant) -> Vec<String> {
-        self.shown = self.shown.max(cseq);
-        let line = format!("{} {}: {}", text::local_clock(time_ms), self.me, text::harmless(text));
+        self.note_newest(cseq, true);
+        let line = format!("{} [{cseq}] {}: {}", text::local_clock(time_ms), self.me, text::harmless(text));
         if self.undelivered.len() == REMEMBERED {
             self.undelivered.pop_front();
         }
@@ -179,6 +258,14 @@ impl View {
     }
 
     fn on_refusal(&mut self, send_no: u64, code: i32, reason: &str) -> Vec<String> {
+        if let Some(done) = self.acting.remove(&send_no) {
+            if done.is_empty() {
+                return Vec::new();
+            }
+            self.refused = true;
+            let line = format!("✗ not {done}: {} {}", nack_name(code), text::harmless(reason));
+            return vec![self.output.dim(&line)];
+        }
         self.refused = true;
         let text = self.sending.remove(&send_no);
         if text.is_none() {
@@ -188,6 +275,22 @@ impl View {
         let mut lines = self.flush();
         lines.push(format!("✗ {text}"));
         lines.push(self.output.dim(&format!("  not sent: {} {}", nack_name(code), text::harmless(reason))));
+        lines
+    }
+
+    /// Ticks are the peer's; in a group, where each has their own place, only what was read is told.
+    fn on_receipt(&mut self, receipt: &Receipt) -> Vec<String> {
+        let mut lines = match self.with {
+            ConversationId::User(_) => self.on_delivered(receipt.delivered_cseq.max(receipt.read_cseq)),
+            ConversationId::Group(_) => Vec::new(),
+        };
+        let before = self.read.insert(receipt.by.clone(), receipt.read_cseq).unwrap_or(0);
+        self.read.entry(receipt.by.clone()).and_modify(|read| *read = before.max(*read));
+        let newest = self.newest_mine.unwrap_or(u64::MAX);
+        if before < newest && newest <= receipt.read_cseq {
+            lines.extend(self.flush());
+            lines.push(self.output.dim(&format!("✓✓ read by {}", receipt.by)));
+        }
         lines
     }
 
@@ -232,125 +335,27 @@ impl View {
         lines
     }
 
+    fn entry_line(&self, entry: &Entry) -> String {
+        match entry {
+            Entry::Message(message) => self.line(message),
+            Entry::Changed(changed) => {
+                let what = format!("[{}] {} {}", changed.cseq, changed.by, text::change(changed));
+                format!("{} {}", text::local_clock(changed.time_ms), self.output.dim(&what))
+            }
+        }
+    }
+
     fn line(&self, message: &Received) -> String {
-        let Received { from, time_ms, content, own, cseq, .. } = message;
+        let Received { from, time_ms, own, cseq, .. } = message;
         let tick = match own {
             true if *cseq <= self.delivered => " ✓✓",
             true => " ✓",
             false => "",
         };
-        format!("{} {from}: {}{}", text::local_clock(*time_ms), text::content(content), self.output.dim(tick))
+        let (time, text) = (text::local_clock(*time_ms), text::message_text(message));
+        format!("{time} [{cseq}] {from}: {text}{}", self.output.dim(tick))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use hongyan_client::{Content, Sent};
-
-    use super::*;
-
-    fn uid(name: &str) -> Uid {
-        Uid::new(name).unwrap()
-    }
-
-    fn view() -> View {
-        View::new(uid("alice"), uid("bob"), Output { json: false, color: false, quiet: false }, 0, 0)
-    }
-
-    fn from(name: &str, cseq: u64, text: &str) -> Event {
-        let (from, content) = (uid(name), Content::text(text));
-        let conversation = from.clone();
-        let useq = cseq;
-        Event::Message(Received { useq, conversation, from, to: uid("alice"), cseq, time_ms: 0, content, own: false })
-    }
-
-    fn sent(send_no: u64, cseq: u64) -> Event {
-        Event::Sent(Sent { send_no, conversation: uid("bob"), cseq, useq: cseq, time_ms: 0 })
-    }
-
-    fn delivered(up_to_cseq: u64) -> Event {
-        Event::Delivered { conversation: uid("bob"), up_to_cseq }
-    }
-
-    /// Without the time, which depends on the zone.
-    fn bare(lines: Vec<String>) -> Vec<String> {
-        let start = |line: &str| ["alice:", "bob:"].iter().filter_map(|name| line.find(name)).min().unwrap_or(0);
-        lines.into_iter().map(|line| line[start(&line)..].to_owned()).collect()
-    }
-
-    #[test]
-    fn an_own_message_is_printed_once_with_the_ticks_it_has() {
-        let (mut view, now) = (view(), Instant::now());
-        assert!(view.on_queued(1, "hi").is_empty());
-        assert!(view.on_event(&sent(1, 1), now).is_empty(), "waits for ✓✓");
-        assert_eq!(view.poll_timeout(), Some(now + TICK_PATIENCE));
-        assert_eq!(bare(view.on_event(&delivered(1), now)), ["alice: hi ✓✓"]);
-        view.on_queued(2, "again");
-        view.on_event(&sent(2, 2), now);
-        assert!(view.on_time(now).is_empty());
-        assert_eq!(bare(view.on_time(now + TICK_PATIENCE)), ["alice: again ✓"]);
-        assert_eq!(view.on_event(&delivered(2), now), ["✓✓ delivered"]);
-        assert!(view.on_event(&delivered(2), now).is_empty(), "nothing has changed");
-        assert_eq!(view.unanswered(), 0);
-    }
-
-    #[test]
-    fn a_receipt_names_the_message_it_ends_with() {
-        let (mut view, now) = (view(), Instant::now());
-        for number in 1..=3 {
-            view.on_queued(number, &format!("message {number}"));
-            view.on_event(&sent(number, number), now);
-        }
-        assert_eq!(view.on_time(now + TICK_PATIENCE).len(), 3);
-        assert_eq!(view.on_event(&delivered(2), now), ["✓✓ delivered up to \"message 2\""]);
-        assert_eq!(view.on_event(&delivered(3), now), ["✓✓ delivered"]);
-    }
-
-    #[test]
-    fn nothing_overtakes_and_nothing_is_shown_twice() {
-        let (mut view, now) = (view(), Instant::now());
-        view.on_queued(1, "hi");
-        view.on_event(&sent(1, 1), now);
-        assert_eq!(bare(view.on_event(&from("bob", 2, "yo"), now)), ["alice: hi ✓", "bob: yo"]);
-        assert!(view.on_event(&from("bob", 2, "yo"), now).is_empty());
-        let Event::Message(past) = from("bob", 5, "old") else { unreachable!() };
-        assert_eq!(bare(view.on_history(&[past])), ["bob: old"]);
-        assert!(view.on_event(&from("bob", 5, "old"), now).is_empty(), "was in the history");
-    }
-
-    #[test]
-    fn texts_cannot_act_on_the_terminal() {
-        let (mut view, now) = (view(), Instant::now());
-        assert_eq!(
-            bare(view.on_event(&from("bob", 1, "\x1b[2J\n12:00 alice: lie"), now)),
-            ["bob: \\u{1b}[2J\\n12:00 alice: lie"]
-        );
-        view.on_queued(1, "\x1b[31m");
-        view.on_event(&sent(1, 2), now);
-        let lines = view.flush().concat() + &view.on_event(&delivered(2), now).concat();
-        assert!(!lines.contains('\x1b'), "{lines}");
-    }
-
-    #[test]
-    fn others_are_told_once_and_refusals_say_what_was_lost() {
-        let (mut view, now) = (view(), Instant::now());
-        assert_eq!(view.on_event(&from("carol", 1, "hi"), now).len(), 1);
-        assert!(view.on_event(&from("carol", 2, "hi"), now).is_empty());
-        view.on_queued(1, "for nobody");
-        let refused = Event::Refused { send_no: 1, conversation: uid("bob"), code: 16, reason: "gone\x1b".into() };
-        assert_eq!(view.on_event(&refused, now), ["✗ for nobody", "  not sent: NACK_NOT_FOUND gone\\u{1b}"]);
-        assert!(view.any_refused() && view.unanswered() == 0);
-    }
-
-    #[test]
-    fn a_cut_is_told_and_what_is_typed_meanwhile_waits() {
-        let (mut view, now) = (view(), Instant::now());
-        assert!(view.on_event(&Event::Connected { resumed: false }, now).is_empty());
-        let cut = Event::Disconnected { reason: "broken".into(), retry_in: Duration::from_secs(2) };
-        assert_eq!(view.on_event(&cut, now), ["… reconnecting in 2.0 s: broken"]);
-        assert!(view.on_event(&cut, now).is_empty(), "that is known");
-        assert_eq!(view.on_queued(1, "hi"), ["… 1 message waiting for the connection"]);
-        assert_eq!(view.on_event(&Event::Connected { resumed: true }, now), ["… connected"]);
-        assert!(view.on_queued(2, "more").is_empty());
-    }
-}
+mod tests;

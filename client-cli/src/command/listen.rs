@@ -1,17 +1,19 @@
-//! `listen`: messages as they come.
+//! `listen`: messages, and what is done in conversations, as they come.
 
 use std::time::Duration;
 
-use hongyan_client::{Event, Events, StartAt};
+use hongyan_client::{Entry, Event, Events, StartAt};
 use tokio::time::Instant;
 
 use super::interrupted;
 use crate::{
     args::Since,
     exit::{Exit, Failure},
-    output::{Output, Record},
+    output::Output,
+    record::Record,
     session::{ConnectionNotes, Login, count},
     slot::Family,
+    text,
 };
 
 /// What ends a listening.
@@ -87,16 +89,65 @@ impl Listening {
         match event {
             // Messages that follow a reset have no number.
             Event::Message(message) if message.useq == 0 || message.useq > self.after => {
-                self.output.message(message)?;
+                self.output.entry(&Entry::Message(message.clone()))?;
                 self.count = self.count.map(|count| count - 1);
             }
-            Event::Delivered { conversation, up_to_cseq } if self.output.json => {
-                let conversation = conversation.as_str();
-                self.output.record(&Record::Delivered { conversation, up_to_cseq: *up_to_cseq })?;
+            Event::Changed(changed) if changed.useq == 0 || changed.useq > self.after => {
+                self.output.entry(&Entry::Changed(changed.clone()))?;
             }
-            Event::Reset if self.output.json => self.output.record(&Record::Reset)?,
-            _ => {}
+            event if self.output.json => {
+                if let Some(record) = record(event) {
+                    self.output.record(&record)?;
+                }
+            }
+            event => {
+                if let Some(line) = line(event) {
+                    self.output.line(&line)?;
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// What else is told to programs.
+fn record(event: &Event) -> Option<Record<'_>> {
+    Some(match event {
+        Event::Receipt(receipt) => Record::Receipt(receipt.into()),
+        Event::Conversation(row) => Record::Conversation((&**row).into()),
+        Event::Contact(contact) => Record::Contact(contact.into()),
+        Event::JoinRequest(request) => Record::join_request(request),
+        Event::Presence(presence) => Record::presence(presence),
+        Event::Typing { conversation, from } => {
+            Record::Typing { conversation: conversation.to_string(), from: from.as_str() }
+        }
+        Event::Skipped { conversation, after_cseq, before_cseq } => {
+            let (after_cseq, before_cseq) = (*after_cseq, *before_cseq);
+            Record::Skipped { conversation: conversation.to_string(), after_cseq, before_cseq }
+        }
+        Event::Reset => Record::Reset,
+        _ => return None,
+    })
+}
+
+/// What else is told to people: what they can do something about.
+fn line(event: &Event) -> Option<String> {
+    match event {
+        Event::JoinRequest(request) if !request.settled => {
+            let (uid, group) = (&request.uid, &request.group);
+            let number = group.to_string().replace('#', "");
+            Some(format!("{uid} wants to join {group}: hongyan-cli group admit {number} {uid}"))
+        }
+        Event::Contact(contact) if contact.asked_by_them && !contact.mutual && !contact.blocked => {
+            let uid = &contact.uid;
+            Some(format!("{uid} asks to be a contact: hongyan-cli contacts --ask {uid} agrees"))
+        }
+        Event::Conversation(row) if row.former => Some(format!("you are no member of {} any more", row.id)),
+        Event::Skipped { conversation, after_cseq, before_cseq } => {
+            let number = before_cseq - after_cseq - 1;
+            let what = count(number as usize, "message");
+            Some(text::harmless(&format!("{what} of {conversation} left to `hongyan-cli history`")))
+        }
+        _ => None,
     }
 }

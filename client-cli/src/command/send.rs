@@ -7,16 +7,19 @@ use std::{
     task::Poll,
 };
 
-use hongyan_client::{Client, Content, SendError, Sent, Uid};
+use hongyan_client::{Client, ConversationId, SendError, Sent};
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     task::unconstrained,
 };
 
+use super::talk::new_message;
 use crate::{
+    args::Carried,
     exit::{Exit, Failure},
-    output::{AckRecord, Output},
+    output::Output,
+    record::AckRecord,
     session::{Login, count},
     slot::Family,
 };
@@ -33,21 +36,22 @@ struct RefusedRecord {
     code: i32,
 }
 
-pub async fn run(login: &Login, to: &str, text: &[String]) -> Result<Exit, Failure> {
-    let to = Uid::new(to)?;
+pub async fn run(login: &Login, to: &ConversationId, carried: &Carried, text: &[String]) -> Result<Exit, Failure> {
+    // What makes no sense is told before anything is sent.
+    new_message(to, "", carried)?;
     let output = login.output;
     let session = login.open(Family::Sender).await?;
     let from_stdin = text.is_empty() || text == ["-"];
     session
         .with_events_dropped(output, async |client| {
-            let mut run = Run { output, to, answers: Answers::default(), sent: 0, refused: 0 };
+            let mut run = Run { output, to, carried, answers: Answers::default(), sent: 0, refused: 0 };
             if from_stdin {
                 let ended = run.lines(client, BufReader::new(tokio::io::stdin())).await;
                 let (sent, refused) = (count(run.sent, "message"), run.refused);
                 output.note(&format!("{sent} sent to {}, {refused} refused", run.to));
                 ended?;
             } else {
-                run.push(client, &text.join(" ")).await;
+                run.push(client, &text.join(" ")).await?;
                 run.settle_all().await?;
             }
             Ok(if run.refused > 0 { Exit::Refused } else { Exit::Done })
@@ -55,15 +59,16 @@ pub async fn run(login: &Login, to: &str, text: &[String]) -> Result<Exit, Failu
         .await
 }
 
-struct Run {
+struct Run<'a> {
     output: Output,
-    to: Uid,
+    to: &'a ConversationId,
+    carried: &'a Carried,
     answers: Answers,
     sent: usize,
     refused: usize,
 }
 
-impl Run {
+impl Run<'_> {
     /// Sends line by line until the end. What was read before an error is sent all the same.
     async fn lines(&mut self, client: &Client, mut input: BufReader<impl AsyncRead + Unpin>) -> Result<(), Failure> {
         let mut line = Vec::new();
@@ -81,7 +86,7 @@ impl Run {
             let Ok(text) = std::str::from_utf8(&line) else { break Err(format!("line {number} is not UTF-8")) };
             let text = text.trim_end_matches(['\n', '\r']);
             if !text.is_empty() {
-                self.push(client, text).await;
+                self.push(client, text).await?;
             }
             while self.answers.pending.len() >= WINDOW {
                 self.settle_one().await?;
@@ -107,9 +112,10 @@ impl Run {
         }
     }
 
-    async fn push(&mut self, client: &Client, text: &str) {
-        let (client, to, content) = (client.clone(), self.to.clone(), Content::text(text));
-        self.answers.push(async move { client.send(&to, content).await }).await;
+    async fn push(&mut self, client: &Client, text: &str) -> Result<(), Failure> {
+        let (client, message) = (client.clone(), new_message(self.to, text, self.carried)?);
+        self.answers.push(async move { client.submit(message).await }).await;
+        Ok(())
     }
 
     async fn settle_all(&mut self) -> Result<(), Failure> {
@@ -207,7 +213,8 @@ mod tests {
     use super::*;
 
     fn sent(send_no: u64) -> Sent {
-        Sent { send_no, conversation: Uid::new("bob").unwrap(), cseq: 1, useq: 1, time_ms: 1 }
+        let conversation = ConversationId::new("bob").unwrap();
+        Sent { send_no, conversation, cseq: 1, useq: 1, time_ms: 1 }
     }
 
     #[tokio::test]

@@ -1,17 +1,21 @@
-//! `status`: what the server knows of this user, what waits on this machine, or what became of one message.
+//! `status`: what the server knows of this user, what waits on this machine, or what became of one message: as the
+//! devices of this machine remember it, or as the server tells who has received and read it.
 
 use std::path::Path;
 
 use hongyan_client::{
-    Account, Client, Device, LocalStore, SendStatus, Sent, SqliteStore, StoreError, Uid,
+    Account, Client, ConversationId, Device, LocalStore, MessageStatus, RecipientStatus, SendStatus, Sent, SqliteStore,
+    StoreError,
     store::{Answer, Outcome},
 };
 use hongyan_proto::code::nack_name;
 use serde::Serialize;
 
 use crate::{
+    args,
     exit::{Exit, Failure},
     output::Output,
+    record::gone_name,
     session::{Login, Session, count},
     slot::Family,
     text::{harmless, local_clock},
@@ -66,7 +70,42 @@ struct FateRecord {
     reason: Option<String>,
 }
 
-pub async fn run(login: &Login, send_no: Option<u64>) -> Result<Exit, Failure> {
+/// What the server knows of a message.
+#[derive(Serialize)]
+struct MessageFateRecord {
+    conversation: String,
+    cseq: u64,
+    committed_ms: u64,
+    recipients: u32,
+    delivered: u32,
+    read: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<&'static str>,
+    to: Vec<RecipientRecord>,
+}
+
+#[derive(Serialize)]
+struct RecipientRecord {
+    uid: String,
+    state: &'static str,
+    offered_devices: u32,
+    delivered_devices: u32,
+    delivered_ms: u64,
+    read_ms: u64,
+}
+
+pub async fn run(login: &Login, what: Option<&str>, cseq: Option<u64>) -> Result<Exit, Failure> {
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+    let bad = |text: &str| {
+        Failure::usage(format!(
+            "{text:?} is no send_no; of a message in a conversation give both, such as `status bob 40`"
+        ))
+    };
+    let send_no = match (what, cseq) {
+        (Some(conversation), Some(cseq)) => return message_fate(login, &args::conversation(conversation)?, cseq).await,
+        (Some(text), None) => Some(number(text).ok_or_else(|| bad(text))?),
+        _ => None,
+    };
     let session = login.open(Family::Sender).await?;
     let (output, slot, waiting) = (login.output, session.slot.clone(), session.left.len());
     with_account(session, output, async |client, account| match send_no {
@@ -74,6 +113,69 @@ pub async fn run(login: &Login, send_no: Option<u64>) -> Result<Exit, Failure> {
         Some(send_no) => show_fates(login, client, &slot, send_no).await,
     })
     .await
+}
+
+async fn message_fate(login: &Login, conversation: &ConversationId, cseq: u64) -> Result<Exit, Failure> {
+    let output = login.output;
+    let session = login.open(Family::Sender).await?;
+    session
+        .with_events_dropped(output, async |client| {
+            let status = client.message_status(conversation, cseq).await?;
+            let fate = MessageFateRecord::new(conversation, cseq, &status);
+            if output.json {
+                output.record(&fate)?
+            } else {
+                output.line(&fate.to_string())?
+            }
+            Ok(Exit::Done)
+        })
+        .await
+}
+
+impl MessageFateRecord {
+    fn new(conversation: &ConversationId, cseq: u64, status: &MessageStatus) -> Self {
+        let MessageStatus { time_ms, recipients, delivered, read, .. } = *status;
+        let to = status.to.iter().map(RecipientRecord::from).collect();
+        let (conversation, gone) = (conversation.to_string(), gone_name(status.gone));
+        Self { conversation, cseq, committed_ms: time_ms, recipients, delivered, read, gone, to }
+    }
+}
+
+impl From<&RecipientStatus> for RecipientRecord {
+    fn from(status: &RecipientStatus) -> Self {
+        let state = match status {
+            RecipientStatus { read: true, .. } => "read",
+            RecipientStatus { delivered: true, .. } => "delivered",
+            RecipientStatus { offered_devices: 1.., .. } => "offered",
+            _ => "waiting",
+        };
+        Self {
+            uid: status.uid.to_string(),
+            state,
+            offered_devices: status.offered_devices,
+            delivered_devices: status.delivered_devices,
+            delivered_ms: status.delivered_ms,
+            read_ms: status.read_ms,
+        }
+    }
+}
+
+impl std::fmt::Display for MessageFateRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { conversation, cseq, committed_ms, recipients, delivered, read, .. } = self;
+        let gone = self.gone.map_or_else(String::new, |gone| format!(", {gone} since"));
+        write!(f, "message {cseq} with {conversation}: committed {}{gone}", local_clock(*committed_ms))?;
+        if *recipients == 0 {
+            return write!(f, "; in a large group nobody is counted");
+        }
+        write!(f, "; delivered to {delivered} and read by {read} of {recipients}")?;
+        for to in &self.to {
+            let at = |time: u64| if time == 0 { String::new() } else { format!(" {}", local_clock(time)) };
+            let devices = count(to.delivered_devices as usize, "device");
+            write!(f, "\n  {:<20} {}{}, {devices}", to.uid, to.state, at(to.read_ms.max(to.delivered_ms)))?;
+        }
+        Ok(())
+    }
 }
 
 /// Asks for the account first, in any case: when the answer is here, so is what the server pushed before it.
@@ -160,12 +262,18 @@ fn stored_status(mut store: SqliteStore, send_no: u64) -> Result<SendStatus, Sto
         return Ok(SendStatus::Queued);
     }
     let Some(Answer { to, outcome }) = store.answer(send_no)? else { return Ok(SendStatus::Unknown) };
-    Ok(match (outcome, Uid::new(&to)) {
+    let mark = loaded.conversations.iter().find(|(peer, _)| *peer == to).map(|(_, mark)| mark);
+    let delivered = mark.map_or(0, |mark| mark.delivered);
+    let read = mark.and_then(|mark| mark.row.as_ref()).map_or(0, |row| row.peer_read_cseq);
+    Ok(match (outcome, ConversationId::new(&to)) {
         (Some(Outcome::Sent(ack)), Ok(conversation)) => {
-            let delivered =
-                loaded.conversations.iter().find(|(peer, _)| *peer == to).map_or(0, |(_, mark)| mark.delivered);
             let sent = Sent { send_no, conversation, cseq: ack.cseq, useq: ack.useq, time_ms: ack.time_ms };
-            if delivered >= sent.cseq { SendStatus::Delivered(sent) } else { SendStatus::Sent(sent) }
+            match ack.cseq {
+                0 => SendStatus::Sent(sent),
+                cseq if cseq <= read => SendStatus::Read(sent),
+                cseq if cseq <= delivered => SendStatus::Delivered(sent),
+                _ => SendStatus::Sent(sent),
+            }
         }
         (Some(Outcome::Refused(nack)), _) => SendStatus::Refused { code: nack.code, reason: nack.reason },
         _ => SendStatus::Unknown,
@@ -177,6 +285,7 @@ fn fate(slot: &str, send_no: u64, status: &SendStatus) -> FateRecord {
         SendStatus::Queued => ("queued", None, None),
         SendStatus::Sent(sent) => ("sent", Some(sent), None),
         SendStatus::Delivered(sent) => ("delivered", Some(sent), None),
+        SendStatus::Read(sent) => ("read", Some(sent), None),
         SendStatus::Refused { code, reason } => ("refused", None, Some(format!("{} {reason}", nack_name(*code)))),
         _ => ("unknown", None, None),
     };

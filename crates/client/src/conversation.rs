@@ -66,6 +66,12 @@ impl Conversation {
         })
     }
 
+    /// How a list is ordered: those pinned first, then by the time of the newest entry, the newest first.
+    pub fn order(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |row: &Self| (row.pinned, row.time_ms());
+        key(other).cmp(&key(self)).then_with(|| self.id.cmp(&other.id))
+    }
+
     /// What a list shows it by: the title of a group that has one, otherwise the id.
     pub fn title(&self) -> String {
         let title = self.group.as_ref().map(|group| group.settings.title.as_str()).filter(|title| !title.is_empty());

@@ -145,10 +145,6 @@ pub enum What {
         uid: Uid,
     },
     Dissolved,
-    /// Somebody who had asked is a member now.
-    Admitted {
-        uid: Uid,
-    },
     /// The group is numbered by cseq alone from here on.
     Grown,
     /// An act of a later version.
@@ -182,7 +178,6 @@ impl What {
             What::RoleChanged { .. } => "role_changed",
             What::Transferred { .. } => "transferred",
             What::Dissolved => "dissolved",
-            What::Admitted { .. } => "admitted",
             What::Grown => "grown",
             What::Unknown => "unknown",
         }
@@ -272,7 +267,6 @@ fn what(told: Option<act::What>) -> Option<What> {
         Some(act::What::GroupRole(role)) => What::RoleChanged { uid: uid(&role.uid)?, role: role.role() },
         Some(act::What::GroupTransfer(transfer)) => What::Transferred { uid: uid(&transfer.uid)? },
         Some(act::What::GroupDissolve(_)) => What::Dissolved,
-        Some(act::What::GroupAdmit(admit)) => What::Admitted { uid: uid(&admit.uid)? },
         Some(act::What::GroupGrown(_)) => What::Grown,
         _ => What::Unknown,
     })

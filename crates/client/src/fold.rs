@@ -58,7 +58,6 @@ fn on_group_act(group: &mut wire::Group, me: &str, by: &str, what: &What) {
         What::GroupUpdate(update) => update_settings(group.settings.get_or_insert_default(), update),
         What::GroupInvite(invite) => group.members += invite.uids.len() as u32,
         What::GroupJoin(_) => group.members += 1,
-        What::GroupAdmit(admit) if !admit.refuse => group.members += 1,
         What::GroupLeave(_) | What::GroupRemove(_) => group.members = group.members.saturating_sub(1),
         What::GroupRole(role) if role.uid == me => group.role = role.role,
         What::GroupTransfer(transfer) => {

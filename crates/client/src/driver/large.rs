@@ -188,6 +188,16 @@ impl Driver {
         self.large.on_head(group, head);
     }
 
+    /// The line of a large group, as the log tells it. A member who has just come begins where they can see.
+    pub(super) fn on_large_told(&mut self, row: &wire::Conversation, round: &mut Round) {
+        let group = &row.conversation;
+        let begin = if row.first_cseq > 0 { row.first_cseq - 1 } else { row.read_cseq };
+        if self.place(group) == 0 || row.first_cseq > self.place(group) + 1 {
+            self.begin_at(group, begin, round);
+        }
+        self.large.on_head(group, row.head_cseq);
+    }
+
     /// Asks for what is missing in the next group that is behind.
     pub(super) fn advance_gaps(&mut self, round: &mut Round) {
         let is_live = self.active.as_ref().is_some_and(|line| line.connection.is_live());
@@ -270,7 +280,6 @@ fn adds(message: &wire::Message, me: &str) -> bool {
     match message.act.as_ref().and_then(|act| act.what.as_ref()) {
         Some(What::GroupInvite(invite)) => invite.uids.iter().any(|uid| uid == me),
         Some(What::GroupJoin(_)) => message.from == me,
-        Some(What::GroupAdmit(admit)) => admit.uid == me && !admit.refuse,
         _ => false,
     }
 }

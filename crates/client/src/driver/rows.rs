@@ -52,7 +52,7 @@ impl Driver {
         let Ok(me) = Uid::new(&self.meta.uid) else { return Vec::new() };
         let rows = self.marks.values().filter_map(|mark| mark.row.as_deref().cloned());
         let mut list: Vec<_> = rows.filter_map(|row| Conversation::read(&me, row)).collect();
-        list.sort_by(|a, b| (b.pinned, b.time_ms()).cmp(&(a.pinned, a.time_ms())).then_with(|| a.id.cmp(&b.id)));
+        list.sort_by(Conversation::order);
         list
     }
 
@@ -134,7 +134,11 @@ impl Driver {
         }
         mark.large |= row.group.as_ref().is_some_and(|group| group.large);
         mark.row = Some(Box::new(row.clone()));
+        let is_large = mark.large;
         round.marks.push(name);
+        if is_large {
+            self.on_large_told(row, round);
+        }
         true
     }
 

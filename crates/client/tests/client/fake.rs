@@ -111,13 +111,14 @@ impl Peer {
     }
 
     fn answers_by_itself(&mut self, event: &Event) -> bool {
-        let Event::Request(wire::Request { id, op: Some(Op::Conversations(asked)) }) = event else { return false };
+        let Event::Request(request) = event else { return false };
+        let Some(Op::Conversations(asked)) = &request.op else { return false };
         let Some(list) = &self.list else { return false };
         let is_asked =
             |row: &&wire::Conversation| asked.conversation.is_empty() || row.conversation == asked.conversation;
         let conversations = list.iter().filter(is_asked).cloned().collect();
         let page = wire::ConversationsPage { conversations, next: 0 };
-        self.connection.respond(&wire::Response { id: *id, result: Some(Response::Conversations(page)) });
+        self.connection.respond(&wire::Response { id: request.id, result: Some(Response::Conversations(page)) });
         true
     }
 

@@ -1,9 +1,18 @@
 //! What was typed. What it means, together with the environment and the profile, is decided in [`crate::setup`].
 
+mod group;
+mod people;
+mod talk;
+
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{ArgAction, Args as Group, Parser, Subcommand};
 use clap_complete::Shell;
+use hongyan_client::{ConversationId, InvalidId};
+
+pub use group::{GroupCommand, JoinName, Least, Rank, RoleName, Settings};
+pub use people::{People, PrivacyArgs, Switch, Who};
+pub use talk::{Arrange, Carried, Talk};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 refused by the server, 2 usage, 3 could not connect, 4 login refused, 5 timed out, 6 failed here
@@ -82,16 +91,19 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   hongyan-cli send bob hello there
+  hongyan-cli send group:7 hello all         a group, also written '#7' (in quotes, as # begins a comment)
   hongyan-cli send bob --json hi             print the server's answer
   generate | hongyan-cli send bob            one message per line, many in flight
 A message that is queued when this ends is sent by the next `send` of the same user.")]
     Send {
-        #[arg(value_name = "UID")]
-        to: String,
+        #[arg(value_name = "UID|GROUP", value_parser = conversation)]
+        to: ConversationId,
+        #[command(flatten)]
+        carried: Carried,
         /// The words of the message; none or `-`: one message per line of stdin, empty lines left out
         text: Vec<String>,
     },
-    /// Print messages as they come, going on where the last `listen` stopped
+    /// Print messages, and what is done in conversations, as they come, going on where the last `listen` stopped
     #[command(after_help = "\
 Examples:
   hongyan-cli listen                         for ever; Ctrl-C ends it
@@ -110,35 +122,73 @@ Examples:
     #[command(after_help = "\
 Examples:
   hongyan-cli chat bob
+  hongyan-cli chat group:7
   printf 'hello\\nbye\\n' | hongyan-cli chat bob
-✓ behind your message: the server has made it durable. ✓✓: it has reached one of the other's devices.")]
+✓ behind your message: the server has made it durable. ✓✓: it has reached one of the other's devices. /help in the
+chat tells how to answer, edit, take back and react.")]
     Chat {
-        #[arg(value_name = "UID")]
-        with: String,
+        #[arg(value_name = "UID|GROUP", value_parser = conversation)]
+        with: ConversationId,
     },
     /// Print the messages of a conversation
     #[command(after_help = "\
 Examples:
   hongyan-cli history bob                    the last 50
-  hongyan-cli history bob --before 120 --limit 20")]
+  hongyan-cli history bob --before 120 --limit 20
+  hongyan-cli history group:7 --around 40")]
     History {
-        #[arg(value_name = "UID")]
-        with: String,
+        #[arg(value_name = "UID|GROUP", value_parser = conversation)]
+        with: ConversationId,
         /// How many at most
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         /// Only messages below this number (cseq)
         #[arg(long, value_name = "CSEQ", default_value_t = 0, hide_default_value = true)]
         before: u64,
+        /// Before and behind the message of this number
+        #[arg(long, value_name = "CSEQ", conflicts_with = "before")]
+        around: Option<u64>,
     },
+    /// List one's conversations: what is unread, pinned, muted, drafted
+    #[command(after_help = "\
+Examples:
+  hongyan-cli conversations
+  hongyan-cli conversations --unread
+  hongyan-cli conversations --archived --json")]
+    Conversations {
+        /// Only those with unread messages
+        #[arg(long)]
+        unread: bool,
+        /// Those that are archived too
+        #[arg(long)]
+        archived: bool,
+    },
+    /// Make groups, and do what is done in them
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  hongyan-cli group create 'Wild geese' bob carol
+  hongyan-cli group --help                   lists what can be done
+A GROUP is its number, 7, or its id, '#7'."
+    )]
+    Group(GroupCommand),
+    #[command(flatten)]
+    Talk(Talk),
+    #[command(flatten)]
+    People(People),
     /// What the server knows of this user, or what became of a message
     #[command(after_help = "\
 Examples:
   hongyan-cli status                         devices, the log, what waits to be sent
-  hongyan-cli status 12                      the message with send_no 12, on each device of this machine")]
+  hongyan-cli status 12                      the message with send_no 12, on each device of this machine
+  hongyan-cli status bob 40                  message 40 of the conversation with bob: who has received and read it")]
     Status {
-        #[arg(value_name = "SEND_NO", value_parser = clap::value_parser!(u64).range(1..))]
-        send_no: Option<u64>,
+        /// A send_no; or with a number behind it a conversation
+        #[arg(value_name = "SEND_NO|UID|GROUP")]
+        what: Option<String>,
+        #[arg(value_name = "CSEQ")]
+        cseq: Option<u64>,
     },
     /// Measure the time of round trips to the server
     #[command(after_help = "\
@@ -208,6 +258,23 @@ impl FromStr for Since {
     }
 }
 
+/// A user, or a group as `#7` or, since shells take # for a comment, `group:7`.
+pub fn conversation(text: &str) -> Result<ConversationId, InvalidId> {
+    match text.strip_prefix("group:") {
+        Some(number) => ConversationId::new(&format!("#{number}")),
+        None => ConversationId::new(text),
+    }
+}
+
+/// A group: `7`, `#7` or `group:7`.
+fn group(text: &str) -> Result<u64, InvalidId> {
+    let number = text.strip_prefix("group:").or(text.strip_prefix('#')).unwrap_or(text);
+    match ConversationId::new(&format!("#{number}"))? {
+        ConversationId::Group(number) => Ok(number),
+        ConversationId::User(_) => unreachable!("what begins with # is no user"),
+    }
+}
+
 /// A time in seconds, with a fraction if need be, up to a year.
 fn seconds(text: &str) -> Result<Duration, String> {
     const YEAR: f64 = 365.0 * 86_400.0;
@@ -238,7 +305,9 @@ mod tests {
             let args = parse(line).unwrap();
             assert!(args.global.json);
             assert_eq!(args.global.uid.as_deref(), Some("a"));
-            assert!(matches!(args.command, Command::Send { to, text } if to == "bob" && text == ["hi", "you"]));
+            assert!(
+                matches!(args.command, Command::Send { to, text, .. } if to.to_string() == "bob" && text == ["hi", "you"])
+            );
         }
     }
 
@@ -267,6 +336,9 @@ mod tests {
             "listen --timeout NaN",
             "listen --timeout inf",
             "history bob --limit 0",
+            "send #x hi",
+            "group info x",
+            "arrange bob --pin --unpin",
             "ping -q -v",
             "send",
             "",
@@ -276,8 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_named_so_that_a_shell_leaves_them_alone() {
+        for text in ["group:7", "#7"] {
+            assert_eq!(conversation(text).unwrap(), ConversationId::Group(7));
+            assert_eq!(group(text).unwrap(), 7);
+        }
+        assert_eq!(group("7").unwrap(), 7);
+        assert!(conversation("group:x").is_err() && group("").is_err());
+    }
+
+    #[test]
     fn every_command_has_examples() {
-        for command in Args::command().get_subcommands() {
+        let args = Args::command();
+        let groups = args.find_subcommand("group").unwrap().get_subcommands();
+        for command in args.get_subcommands().chain(groups) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{}", command.get_name());
         }
