@@ -189,6 +189,56 @@ fn who_was_removed_reads_what_was_until_then_and_nothing_after() {
 }
 
 #[test]
+fn the_log_of_who_was_removed_hides_what_was_edited_later() {
+    let server = TestServer::start();
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    server.token("bob");
+    let group = group(&mut alice, &["bob"], true);
+    let first = alice.post(2, &group, b"as it was");
+    let edit =
+        |content: &[u8]| What::Edit(wire::Edit { cseq: first, content: content.to_vec().into(), ..Default::default() });
+    alice.act(3, &group, edit(b"while bob was there")).unwrap();
+    alice.act(4, &group, remove("bob")).unwrap();
+    alice.act(5, &group, edit(b"behind the back of bob")).unwrap();
+    let (mut bob, welcome) = WireClient::login_as(&server, "bob", "phone");
+    let mut seen = Vec::new();
+    for _ in 0..welcome.head {
+        match bob.expect_push().item {
+            Some(Item::Message(message)) => seen.push(message),
+            Some(Item::Conversation(row)) => assert!(row.former && row.group.is_none() && row.head_cseq < first + 3),
+            other => panic!("{other:?}"),
+        }
+    }
+    let acts = seen.iter().filter_map(|message| message.act.as_ref()?.what.as_ref());
+    assert!(acts.clone().any(|act| matches!(act, What::Edit(edit) if edit.content.is_empty())), "{seen:?}");
+    assert!(acts.clone().any(|act| matches!(act, What::GroupRemove(_))), "{seen:?}");
+    assert!(seen.iter().all(|message| message.content.is_empty()), "{seen:?}");
+    assert_eq!(contents(&history(&mut alice, of(&group))), ["behind the back of bob"]);
+}
+
+#[test]
+fn in_a_large_group_nobody_is_told_what_was_delivered() {
+    let server = TestServer::with("[groups]\nfan_out_threshold = 2\n");
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    let (mut bob, _) = WireClient::login_as(&server, "bob", "phone");
+    let (mut carol, _) = WireClient::login_as(&server, "carol", "phone");
+    let group = group(&mut alice, &["bob", "carol"], false);
+    let cseq = alice.post(2, &group, b"to all");
+    let status = status(&mut alice, Which::SendNo(2)).unwrap();
+    assert_eq!((status.recipients, status.to.len(), status.message.unwrap().cseq), (0, 0, cseq));
+    assert_eq!(contents(&history(&mut bob, of(&group))), ["to all"]);
+    alice.act(3, &group, remove("carol")).unwrap();
+    alice.post(4, &group, b"to bob");
+    assert_eq!(contents(&history(&mut carol, of(&group))), ["to all"]);
+    assert_eq!(contents(&history(&mut bob, of(&group))), ["to all", "to bob"]);
+    let typing = Frame::Signal(wire::Signal { to: group.clone(), typing: true, ..Default::default() });
+    alice.send(typing);
+    alice.ping();
+    bob.send(Frame::Ping(wire::Ping::default()));
+    assert!(matches!(bob.skip(|frame| matches!(frame, Frame::Push(_))), Frame::Pong(_)), "no signal in a large group");
+}
+
+#[test]
 fn a_group_is_its_members_business() {
     let server = TestServer::start();
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
