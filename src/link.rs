@@ -340,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
-    text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+    text.chars().take(128).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

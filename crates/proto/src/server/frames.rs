@@ -85,7 +85,9 @@ impl Connection {
     }
 
     fn on_send(&mut self, send: wire::Send) -> Option<Event> {
-        let max = self.live()?.max_send_no;
+        let live = self.live_mut()?;
+        let max = live.max_send_no;
+        live.unanswered += 1;
         if send.send_no > max {
             self.close(CloseCode::CREDIT_EXCEEDED, &format!("send_no {} is above max_send_no {max}", send.send_no));
             return None;

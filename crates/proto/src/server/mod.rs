@@ -87,6 +87,8 @@ struct Live {
     /// The highest send_no answered for good.
     answered: u64,
     max_send_no: u64,
+    /// SENDs handed out and not answered, repeated ones each time.
+    unanswered: u32,
     last_heard: Instant,
     /// Until the next sign of life, as announced.
     interval_ms: u32,
@@ -97,6 +99,9 @@ impl Live {
         heartbeat::deadline(self.last_heard, Duration::from_millis(self.interval_ms.into()))
     }
 }
+
+/// A client may write its whole window again while its first answers are on their way.
+const REPETITIONS: u64 = 4;
 
 /// One connection, seen from the server. Give it bytes and time, then poll events until there are none, then write its output.
 pub struct Connection {
@@ -156,11 +161,20 @@ impl Connection {
         }
     }
 
-    /// The next thing that the peer wants, decoded on demand.
+    /// As many SENDs wait for their answers as an honest client has reason to write: nothing more is read from the peer
+    /// until some are answered, or it could pile up answers by repeating one SEND.
+    pub fn is_saturated(&self) -> bool {
+        self.live().is_some_and(|live| u64::from(live.unanswered) >= REPETITIONS * self.settings.send_window)
+    }
+
+    /// The next thing that the peer wants, decoded on demand; nothing while [`Self::is_saturated`].
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Phase::Closed(event) = &mut self.phase {
                 return event.take().map(|closed| *closed);
+            }
+            if self.is_saturated() {
+                return None;
             }
             let frame = match self.next_frame() {
                 Ok(frame) => frame?,
@@ -273,6 +287,7 @@ impl Connection {
     pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
         let Phase::Live(live) = &mut self.phase else { return };
         codec::put_frame(&mut self.out, Kind::SendAck, &ack);
+        live.unanswered = live.unanswered.saturating_sub(1);
         if ack.useq != 0 {
             live.push.on_own(ack.useq, now);
         }
@@ -281,9 +296,8 @@ impl Connection {
 
     /// Answers a SEND: the message was not taken. A permanent refusal uses the number up.
     pub fn refused(&mut self, nack: wire::SendNack) {
-        if !self.is_live() {
-            return;
-        }
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.unanswered = live.unanswered.saturating_sub(1);
         codec::put_frame(&mut self.out, Kind::SendNack, &nack);
         if !crate::code::is_temporary(nack.code) {
             self.on_answered(nack.send_no);
