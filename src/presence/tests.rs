@@ -182,6 +182,9 @@ async fn a_storm_is_spread_over_ticks() {
             in_tick += changes.len();
             assert!(changes.into_iter().all(|change| heard.insert(change)), "told twice");
         }
+        if ticks == 0 {
+            assert!(!rig.presence.lock().turned.is_empty(), "the first tick makes no more marks than it should");
+        }
         if in_tick == 0 {
             break;
         }
