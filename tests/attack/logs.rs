@@ -33,7 +33,12 @@ fn a_peer_writes_no_line_of_its_own_into_the_log() {
         let (mut alice, _) = WireClient::login(&server, good);
         alice.send(message(1, EVIL, EVIL.as_bytes()));
         assert!(matches!(alice.expect(), Frame::SendNack(_)));
-        alice.send(Frame::Signal(wire::Signal { to: evil(), from: evil(), body: EVIL.as_bytes().to_vec().into() }));
+        alice.send(Frame::Signal(wire::Signal {
+            to: evil(),
+            from: evil(),
+            body: EVIL.as_bytes().to_vec().into(),
+            ..Default::default()
+        }));
         let op = wire::request::Op::History(wire::HistoryRequest { conversation: evil(), ..Default::default() });
         alice.send(Frame::Request(wire::Request { id: 1, op: Some(op) }));
         assert!(matches!(alice.expect(), Frame::Response(_)));
@@ -83,7 +88,12 @@ fn no_secret_is_told_to_anyone() {
         }
     }
     bob.expect_message(1);
-    alice.send(Frame::Signal(wire::Signal { to: "bob".into(), from: String::new(), body: BODY.as_bytes().into() }));
+    alice.send(Frame::Signal(wire::Signal {
+        to: "bob".into(),
+        from: String::new(),
+        body: BODY.as_bytes().into(),
+        ..Default::default()
+    }));
     assert!(matches!(bob.expect(), Frame::Signal(_)));
     // A frame that breaks off in the middle of a content, and one that is no protobuf.
     let mut broken = encoded(&[message(4, "bob", BODY.as_bytes())]);

@@ -131,7 +131,8 @@ fn questions_are_answered_about_the_own_account_only() {
     for name in ["alice", "bob", "nobody"] {
         for forward in [false, true] {
             let conversation = name.to_owned();
-            let history = wire::HistoryRequest { conversation, after: 0, before: u64::MAX, limit: 200, forward };
+            let history =
+                wire::HistoryRequest { conversation, after: 0, before: u64::MAX, limit: 200, forward, around: 0 };
             match ask(&mut mallory, Op::History(history)) {
                 response::Result::History(page) => assert_eq!(page, wire::HistoryPage::default(), "{name}"),
                 other => panic!("{other:?}"),
@@ -139,7 +140,10 @@ fn questions_are_answered_about_the_own_account_only() {
         }
     }
     for after in [0, 1, 2, u64::MAX - 1, u64::MAX] {
-        match ask(&mut mallory, Op::Conversations(wire::ConversationsRequest { after, limit: 200 })) {
+        match ask(
+            &mut mallory,
+            Op::Conversations(wire::ConversationsRequest { after, limit: 200, ..Default::default() }),
+        ) {
             response::Result::Conversations(page) => assert_eq!(page, wire::ConversationsPage::default(), "{after}"),
             other => panic!("{other:?}"),
         }
@@ -168,7 +172,12 @@ fn the_sender_is_who_logged_in() {
     mallory.send_bytes(&forged);
     mallory.expect_send_ack(1);
     assert_eq!(bob.expect_message(4).from, "mallory");
-    let signal = wire::Signal { to: "bob".into(), from: "alice".into(), body: b"typing".as_slice().into() };
+    let signal = wire::Signal {
+        to: "bob".into(),
+        from: "alice".into(),
+        body: b"typing".as_slice().into(),
+        ..Default::default()
+    };
     mallory.send(Frame::Signal(signal));
     match bob.expect() {
         Frame::Signal(signal) => assert_eq!((signal.from.as_str(), signal.to.as_str()), ("mallory", "")),

@@ -185,7 +185,7 @@ fn a_peer_that_only_repeats_is_read_no_faster_than_it_is_answered() {
     let drain = |server: &mut server::Connection| std::iter::from_fn(|| server.poll_event(now)).count();
     assert_eq!(drain(&mut server), 256);
     assert!(server.is_saturated());
-    let ack = wire::SendAck { send_no: 1, cseq: 1, useq: 1, time_ms: 1 };
+    let ack = wire::SendAck { send_no: 1, cseq: 1, useq: 1, time_ms: 1, group: 0 };
     (0..10).for_each(|_| server.acked(ack, now));
     assert_eq!((server.is_saturated(), drain(&mut server)), (false, 10));
     server.close(CloseCode::GOING_AWAY, "");
