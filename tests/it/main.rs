@@ -29,4 +29,5 @@ mod server;
 mod server_kills;
 mod tls;
 mod trace;
+mod web;
 mod wire;
