@@ -19,6 +19,7 @@
 //! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
 
 pub mod admin;
+mod alarms;
 pub mod args;
 pub mod auth;
 mod boot;

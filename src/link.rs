@@ -36,25 +36,46 @@ const GREASE_ONE_IN: u8 = 16;
 pub struct Link<S> {
     stream: S,
     address: IpAddr,
-    accepted_at: Instant,
     core: Arc<Core>,
     connection: Connection,
-    /// Held until the login: counts against the limits for strangers.
-    admission: Option<Box<Admission>>,
+    /// Until the login.
+    stranger: Option<Box<Stranger>>,
     session: Option<Session>,
     is_over: bool,
 }
 
+/// What matters of a connection only until it has logged in.
+struct Stranger {
+    accepted_at: Instant,
+    /// Counts against the limits for strangers.
+    _admission: Admission,
+}
+
+/// What the peer asks and nobody can answer at once.
+enum Question {
+    Hello(Box<wire::Hello>),
+    Resume(Box<wire::Resume>),
+    Signal(Box<wire::Signal>),
+    Request(Box<wire::Request>),
+}
+
+/// What a device must be given out of the log.
+enum Due {
+    /// The entries behind this one.
+    Entries(u64),
+    /// How far its large groups have come.
+    Hints,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Box<Admission>, accepted_at: Instant) -> Self {
+    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         Self {
             stream,
             address,
-            accepted_at,
             core,
             connection,
-            admission: Some(admission),
+            stranger: Some(Box::new(Stranger { accepted_at, _admission: admission })),
             session: None,
             is_over: false,
         }
@@ -63,8 +84,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Runs until the connection is over. Returns early only if the transport fails.
     pub async fn run<T: Timer>(&mut self, mut timer: Pin<&mut T>) -> io::Result<()> {
         while !self.is_over {
-            self.handle_events().await;
-            self.pump().await;
+            // What has to be waited for is rare, and boxed, so that an idle link does not carry the room for it.
+            while let Some(answer) = self.handle_events() {
+                answer.await;
+            }
+            while let Some(due) = self.pump() {
+                Box::pin(self.read_log(due)).await;
+            }
             if self.is_over || self.connection.is_closed() {
                 // The farewell must not wait for a peer that does not read.
                 continue;
@@ -93,33 +119,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     // ------------------------------------------------------------ events
 
-    async fn handle_events(&mut self) {
+    /// Handles what the peer has sent, up to the first question whose answer takes a while.
+    fn handle_events(&mut self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
         let now = self.core.environment.now();
         // A peer that does not read its answers gets no further questions read.
         while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
-            let Some(event) = self.connection.poll_event(now) else { return };
-            match event {
-                // What is rare is boxed, so that an idle link does not carry the room for it.
-                Event::Hello(hello) => Box::pin(self.on_hello(*hello)).await,
-                Event::Resume(resume) => Box::pin(self.on_resume(*resume)).await,
-                Event::Closed { code, reason, by_peer } => self.on_closed(code, &reason, by_peer),
-                Event::Send(send) => self.with_session(|session| session.submit(send)),
-                Event::Acked(useq) => self.with_session(|session| session.acked(useq)),
-                Event::Signal(signal) => {
-                    if let Some(session) = &mut self.session {
-                        Box::pin(session.signal(*signal, now)).await;
-                    }
+            let question = match self.connection.poll_event(now)? {
+                Event::Send(send) => {
+                    self.with_session(|session| session.submit(send));
+                    continue;
                 }
-                Event::Request(request) => {
-                    if let Some(session) = &self.session {
-                        let response = Box::pin(session.request(*request)).await;
-                        self.connection.respond(&response);
-                    }
+                Event::Acked(useq) => {
+                    self.with_session(|session| session.acked(useq));
+                    continue;
                 }
+                Event::Closed { code, reason, by_peer } => {
+                    self.on_closed(code, &reason, by_peer);
+                    continue;
+                }
+                Event::Hello(hello) => Question::Hello(hello),
+                Event::Resume(resume) => Question::Resume(resume),
+                Event::Signal(signal) => Question::Signal(signal),
+                Event::Request(request) => Question::Request(request),
+            };
+            return Some(Box::pin(self.answer(question)));
+        }
+        None
+    }
+
+    async fn answer(&mut self, question: Question) {
+        let now = self.core.environment.now();
+        match (question, &mut self.session) {
+            (Question::Hello(hello), _) => self.on_hello(*hello).await,
+            (Question::Resume(resume), _) => self.on_resume(*resume).await,
+            (Question::Signal(signal), Some(session)) => session.signal(*signal, now).await,
+            (Question::Request(request), Some(session)) => {
+                let response = session.request(*request).await;
+                self.connection.respond(&response);
             }
+            // Before the login there are no such events.
+            (Question::Signal(_) | Question::Request(_), None) => {}
         }
     }
 
@@ -139,10 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     // ------------------------------------------------------------ login
 
     fn attempt(&self) -> Attempt {
+        let now = self.core.environment.now();
         Attempt {
             address: self.address,
-            now: self.core.environment.now(),
-            accepted_at: self.accepted_at,
+            now,
+            accepted_at: self.stranger.as_ref().map_or(now, |stranger| stranger.accepted_at),
             unix_s: self.core.environment.unix_ms() / 1000,
             next_secret: self.core.environment.random(),
         }
@@ -207,40 +250,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         tracing::debug!(uid = %login.uid, address = %self.address, "a device is live");
         self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
-        self.admission = None;
+        self.stranger = None;
     }
 
     // ------------------------------------------------------------ pushing
 
-    /// Moves what waits for the device into the connection, as far as its window and the socket allow.
-    async fn pump(&mut self) {
-        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+    /// Moves what waits for the device into the connection, as far as its window and the socket allow, or until something
+    /// has to be read from the log.
+    fn pump(&mut self) -> Option<Due> {
+        let channel = self.session.as_ref()?.channel().clone();
         if let Some((code, reason)) = channel.take_close() {
-            return self.connection.close(code, reason);
+            self.connection.close(code, reason);
+            return None;
         }
         let now = self.core.environment.now();
         while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
-            if self.write_next(&channel, live, now) {
+            if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
+                self.write(outbound, now);
                 continue;
             }
             if live && channel.is_lagging() {
                 self.connection.fall_behind();
             }
-            match self.connection.lagging_after() {
-                Some(_) if self.connection.push_room() > 0 => channel.fall_behind(),
-                None if channel.take_hints_due() => {}
-                _ => return,
-            }
-            if !Box::pin(self.read_log()).await {
-                return;
-            }
+            return match self.connection.lagging_after() {
+                Some(after) if self.connection.push_room() > 0 => {
+                    channel.fall_behind();
+                    Some(Due::Entries(after))
+                }
+                None if channel.take_hints_due() => Some(Due::Hints),
+                _ => None,
+            };
         }
+        None
     }
 
-    /// Takes the next thing out of the channel; an entry only if the device is live and has room for it.
-    fn write_next(&mut self, channel: &Channel, live: bool, now: Instant) -> bool {
-        let Some(outbound) = channel.take(live && self.connection.push_room() > 0) else { return false };
+    fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
@@ -253,35 +298,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Outbound::Signal(signal) => self.connection.signal(&signal),
             Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
         }
-        true
     }
 
-    /// Pushes what a device is behind with; tells one that is not how far its large groups have come. False: the log cannot
-    /// be read; the device is asked to come back later.
-    async fn read_log(&mut self) -> bool {
-        let read = match self.connection.lagging_after() {
-            Some(after) => self.push_from_log(after).await,
-            None => self.pass_hints().await,
+    /// Pushes what is due. If the log cannot be read, the device is asked to come back later.
+    async fn read_log(&mut self, due: Due) {
+        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        let read = match due {
+            Due::Entries(after) => self.push_from_log(&channel, after).await,
+            Due::Hints => self.pass_hints(&channel).await,
         };
-        if let Err(error) = &read {
-            tracing::error!(%error, uid = self.session.as_ref().map(|session| session.uid().as_str()), "the log cannot be read");
+        if let Err(error) = read {
+            let uid = self.session.as_ref().map(|session| session.uid().as_str());
+            tracing::error!(%error, uid, "the log cannot be read");
             self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
         }
-        read.is_ok()
     }
 
-    async fn pass_hints(&mut self) -> Result<(), StoreError> {
-        let Some(session) = &self.session else { return Ok(()) };
-        let hints = sync::hints(&self.core, session.channel().user).await?;
-        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
-        Ok(())
-    }
-
-    async fn push_from_log(&mut self, after: u64) -> Result<(), StoreError> {
-        let Some(session) = &self.session else { return Ok(()) };
-        let (room, channel) = (self.connection.push_room(), session.channel().clone());
+    async fn push_from_log(&mut self, channel: &Channel, after: u64) -> Result<(), StoreError> {
+        let room = self.connection.push_room();
         self.connection.on_head(channel.head());
-        match sync::next_page(&self.core, &channel, after, room, PAGE_BYTES).await? {
+        match sync::next_page(&self.core, channel, after, room, PAGE_BYTES).await? {
             Page::CaughtUp => self.connection.caught_up(),
             Page::Reset(reset) => self.connection.sync_reset(reset),
             Page::Entries(entries) => {
@@ -294,11 +330,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         Ok(())
     }
+
+    async fn pass_hints(&mut self, channel: &Channel) -> Result<(), StoreError> {
+        let hints = sync::hints(&self.core, channel.user).await?;
+        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
+        Ok(())
+    }
 }
 
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
-    text.chars().take(128).map(|c| if c.is_control() { '.' } else { c }).collect()
+    text.chars().take(128).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]
@@ -314,8 +356,8 @@ mod tests {
     fn an_idle_link_is_small() {
         let (link, run) = (
             size_of::<Link<tokio::net::TcpStream>>(),
-            size_of_run(Link::<tokio::net::TcpStream>::run::<tokio::time::Sleep>),
+            size_of_run(Link::<tokio::net::TcpStream>::run::<crate::alarms::Alarm>),
         );
-        assert!(link <= 360 && run <= 296, "a link takes {link} bytes, its loop {run}");
+        assert!(link <= 344 && run <= 296, "a link takes {link} bytes, its loop {run}");
     }
 }

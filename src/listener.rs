@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,13 +13,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Sleep,
+    sync::Semaphore,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{core::Core, link::Link, metrics::Metrics, tls};
+use crate::{alarms::Alarms, core::Core, link::Link, metrics::Metrics, tls};
 
 /// Pauses after an accept that failed: from the first to the last, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -100,12 +99,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn run(
     listener: TcpListener,
     core: Arc<Core>,
+    alarms: Arc<Alarms>,
     limits: ListenerLimits,
     tls: Option<Arc<tls::Tls>>,
     links: TaskTracker,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let places = Arc::new(Places { free: Semaphore::new(limits.max_connections), metrics: core.metrics.clone() });
     let strangers = Strangers::new(limits.max_unauthenticated, limits.max_unauthenticated_per_ip);
     let mut pause = BACK_OFF.0;
     loop {
@@ -130,26 +130,23 @@ pub async fn run(
             core.metrics.connections_turned_away.inc();
             continue;
         };
-        let place = Place::new(place, core.metrics.clone());
         let visitor =
-            Visitor { address: address.ip(), admission: Box::new(admission), accepted_at: core.environment.now() };
+            Visitor { address: address.ip(), admission, accepted_at: core.environment.now(), core: core.clone() };
+        let mut alarm = alarms.alarm();
         match &tls {
             None => {
-                let mut link = visitor.into_link(stream, core.clone());
+                let mut link = visitor.into_link(stream);
                 links.spawn(async move {
-                    note(link.run(pin!(idle_timer())).await);
+                    note(link.run(Pin::new(&mut alarm)).await);
                     drop(place);
                 });
             }
             Some(tls) => {
-                let (acceptor, core, login_timeout) =
-                    (TlsAcceptor::from(tls.config()), core.clone(), limits.login_timeout);
+                let secured = Box::pin(visitor.secure(stream, tls.config(), limits.login_timeout));
                 links.spawn(async move {
-                    let handshake = acceptor.accept_with(stream, tls::limit_buffers);
-                    match tokio::time::timeout(login_timeout, Box::pin(handshake)).await {
-                        Ok(Ok(stream)) => note(visitor.into_link(stream, core).run(pin!(idle_timer())).await),
-                        Ok(Err(error)) => note(Err(error)),
-                        Err(_) => note(Err(io::ErrorKind::TimedOut.into())),
+                    match secured.await {
+                        Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
+                        Err(error) => note(Err(error)),
                     }
                     drop(place);
                 });
@@ -158,13 +155,11 @@ pub async fn run(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    let permit = places.free.acquire().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, address, place))
+    permit.forget();
+    Ok((stream, address, Place::new(places.clone())))
 }
 
 fn note(ended: io::Result<()>) {
@@ -173,40 +168,52 @@ fn note(ended: io::Result<()>) {
     }
 }
 
-/// For a link, which sets it.
-fn idle_timer() -> Sleep {
-    tokio::time::sleep(Duration::ZERO)
-}
-
-/// A connection that has just been accepted.
-struct Visitor {
-    address: IpAddr,
-    admission: Box<Admission>,
-    accepted_at: Instant,
-}
-
-impl Visitor {
-    fn into_link<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, core: Arc<Core>) -> Link<S> {
-        Link::new(stream, self.address, core, self.admission, self.accepted_at)
-    }
-}
-
-/// One of the places for connections; given back when it is dropped.
-struct Place {
+/// The places for connections.
+struct Places {
+    free: Semaphore,
     metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
 }
+
+/// One of the places; given back when it is dropped.
+struct Place(Arc<Places>);
 
 impl Place {
-    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
-        metrics.connections.inc();
-        Self { metrics, _permit: permit }
+    fn new(places: Arc<Places>) -> Self {
+        places.metrics.connections.inc();
+        Self(places)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.connections.dec();
+        self.0.metrics.connections.dec();
+        self.0.free.add_permits(1);
+    }
+}
+
+/// A connection that has just been accepted.
+struct Visitor {
+    address: IpAddr,
+    admission: Admission,
+    accepted_at: Instant,
+    core: Arc<Core>,
+}
+
+impl Visitor {
+    fn into_link<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) -> Link<S> {
+        Link::new(stream, self.address, self.core, self.admission, self.accepted_at)
+    }
+
+    /// Boxed: a link with TLS is four times as large, and the handshake larger still.
+    async fn secure(
+        self,
+        stream: TcpStream,
+        config: Arc<ServerConfig>,
+        timeout: Duration,
+    ) -> io::Result<Box<Link<TlsStream<TcpStream>>>> {
+        let handshake = TlsAcceptor::from(config).accept_with(stream, tls::limit_buffers);
+        let stream = tokio::time::timeout(timeout, handshake).await??;
+        Ok(Box::new(self.into_link(stream)))
     }
 }
 

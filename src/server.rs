@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin,
+    alarms::Alarms,
     config::Config,
     core::Core,
     descriptors, http,
@@ -88,8 +89,11 @@ impl Server {
             max_unauthenticated_per_ip: config.limits.max_unauthenticated_per_ip as usize,
             login_timeout: config.limits.login_timeout,
         };
-        let accepts =
-            tokio::spawn(listener::run(native, core.clone(), limits, tls.clone(), links.clone(), accepting.clone()));
+        let alarms = Alarms::new(core.environment.now());
+        around.spawn(alarms.clone().run(serving.clone()));
+        let listening =
+            listener::run(native, core.clone(), alarms, limits, tls.clone(), links.clone(), accepting.clone());
+        let accepts = tokio::spawn(listening);
         if let Some(http) = http {
             around.spawn(http::run(http, core.clone(), serving.clone()));
         }

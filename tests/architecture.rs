@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["deliver", "requests", "signals", "sync"],
     &["dispatch", "trace"],
     &["open"],
+    &["alarms"],
     &["admin", "http", "link", "listener", "restore", "upkeep"],
     &["operate", "server"],
     &["main"],
@@ -132,8 +133,16 @@ fn time_and_randomness_come_in_as_arguments() {
     let clocks = ["Instant::now", "SystemTime::now", "tokio::time", "rand::"];
     only("crates/proto/src", &[], &clocks);
     only("crates/proto/src", &[], &["tokio", "std::net", "std::thread", "std::fs"]);
-    let edges =
-        ["src/environment.rs", "src/listener", "src/http", "src/admin", "src/server", "src/upkeep", "src/open.rs"];
+    let edges = [
+        "src/alarms.rs",
+        "src/environment.rs",
+        "src/listener",
+        "src/http",
+        "src/admin",
+        "src/server",
+        "src/upkeep",
+        "src/open.rs",
+    ];
     let measured = ["src/committer/mod.rs", "src/auth/", "src/store/"];
     only("src", &[&edges[..], &measured[..]].concat(), &clocks);
 }

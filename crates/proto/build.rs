@@ -14,10 +14,16 @@ fn main() -> io::Result<()> {
     // For tools that show or check any message by the names of its fields.
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
     fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
-    let rare = ["hongyan.v1.Send.extras", "hongyan.v1.Send.act", "hongyan.v1.Message.extras", "hongyan.v1.Message.act"];
+    let rare = [
+        "hongyan.v1.Send.extras",
+        "hongyan.v1.Send.act",
+        "hongyan.v1.Message.extras",
+        "hongyan.v1.Message.act",
+        "hongyan.v1.Entry.item.conversation",
+    ];
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
-    // Most messages have neither, so they carry a pointer only.
+    // Most frames have none of them, so they carry a pointer only.
     for field in rare {
         config.boxed(field);
     }

@@ -3,13 +3,15 @@
 //! One hash takes 19 MiB and some 25 to 60 ms of a core, so a flood of logins could starve everything else. Two run at
 //! once, a bounded number wait, and the others hear [`PasswordError::Busy`] at once.
 
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 
 use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Secret;
 
@@ -67,7 +69,10 @@ pub struct PasswordPool {
     dummy: String,
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    workers: mpsc::Sender<Job>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 struct Turn {
     _admitted: OwnedSemaphorePermit,
@@ -96,6 +101,7 @@ impl PasswordPool {
             dummy,
             admitted: Arc::new(Semaphore::new(RUNNING + max_waiting)),
             running: Arc::new(Semaphore::new(RUNNING)),
+            workers: start_workers(),
         })
     }
 
@@ -138,13 +144,34 @@ impl PasswordPool {
         let running = self.running.clone().acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         // The turn goes with the work: a caller who gives up must not make room for a third hash.
         let turn = Turn { _admitted: admitted, _running: running };
-        let task = tokio::task::spawn_blocking(move || {
+        let (done, result) = oneshot::channel();
+        let job = Box::new(move || {
             let result = work();
             drop(turn);
-            result
+            // Whether the caller still waits changes nothing.
+            let _ = done.send(result);
         });
-        task.await.map_err(|_| PasswordError::Stopping)?
+        self.workers.send(job).map_err(|_| PasswordError::Stopping)?;
+        result.await.map_err(|_| PasswordError::Stopping)?
     }
+}
+
+/// Threads of the pool's own, always the same: the allocator keeps for each thread what it has once used, so that every
+/// further one would cost the memory of a hash for good. They end with the pool.
+fn start_workers() -> mpsc::Sender<Job> {
+    let (jobs, queue) = mpsc::channel::<Job>();
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..RUNNING {
+        let queue = queue.clone();
+        let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        thread::spawn(move || {
+            while let Ok(job) = next() {
+                // A hash that panics is its caller's loss alone.
+                let _ = panic::catch_unwind(AssertUnwindSafe(job));
+            }
+        });
+    }
+    jobs
 }
 
 /// A PHC string that no password is known for: the salt and the hash are random.

@@ -60,6 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
         // would only pile them up here.
         if self.connection.output_len() < OUT_HIGH_WATER
+            && !self.connection.is_saturated()
             && self.core.queue.has_room(context)
             && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
         {

@@ -120,7 +120,7 @@ impl Log {
             Of::Receipt => Item::Receipt(self.receipt(user, no, reference).await?),
             Of::Conversation => {
                 let row = self.conversation_as_seen(user, no).await?;
-                Item::Conversation(row.ok_or_else(|| missing(format!("conversation {}", no.0)))?)
+                Item::Conversation(row.ok_or_else(|| missing(format!("conversation {}", no.0)))?.into())
             }
             Of::Contact => Item::Contact(self.contact_as_seen(user, UserNo(reference.by_user)).await?),
             Of::Privacy => Item::Privacy(self.privacy(user).await?),

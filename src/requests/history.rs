@@ -1,6 +1,9 @@
 //! Messages of a conversation: a page of them, or some by their numbers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+};
 
 use hongyan_proto::wire::{self, entry::Item, response};
 use prost::Message;
@@ -112,7 +115,7 @@ impl Asker<'_> {
         }
         let counts = counted.into_iter().map(|(reaction, count)| wire::ReactionCount { reaction, count });
         let mut counts: Vec<_> = counts.collect();
-        counts.sort_by(|one, other| other.count.cmp(&one.count));
+        counts.sort_by_key(|reaction| Reverse(reaction.count));
         wire::Reactions { cseq, counts, mine, as_of_cseq: record.as_of_cseq }
     }
 }

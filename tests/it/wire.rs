@@ -111,6 +111,13 @@ impl WireClient {
         thread::spawn(move || while socket.write_all(&bytes).is_ok() {})
     }
 
+    /// Ends both halves, whatever else holds the socket.
+    #[allow(dead_code, reason = "for tests/attack, which shares this file")]
+    pub fn abort(&self) {
+        // The peer may have ended them.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Ends the outgoing half.
     pub fn finish(&mut self) {
         self.socket.shutdown(std::net::Shutdown::Write).unwrap();

@@ -114,7 +114,7 @@ impl Listening {
 fn record(event: &Event) -> Option<Record<'_>> {
     Some(match event {
         Event::Receipt(receipt) => Record::Receipt(receipt.into()),
-        Event::Conversation(row) => Record::Conversation(row.into()),
+        Event::Conversation(row) => Record::Conversation((&**row).into()),
         Event::Contact(contact) => Record::Contact(contact.into()),
         Event::JoinRequest(request) => Record::join_request(request),
         Event::Presence(presence) => Record::presence(presence),

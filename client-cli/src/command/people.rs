@@ -44,15 +44,17 @@ async fn presence(login: &Login, uids: &[String], follow: bool) -> Result<Exit, 
             let answer = session.client.follow(some, false).await?;
             answer.iter().try_for_each(|presence| show_presence(output, presence))?;
         }
-        while follow {
+        if !follow {
+            return Ok(Exit::Done);
+        }
+        loop {
             match session.events.next().await {
                 Some(Event::Presence(presence)) => show_presence(output, &presence)?,
                 Some(Event::Stopped(error)) => return Err(error.into()),
                 Some(_) => {}
-                None => break,
+                None => return Ok(Exit::Done),
             }
         }
-        Ok(Exit::Done)
     };
     let ended = tokio::select! {
         ended = all => ended,

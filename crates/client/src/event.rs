@@ -95,7 +95,7 @@ pub enum Event {
     Receipt(Receipt),
     /// A line of this user's list is another now, by what was done on one of their devices or by others: read marks,
     /// how it is arranged, membership. (What follows from messages is counted silently: [`crate::Client::conversations`].)
-    Conversation(Conversation),
+    Conversation(Box<Conversation>),
     Contact(Contact),
     /// This user's settings, as they are now.
     Privacy(Privacy),
@@ -229,7 +229,7 @@ fn of_entry(me: &Uid, entry: wire::Entry) -> Option<Event> {
             Entry::Changed(changed) => Event::Changed(changed),
         },
         Item::Receipt(receipt) => Event::Receipt(Receipt::read(receipt)?),
-        Item::Conversation(row) => Event::Conversation(Conversation::read(me, row)?),
+        Item::Conversation(row) => Event::Conversation(Conversation::read(me, *row)?.into()),
         Item::Contact(contact) => Event::Contact(Contact::read(contact)?),
         Item::Privacy(privacy) => Event::Privacy(Privacy::read(privacy)),
         Item::JoinRequest(request) => Event::JoinRequest(JoinRequest::read(request)?),

@@ -96,7 +96,9 @@ impl Run {
             4 => {
                 let send_no = number(u)?;
                 self.connection.skip(send_no, self.now);
-                self.answered.insert(send_no);
+                if (self.first..=self.last).contains(&send_no) {
+                    self.answered.insert(send_no);
+                }
             }
             _ => self.connection.close(CloseCode::GOING_AWAY, "enough", self.now),
         }

@@ -103,7 +103,10 @@ fn read_all(log: &Log) {
         drop(ready(log.account(user)));
         drop(ready(log.devices(user)));
         drop(ready(log.user_no(&uid(user))));
-        drop(ready(log.conversations(user, 0, 10)));
+        drop(ready(log.memberships(user, 0, 10)));
+        for conversation in (0..80).map(ConversationNo) {
+            drop(ready(log.conversation_as_seen(user, conversation)));
+        }
         if let Ok(bounds) = ready(log.bounds(user)) {
             drop(ready(log.entries(user, bounds.low, bounds.head, 64, 10_000)));
         }

@@ -139,11 +139,24 @@ fn message(alice: &mut Pair, bob: &mut Pair, number: u64) -> usize {
     let content = Bytes::from_static(b"a text of exactly 32 bytes, yes!");
     alice.client.queued(number);
     assert_eq!(alice.client.poll_send(alice.now), Some(number));
-    alice.client.send(&wire::Send { send_no: number, to: "bob".into(), content: content.clone() }, alice.now);
+    alice.client.send(
+        &wire::Send { send_no: number, to: "bob".into(), content: content.clone(), ..Default::default() },
+        alice.now,
+    );
     let Some(server::Event::Send(send)) = alice.carry_up() else { panic!("no SEND arrived") };
-    alice.server.acked(wire::SendAck { send_no: send.send_no, cseq: number, useq: number, time_ms: NOW_MS }, alice.now);
+    alice.server.acked(
+        wire::SendAck { send_no: send.send_no, cseq: number, useq: number, time_ms: NOW_MS, group: 0 },
+        alice.now,
+    );
     let Some(client::Event::Answered(_)) = alice.carry_down() else { panic!("no SEND_ACK arrived") };
-    let message = wire::Message { from: "alice".into(), to: send.to, cseq: number, time_ms: NOW_MS, content };
+    let message = wire::Message {
+        from: "alice".into(),
+        to: send.to,
+        cseq: number,
+        time_ms: NOW_MS,
+        content,
+        ..Default::default()
+    };
     let item = server::encode_item(wire::entry::Item::Message(message));
     assert!(bob.server.push(number, 0, &item, bob.now));
     let Some(client::Event::Entry(_)) = bob.carry_down() else { panic!("no PUSH arrived") };

@@ -1,6 +1,6 @@
 //! What the frames of a client do to the server's end of a connection.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Connection, Event, Phase};
 use crate::{
@@ -19,7 +19,7 @@ impl Connection {
             Phase::Deciding { .. } if self.decoder.buffered() > MAX_FRAME_BEFORE_LOGIN => {
                 return Err(FrameError::Early(self.decoder.buffered()));
             }
-            Phase::Deciding { .. } | Phase::Closed => return Ok(None),
+            Phase::Deciding { .. } | Phase::Closed(_) => return Ok(None),
             Phase::Preface { deadline } => {
                 let deadline = *deadline;
                 if !self.decoder.take_preface()? {
@@ -85,7 +85,9 @@ impl Connection {
     }
 
     fn on_send(&mut self, send: wire::Send) -> Option<Event> {
-        let max = self.live()?.max_send_no;
+        let live = self.live_mut()?;
+        let max = live.max_send_no;
+        live.unanswered += 1;
         if send.send_no > max {
             self.close(CloseCode::CREDIT_EXCEEDED, &format!("send_no {} is above max_send_no {max}", send.send_no));
             return None;
@@ -111,8 +113,7 @@ impl Connection {
         let limits = &self.settings.limits;
         let Phase::Live(live) = &mut self.phase else { return None };
         if ping.next_ms != 0 {
-            let next_ms = ping.next_ms.max(limits.heartbeat_min_ms).min(limits.heartbeat_max_ms);
-            live.interval = Duration::from_millis(next_ms.into());
+            live.interval_ms = ping.next_ms.max(limits.heartbeat_min_ms).min(limits.heartbeat_max_ms);
         }
         let event = if ping.ack == 0 { None } else { self.on_ack(ping.ack, now) };
         if let Phase::Live(live) = &self.phase {

@@ -31,10 +31,11 @@ impl Connection {
     }
 
     fn go_live(&mut self, cursor: u64, head: u64, answered: u64, now: Instant) {
-        let interval = Duration::from_millis(self.settings.limits.heartbeat_ms.into());
+        let interval_ms = self.settings.limits.heartbeat_ms;
         let max_send_no = answered + self.settings.send_window;
         let push = Push::new(cursor, head);
-        self.phase = Phase::Live(Live { push, answered, max_send_no, last_heard: now, interval });
+        let live = Live { push, answered, max_send_no, unanswered: 0, last_heard: now, interval_ms };
+        self.phase = Phase::Live(live);
     }
 
     /// Refuses a HELLO or RESUME. After RESUME_REFUSED a HELLO may follow; otherwise the connection is over.

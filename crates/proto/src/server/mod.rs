@@ -68,11 +68,18 @@ pub enum Event {
 }
 
 enum Phase {
-    Preface { deadline: Instant },
-    Login { deadline: Instant },
-    Deciding { deadline: Instant },
+    Preface {
+        deadline: Instant,
+    },
+    Login {
+        deadline: Instant,
+    },
+    Deciding {
+        deadline: Instant,
+    },
     Live(Live),
-    Closed,
+    /// With the Closed event, until it is polled.
+    Closed(Option<Box<Event>>),
 }
 
 struct Live {
@@ -80,9 +87,21 @@ struct Live {
     /// The highest send_no answered for good.
     answered: u64,
     max_send_no: u64,
+    /// SENDs handed out and not answered, repeated ones each time.
+    unanswered: u32,
     last_heard: Instant,
-    interval: Duration,
+    /// Until the next sign of life, as announced.
+    interval_ms: u32,
 }
+
+impl Live {
+    fn idle_deadline(&self) -> Instant {
+        heartbeat::deadline(self.last_heard, Duration::from_millis(self.interval_ms.into()))
+    }
+}
+
+/// A client may write its whole window again while its first answers are on their way.
+const REPETITIONS: u64 = 4;
 
 /// One connection, seen from the server. Give it bytes and time, then poll events until there are none, then write its output.
 pub struct Connection {
@@ -90,20 +109,12 @@ pub struct Connection {
     decoder: Decoder,
     out: BytesMut,
     phase: Phase,
-    /// A Closed event that has not been polled yet.
-    closing: Option<Box<Event>>,
 }
 
 impl Connection {
     pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
         let deadline = now + settings.login_timeout;
-        Self {
-            settings,
-            decoder: Decoder::default(),
-            out: BytesMut::new(),
-            phase: Phase::Preface { deadline },
-            closing: None,
-        }
+        Self { settings, decoder: Decoder::default(), out: BytesMut::new(), phase: Phase::Preface { deadline } }
     }
 
     // ------------------------------------------------------------ input
@@ -111,7 +122,7 @@ impl Connection {
     /// Bytes from the peer. Poll events afterwards.
     pub fn handle_bytes(&mut self, bytes: BytesMut, now: Instant) {
         match &mut self.phase {
-            Phase::Closed => return,
+            Phase::Closed(_) => return,
             Phase::Live(live) => live.last_heard = now,
             _ => {}
         }
@@ -124,7 +135,7 @@ impl Connection {
             Phase::Preface { deadline } | Phase::Login { deadline } if *deadline <= now => {
                 self.close(CloseCode::LOGIN_TIMEOUT, "no HELLO or RESUME in time");
             }
-            Phase::Live(live) if heartbeat::deadline(live.last_heard, live.interval) <= now => {
+            Phase::Live(live) if live.idle_deadline() <= now => {
                 self.close(CloseCode::IDLE_TIMEOUT, "nothing heard within the heartbeat interval");
             }
             Phase::Live(live) => match live.push.handle_timeout(&self.settings.push, now) {
@@ -143,18 +154,27 @@ impl Connection {
         match &self.phase {
             Phase::Preface { deadline } | Phase::Login { deadline } => Some(*deadline),
             Phase::Live(live) => {
-                let idle = heartbeat::deadline(live.last_heard, live.interval);
+                let idle = live.idle_deadline();
                 Some(live.push.poll_timeout(&self.settings.push).map_or(idle, |overdue| overdue.min(idle)))
             }
-            Phase::Deciding { .. } | Phase::Closed => None,
+            Phase::Deciding { .. } | Phase::Closed(_) => None,
         }
     }
 
-    /// The next thing that the peer wants, decoded on demand.
+    /// As many SENDs wait for their answers as an honest client has reason to write: nothing more is read from the peer
+    /// until some are answered, or it could pile up answers by repeating one SEND.
+    pub fn is_saturated(&self) -> bool {
+        self.live().is_some_and(|live| u64::from(live.unanswered) >= REPETITIONS * self.settings.send_window)
+    }
+
+    /// The next thing that the peer wants, decoded on demand; nothing while [`Self::is_saturated`].
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         loop {
-            if let Some(closed) = self.closing.take() {
-                return Some(*closed);
+            if let Phase::Closed(event) = &mut self.phase {
+                return event.take().map(|closed| *closed);
+            }
+            if self.is_saturated() {
+                return None;
             }
             let frame = match self.next_frame() {
                 Ok(frame) => frame?,
@@ -205,7 +225,7 @@ impl Connection {
 
     /// The connection is over; a Closed event may still be waiting to be polled.
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, Phase::Closed(_))
     }
 
     /// How many more entries may be pushed now.
@@ -267,6 +287,7 @@ impl Connection {
     pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
         let Phase::Live(live) = &mut self.phase else { return };
         codec::put_frame(&mut self.out, Kind::SendAck, &ack);
+        live.unanswered = live.unanswered.saturating_sub(1);
         if ack.useq != 0 {
             live.push.on_own(ack.useq, now);
         }
@@ -275,9 +296,8 @@ impl Connection {
 
     /// Answers a SEND: the message was not taken. A permanent refusal uses the number up.
     pub fn refused(&mut self, nack: wire::SendNack) {
-        if !self.is_live() {
-            return;
-        }
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.unanswered = live.unanswered.saturating_sub(1);
         codec::put_frame(&mut self.out, Kind::SendNack, &nack);
         if !crate::code::is_temporary(nack.code) {
             self.on_answered(nack.send_no);
@@ -325,7 +345,7 @@ impl Connection {
 
     /// Sends a frame of a kind that has no meaning, for peers to prove that they ignore it. `random` chooses it.
     pub fn grease(&mut self, random: u8) {
-        if matches!(self.phase, Phase::Closed) {
+        if self.is_closed() {
             return;
         }
         let kind = GREASE[usize::from(random & 1)];
@@ -336,7 +356,7 @@ impl Connection {
 
     /// Ends the connection with a CLOSE. The next event is Closed.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        if matches!(self.phase, Phase::Closed) {
+        if self.is_closed() {
             return;
         }
         let reason = short_reason(reason);
@@ -346,9 +366,8 @@ impl Connection {
     }
 
     fn end(&mut self, code: CloseCode, reason: String, by_peer: bool) {
-        self.phase = Phase::Closed;
+        self.phase = Phase::Closed(Some(Box::new(Event::Closed { code, reason, by_peer })));
         self.decoder = Decoder::default();
-        self.closing = Some(Box::new(Event::Closed { code, reason, by_peer }));
     }
 
     fn is_deciding(&self) -> bool {

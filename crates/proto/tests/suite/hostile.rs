@@ -233,7 +233,7 @@ proptest! {
         Frame::Welcome(welcome).encode(&mut down);
         Frame::Push(wire::Entry { useq: a.wrapping_add(1), own_send_no: b, item: None }).encode(&mut down);
         Frame::Push(wire::Entry { useq: b, own_send_no: c, item: None }).encode(&mut down);
-        Frame::SendAck(wire::SendAck { send_no: b, useq: c, cseq: a, time_ms: a }).encode(&mut down);
+        Frame::SendAck(wire::SendAck { send_no: b, useq: c, cseq: a, time_ms: a, group: 0 }).encode(&mut down);
         Frame::SendNack(nack).encode(&mut down);
         Frame::Pong(wire::Pong { head: c }).encode(&mut down);
         Frame::SyncReset(wire::SyncReset { head: a, low: b, log_epoch: c }).encode(&mut down);

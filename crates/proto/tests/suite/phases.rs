@@ -177,6 +177,22 @@ fn a_refusal_that_the_log_has_overtaken_is_old_news() {
 }
 
 #[test]
+fn a_peer_that_only_repeats_is_read_no_faster_than_it_is_answered() {
+    let now = Instant::now();
+    let (mut server, _client) = live_pair(now, client::Settings::default());
+    let sends = bytes(&Frame::Send(wire::Send { send_no: 1, ..Default::default() })).repeat(1000);
+    server.handle_bytes(BytesMut::from(&sends[..]), now);
+    let drain = |server: &mut server::Connection| std::iter::from_fn(|| server.poll_event(now)).count();
+    assert_eq!(drain(&mut server), 256);
+    assert!(server.is_saturated());
+    let ack = wire::SendAck { send_no: 1, cseq: 1, useq: 1, time_ms: 1, group: 0 };
+    (0..10).for_each(|_| server.acked(ack, now));
+    assert_eq!((server.is_saturated(), drain(&mut server)), (false, 10));
+    server.close(CloseCode::GOING_AWAY, "");
+    assert!(matches!(server.poll_event(now), Some(server::Event::Closed { .. })), "its end is told all the same");
+}
+
+#[test]
 fn a_welcome_that_is_refused_moves_nothing() {
     let now = Instant::now();
     let place = client::Place { cursor: 3, first_unanswered: 1, last_queued: 0 };

@@ -221,7 +221,7 @@ fn credit_grows_by_halves_of_the_window() {
     let (mut server, _client) = live_pair(now, client::Settings::default());
     let mut credits = Vec::new();
     for send_no in 1..=128 {
-        server.acked(wire::SendAck { send_no, useq: send_no, cseq: send_no, time_ms: 1 }, now);
+        server.acked(wire::SendAck { send_no, useq: send_no, cseq: send_no, time_ms: 1, group: 0 }, now);
         let mut decoder = hongyan_proto::codec::Decoder::default();
         decoder.feed(server.take_output());
         while let Some(raw) = decoder.next_frame(4096).unwrap() {
