@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::oneshot,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accounts,
     auth::Secret,
-    committer::op::{AccountAction, AccountChange, Op},
+    committer::op::AccountAction,
     core::Core,
     store::archive,
     trace::{self, Trace},
@@ -122,11 +122,7 @@ async fn hash(core: &Core, password: String) -> Result<String, String> {
 
 async fn change_account(core: &Core, uid: &str, action: AccountAction) -> Result<Uid, String> {
     let uid = Uid::new(uid).map_err(|error| error.to_string())?;
-    let (reply, answer) = oneshot::channel();
-    let change = AccountChange { uid: uid.clone(), action, reply };
-    core.queue.put(Op::Account(Box::new(change)));
-    let stopping = |_| "the server is stopping".to_owned();
-    answer.await.map_err(stopping)?.map_err(|error| error.to_string())?;
+    accounts::change(core, &uid, action).await.map_err(|error| error.to_string())?;
     Ok(uid)
 }
 

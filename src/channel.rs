@@ -5,18 +5,24 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
 
-use crate::log::{DeviceNo, UserNo};
+use crate::{
+    log::{DeviceNo, UserNo},
+    rate::Bucket,
+};
 
 /// Entries that may wait for a link. More, and the device reads them from the log instead.
 const MAX_WAITING: usize = 64;
 /// Bytes of entries that may wait for a link.
 const MAX_WAITING_BYTES: usize = 32 * 1024;
+/// Signals that one connection may send a second on average, and at once after a quiet time. More are dropped.
+const SIGNALS_PER_SECOND: u32 = 10;
+const SIGNALS_AT_ONCE: u32 = 20;
 /// Signals are dropped where this many things wait.
 const MAX_WAITING_SIGNALS: usize = 16;
 
@@ -62,6 +68,7 @@ struct Queue {
     lagging: bool,
     /// The device must hear how far its large groups have come: it has just logged in, or something was dropped.
     hints_due: bool,
+    signals_sent: Bucket,
     /// The connection is to end, with this code and reason.
     close: Option<(CloseCode, &'static str)>,
     /// Something was put in since the link looked.
@@ -75,6 +82,12 @@ impl Channel {
     pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, hints_due: bool) -> Arc<Self> {
         let queue = Queue { head, lagging: true, hints_due, ..Queue::default() };
         Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
+    }
+
+    /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
+    /// from what is pushed.
+    pub fn apart(&self) -> Arc<Self> {
+        Self::new(self.user, self.device, self.conn_epoch, 0, false)
     }
 
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
@@ -129,6 +142,11 @@ impl Channel {
         }
         queue.waiting.push_back(answer);
         queue.ring();
+    }
+
+    /// Whether the device may send another signal now.
+    pub fn may_signal(&self, now: Instant) -> bool {
+        self.lock().signals_sent.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok()
     }
 
     /// Passes a signal on, if nothing of more weight waits; otherwise it is dropped, and this is false.

@@ -8,16 +8,16 @@ use hongyan_proto::wire::{self, NackCode};
 
 use crate::{
     channel::{Channel, Outbound},
-    committer::op::{Op, Submit},
+    committer::op::{Op, SendNumber, Submit},
     core::Core,
 };
 
 /// Takes a SEND of an authenticated device. Its answer comes through the device's channel, after the commit.
-pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send) {
+pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send, number: SendNumber) {
     core.metrics.messages_received.inc();
     let send_no = send.send_no;
     let body = form::check(send, core.limits().max_content as usize);
-    if !core.queue.put(Op::Submit(Submit { channel: channel.clone(), send_no, body })) {
+    if !core.queue.put(Op::Submit(Submit { channel: channel.clone(), number, body })) {
         let code = NackCode::NackUnavailable as i32;
         let reason = "the server is stopping".into();
         channel.answer(Outbound::Refused(wire::SendNack { send_no, code, reason, retry_after_ms: 1000, expected: 0 }));

@@ -1,18 +1,24 @@
 //! From what an authenticated device asks for to the use case that does it. Every way in, native or gateway, comes
 //! through here; none of them touches the log or the session map.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
+use bytes::Bytes;
 use hongyan_proto::{Uid, wire};
 
 use crate::{
-    channel::Channel,
+    accounts,
+    channel::{Channel, Outbound},
     committer::op::Op,
     core::Core,
-    deliver,
-    rate::Bucket,
-    requests,
-    signals::{self, SIGNALS_AT_ONCE, SIGNALS_PER_SECOND},
+    deliver, requests, signals,
+    store::StoreError,
+    sync,
+};
+pub use crate::{
+    committer::op::{AccountError, SendNumber},
+    log::LogEntry,
+    sync::Page,
 };
 
 /// An authenticated device on one connection. Dropping it takes its channel out of the session map.
@@ -20,13 +26,12 @@ pub struct Session {
     core: Arc<Core>,
     uid: Uid,
     channel: Arc<Channel>,
-    signals: Bucket,
 }
 
 impl Session {
     pub fn new(core: Arc<Core>, uid: Uid, channel: Arc<Channel>) -> Self {
         core.metrics.sessions.inc();
-        Self { core, uid, channel, signals: Bucket::default() }
+        Self { core, uid, channel }
     }
 
     pub fn uid(&self) -> &Uid {
@@ -39,7 +44,49 @@ impl Session {
 
     /// A message. The sender is this session's user, whatever the frame may say.
     pub fn submit(&self, send: wire::Send) {
-        deliver::submit(&self.core, &self.channel, send);
+        let number = SendNumber::Given(send.send_no);
+        deliver::submit(&self.core, &self.channel, send, number);
+    }
+
+    /// A message whose sender waits for this one answer, not for the channel. None: this device has connected again
+    /// since, and nobody answers here any more.
+    pub async fn send(&self, send: wire::Send, number: SendNumber) -> Option<Result<wire::SendAck, wire::SendNack>> {
+        poll_fn(|context| match self.core.queue.has_room(context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        let apart = self.channel.apart();
+        deliver::submit(&self.core, &apart, send, number);
+        poll_fn(|context| apart.poll_rung(context)).await;
+        match apart.take(false)? {
+            Outbound::Acked(ack) => Some(Ok(ack)),
+            Outbound::Refused(nack) => Some(Err(nack)),
+            _ => None,
+        }
+    }
+
+    /// The entries behind `after`, as [`sync::next_page`].
+    pub async fn next_page(&self, after: u64, limit: u64, max_bytes: usize) -> Result<Page, StoreError> {
+        sync::next_page(&self.core, &self.channel, after, limit, max_bytes).await
+    }
+
+    /// How far the user's large groups have come, if the device is to hear it now: encoded entries.
+    pub async fn hints(&self) -> Result<Vec<Bytes>, StoreError> {
+        if !self.channel.take_hints_due() {
+            return Ok(Vec::new());
+        }
+        sync::hints(&self.core, self.channel.user).await
+    }
+
+    /// The device has shown that it has stored its resume token.
+    pub fn confirm_token(&self) {
+        self.acked(0);
+    }
+
+    /// Ends the session for good: its resume tokens are void.
+    pub async fn log_out(&self) -> Result<(), AccountError> {
+        accounts::log_out(&self.core, &self.uid, &self.channel).await
     }
 
     /// The device has stored everything up to `useq`.
@@ -48,8 +95,8 @@ impl Session {
         let _ = self.core.queue.put(Op::Acked { channel: self.channel.clone(), useq });
     }
 
-    pub async fn signal(&mut self, signal: wire::Signal, now: Instant) {
-        if self.signals.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok() {
+    pub async fn signal(&self, signal: wire::Signal) {
+        if self.channel.may_signal(self.core.environment.now()) {
             signals::pass_on(&self.core, &self.channel, &self.uid, signal).await;
         }
     }

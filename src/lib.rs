@@ -11,13 +11,14 @@
 //! 6. The recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
 //!
 //! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`presence`] and [`signals`]
-//! (what passes without being kept), [`admin`] (operators),
-//! [`http`] (health and [`metrics`]), [`server`] (putting it together, draining), [`config`] and [`args`].
+//! (what passes without being kept), [`admin`] (operators), [`http`] (the HTTP port: health, [`metrics`], and the web's ways
+//! in, [`gateway`]), [`server`] (putting it together, draining), [`config`] and [`args`].
 //!
 //! *Architecture Invariants*: imports point down this list, never up; only `listener`, `link`, `http` and `admin` know
 //! sockets; only the committer writes to the store and binds channels; only the edges (`main`, `open`, `server`,
 //! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
 
+mod accounts;
 pub mod admin;
 mod alarms;
 pub mod args;
@@ -31,6 +32,7 @@ mod deliver;
 mod descriptors;
 mod dispatch;
 mod environment;
+mod gateway;
 mod http;
 mod link;
 mod listener;

@@ -151,11 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     async fn answer(&mut self, question: Question) {
-        let now = self.core.environment.now();
-        match (question, &mut self.session) {
+        match (question, &self.session) {
             (Question::Hello(hello), _) => self.on_hello(*hello).await,
             (Question::Resume(resume), _) => self.on_resume(*resume).await,
-            (Question::Signal(signal), Some(session)) => session.signal(*signal, now).await,
+            (Question::Signal(signal), Some(session)) => session.signal(*signal).await,
             (Question::Request(request), Some(session)) => {
                 let response = session.request(*request).await;
                 self.connection.respond(&response);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,22 +19,13 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{alarms::Alarms, core::Core, link::Link, metrics::Metrics, tls};
+use crate::{alarms::Alarms, core::Core, link::Link, tls};
 
 /// Pauses after an accept that failed: from the first to the last, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 /// Bytes that the kernel takes for a peer before it has sent them, so that one that does not read stays cheap.
 const UNSENT_IN_KERNEL: u32 = 16 * 1024;
 const BACKLOG: i32 = 4096;
-
-/// What one listener allows.
-#[derive(Clone, Debug)]
-pub struct ListenerLimits {
-    pub max_connections: usize,
-    pub max_unauthenticated: usize,
-    pub max_unauthenticated_per_ip: usize,
-    pub login_timeout: Duration,
-}
 
 /// Counts connections that have not logged in yet.
 #[derive(Debug)]
@@ -97,41 +89,25 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts until `stop`; each connection is a task of `links`.
 pub async fn run(
-    listener: TcpListener,
+    mut door: Door,
     core: Arc<Core>,
     alarms: Arc<Alarms>,
-    limits: ListenerLimits,
+    strangers: Arc<Strangers>,
     tls: Option<Arc<tls::Tls>>,
     links: TaskTracker,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Places { free: Semaphore::new(limits.max_connections), metrics: core.metrics.clone() });
-    let strangers = Strangers::new(limits.max_unauthenticated, limits.max_unauthenticated_per_ip);
-    let mut pause = BACK_OFF.0;
     loop {
-        // The place comes first: without one, connections wait in the kernel's queue.
-        let accepted = tokio::select! {
+        let (stream, address, place) = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = door.next() => accepted,
         };
-        let (stream, address, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "a connection could not be accepted");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACK_OFF.1);
-                continue;
-            }
-        };
-        pause = BACK_OFF.0;
-        core.metrics.connections_accepted.inc();
-        let Some(admission) = strangers.admit(address.ip()) else {
+        let Some(admission) = strangers.admit(address) else {
             core.metrics.connections_turned_away.inc();
             continue;
         };
-        let visitor =
-            Visitor { address: address.ip(), admission, accepted_at: core.environment.now(), core: core.clone() };
+        let visitor = Visitor { address, admission, accepted_at: core.environment.now(), core: core.clone() };
         let mut alarm = alarms.alarm();
         match &tls {
             None => {
@@ -142,7 +118,7 @@ pub async fn run(
                 });
             }
             Some(tls) => {
-                let secured = Box::pin(visitor.secure(stream, tls.config(), limits.login_timeout));
+                let secured = Box::pin(visitor.secure(stream, tls.config(), core.protocol.login_timeout));
                 links.spawn(async move {
                     match secured.await {
                         Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
@@ -155,11 +131,47 @@ pub async fn run(
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Places>) -> io::Result<(TcpStream, SocketAddr, Place)> {
-    let permit = places.free.acquire().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    permit.forget();
-    Ok((stream, address, Place::new(places.clone())))
+/// A port that lets so many in at a time.
+pub struct Door {
+    listener: TcpListener,
+    places: Arc<Places>,
+    accepted: Counter,
+    pause: Duration,
+}
+
+impl Door {
+    /// `open` and `accepted` count its connections.
+    pub fn new(listener: TcpListener, max_connections: usize, open: Gauge, accepted: Counter) -> Self {
+        let places = Arc::new(Places { free: Semaphore::new(max_connections), open });
+        Self { listener, places, accepted, pause: BACK_OFF.0 }
+    }
+
+    /// The next connection, and its place.
+    pub async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+        loop {
+            match self.accept().await {
+                Ok((stream, address, place)) => {
+                    self.pause = BACK_OFF.0;
+                    self.accepted.inc();
+                    return (stream, address.ip(), place);
+                }
+                Err(error) => {
+                    let pause_ms = self.pause.as_millis() as u64;
+                    tracing::warn!(%error, pause_ms, "a connection could not be accepted");
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(BACK_OFF.1);
+                }
+            }
+        }
+    }
+
+    /// The place comes first: without one, connections wait in the kernel's queue.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Place)> {
+        let permit = self.places.free.acquire().await.map_err(io::Error::other)?;
+        let (stream, address) = self.listener.accept().await?;
+        permit.forget();
+        Ok((stream, address, Place::new(self.places.clone())))
+    }
 }
 
 fn note(ended: io::Result<()>) {
@@ -171,22 +183,22 @@ fn note(ended: io::Result<()>) {
 /// The places for connections.
 struct Places {
     free: Semaphore,
-    metrics: Arc<Metrics>,
+    open: Gauge,
 }
 
 /// One of the places; given back when it is dropped.
-struct Place(Arc<Places>);
+pub struct Place(Arc<Places>);
 
 impl Place {
     fn new(places: Arc<Places>) -> Self {
-        places.metrics.connections.inc();
+        places.open.inc();
         Self(places)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.metrics.connections.dec();
+        self.0.open.dec();
         self.0.free.add_permits(1);
     }
 }

@@ -26,6 +26,10 @@ use crate::{
 const MAX_AGENT: usize = 64;
 /// Numbers that a device may begin with: far below where they would overflow.
 const MAX_NUMBER: u64 = 1 << 62;
+/// Under what refused bearer tokens are counted; no uid looks like this.
+const BEARERS: &str = "(bearer)";
+/// The same for new accounts.
+const REGISTRATIONS: &str = "(registration)";
 /// What a failed login says, whoever failed and why.
 const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
 
@@ -117,9 +121,44 @@ pub async fn resume(core: &Core, resume: &wire::Resume, attempt: &Attempt) -> Re
     let Some(token) = ResumeToken::decode(&resume.resume_token) else {
         return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
     };
-    let logged_in = bind(core, Who::Resume { token, cursor: resume.cursor }, attempt).await?;
+    let logged_in = bind(core, Who::Resume { token, cursor: Some(resume.cursor) }, attempt).await?;
     core.metrics.resumes.inc();
     Ok(logged_in)
+}
+
+/// A device that uses its resume token over and over, as a bearer token: it stays as it is. Goes on from the server's
+/// record of the device.
+pub async fn reopen(core: &Core, token: &[u8], attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    core.gate.backoff().check(BEARERS, attempt.address, attempt.now).map_err(|retry_after| Rejection {
+        retry_after,
+        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many tokens that were not valid, wait")
+    })?;
+    let reopened = match ResumeToken::decode(token) {
+        Some(token) => {
+            let attempt = Attempt { next_secret: token.secret(), ..*attempt };
+            bind(core, Who::Resume { token, cursor: None }, &attempt).await
+        }
+        None => Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a token of this server")),
+    };
+    match &reopened {
+        Ok(_) => drop(core.metrics.resumes.inc()),
+        Err(refused) if refused.code == CloseCode::RESUME_REFUSED => {
+            core.gate.backoff().on_failure(BEARERS, attempt.address, attempt.now);
+        }
+        Err(_) => {}
+    }
+    reopened
+}
+
+/// Counts a new account that somebody makes, as a failed login is: too many at once have to wait.
+pub fn count_registration(core: &Core, attempt: &Attempt) -> Result<(), Rejection> {
+    let mut backoff = core.gate.backoff();
+    backoff.check(REGISTRATIONS, attempt.address, attempt.now).map_err(|retry_after| Rejection {
+        retry_after,
+        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many new accounts or failed logins from here, wait")
+    })?;
+    backoff.on_failure(REGISTRATIONS, attempt.address, attempt.now);
+    Ok(())
 }
 
 async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub connections: Gauge,
     pub connections_accepted: Counter,
     pub connections_turned_away: Counter,
+    pub http_connections: Gauge,
+    pub http_connections_accepted: Counter,
     pub sessions: Gauge,
     pub logins: Counter,
     pub resumes: Counter,
@@ -49,6 +51,8 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_turned_away: Counter::default(),
+            http_connections: Gauge::default(),
+            http_connections_accepted: Counter::default(),
             sessions: Gauge::default(),
             logins: Counter::default(),
             resumes: Counter::default(),
@@ -71,6 +75,12 @@ impl Default for Metrics {
             "Connections closed at once because of a limit",
             metrics.connections_turned_away.clone(),
         );
+        r.register(
+            "http_connections",
+            "HTTP connections open now, WebSockets included",
+            metrics.http_connections.clone(),
+        );
+        r.register("http_connections_accepted", "HTTP connections accepted", metrics.http_connections_accepted.clone());
         r.register("sessions", "Devices logged in now", metrics.sessions.clone());
         r.register("logins", "Logins with a token or password", metrics.logins.clone());
         r.register("resumes", "Resumes", metrics.resumes.clone());

@@ -14,8 +14,10 @@ use crate::{
     alarms::Alarms,
     config::Config,
     core::Core,
-    descriptors, http,
-    listener::{self, ListenerLimits},
+    descriptors,
+    gateway::Gateway,
+    http::{self, HttpPort},
+    listener::{self, Door, Strangers},
     open::{self, OpenError, Opened},
     tls::{Tls, TlsError, TlsParams},
     upkeep,
@@ -57,7 +59,10 @@ impl Server {
         let failed = |key, address| move |source| StartError::Listen { key, address, source };
         let native = listener::bind(config.listen).map_err(failed("listen", config.listen))?;
         let http = match config.http {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(failed("http", address))?),
+            Some(address) => {
+                let stall_timeout = config.delivery.lagging_timeout;
+                Some(http::bind(address, stall_timeout).map_err(failed("http", address))?)
+            }
             None => None,
         };
         let admin = admin::bind(&config.data)
@@ -83,19 +88,29 @@ impl Server {
         let links = TaskTracker::new();
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
         let around = TaskTracker::new();
-        let limits = ListenerLimits {
-            max_connections: descriptors::make_room_for(config.limits.max_connections) as usize,
-            max_unauthenticated: config.limits.max_unauthenticated as usize,
-            max_unauthenticated_per_ip: config.limits.max_unauthenticated_per_ip as usize,
-            login_timeout: config.limits.login_timeout,
-        };
+        let limits = &config.limits;
+        let strangers = Strangers::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize);
         let alarms = Alarms::new(core.environment.now());
         around.spawn(alarms.clone().run(serving.clone()));
-        let listening =
-            listener::run(native, core.clone(), alarms, limits, tls.clone(), links.clone(), accepting.clone());
+        let (for_native, for_http) = places(&config);
+        let (open, accepted) = (&core.metrics.connections, &core.metrics.connections_accepted);
+        let listening = listener::run(
+            Door::new(native, for_native, open.clone(), accepted.clone()),
+            core.clone(),
+            alarms.clone(),
+            strangers.clone(),
+            tls.clone(),
+            links.clone(),
+            accepting.clone(),
+        );
         let accepts = tokio::spawn(listening);
         if let Some(http) = http {
-            around.spawn(http::run(http, core.clone(), serving.clone()));
+            let gateway = Gateway::new(core.clone(), config.web.clone(), alarms, strangers, links.clone());
+            around.spawn(gateway.clone().expire(serving.clone()));
+            let (core, tls) = (core.clone(), tls.clone());
+            let handshake_timeout = config.limits.login_timeout;
+            let port = HttpPort { core, gateway, tls, max_connections: for_http, handshake_timeout };
+            around.spawn(port.run(http, serving.clone()));
         }
         around.spawn(admin::run(admin, core.clone(), serving.clone()));
         around.spawn(upkeep::run(core.clone(), config.retention.clone(), serving.clone()));
@@ -118,6 +133,15 @@ impl Server {
         let _ = std::fs::remove_file(admin::socket_path(&config.data));
         tracing::info!("stopped");
     }
+}
+
+/// How many connections each port may have at once, as far as the descriptors go round.
+fn places(config: &Config) -> (usize, usize) {
+    let http = if config.http.is_some() { config.web.max_connections } else { 0 };
+    let wanted = config.limits.max_connections + http;
+    let room = descriptors::make_room_for(wanted);
+    let native = room * config.limits.max_connections / wanted;
+    (native as usize, (room - native) as usize)
 }
 
 /// Asks every device to move, waits, and closes those that stay.

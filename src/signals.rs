@@ -11,9 +11,6 @@ use crate::{
 
 /// The longest body of a signal, in bytes.
 pub const MAX_SIGNAL: usize = 1024;
-/// Signals that one connection may send a second on average, and at once after a quiet time. More are dropped.
-pub const SIGNALS_PER_SECOND: u32 = 10;
-pub const SIGNALS_AT_ONCE: u32 = 20;
 /// Members who get one signal to a group, the first of them who are online.
 const MAX_RECEIVERS: usize = 500;
 /// Members looked at in one step.

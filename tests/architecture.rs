@@ -14,11 +14,11 @@ const LAYERS: &[&[&str]] = &[
     &["sessions"],
     &["committer", "presence"],
     &["core", "login"],
-    &["deliver", "requests", "signals", "sync"],
+    &["accounts", "deliver", "requests", "signals", "sync"],
     &["dispatch", "trace"],
     &["open"],
     &["alarms"],
-    &["admin", "http", "link", "listener", "restore", "upkeep"],
+    &["admin", "gateway", "http", "link", "listener", "restore", "upkeep"],
     &["operate", "server"],
     &["main"],
 ];
@@ -117,8 +117,22 @@ fn only(root: &str, allowed: &[&str], words: &[&str]) {
 
 #[test]
 fn only_the_edges_know_sockets() {
-    let edges = ["src/listener", "src/link", "src/http", "src/admin", "src/server"];
+    let edges = ["src/listener", "src/link", "src/http", "src/gateway/websocket", "src/admin", "src/server"];
     only("src", &edges, &["tokio::net", "TcpStream", "TcpListener", "UnixListener", "tokio::io"]);
+}
+
+#[test]
+fn a_gateway_never_touches_the_store_or_the_session_map() {
+    let gateway: Vec<_> = sources("src").into_iter().filter(|(path, _)| module(path) == "gateway").collect();
+    assert!(gateway.len() > 5);
+    for (path, text) in gateway {
+        for below in ["store", "log", "sessions", "sync", "deliver", "requests"] {
+            assert!(!imports(&code(&text)).contains(&below.to_owned()), "{} imports {below}", path.display());
+        }
+        for inside in ["core.log.", "core.sessions", "core.queue"] {
+            assert!(!code(&text).contains(inside), "{} reaches for {inside}", path.display());
+        }
+    }
 }
 
 #[test]
@@ -138,6 +152,7 @@ fn time_and_randomness_come_in_as_arguments() {
         "src/environment.rs",
         "src/listener",
         "src/http",
+        "src/gateway",
         "src/admin",
         "src/server",
         "src/upkeep",

@@ -13,7 +13,11 @@ fn main() -> io::Result<()> {
     let descriptors = protox::compile(files, [root]).map_err(io::Error::other)?;
     // For tools that show or check any message by the names of its fields.
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let encoded = descriptors.encode_to_vec();
+    fs::write(Path::new(&out).join("descriptors.bin"), &encoded)?;
+    // The proto3 JSON form of every message.
+    #[cfg(feature = "json")]
+    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".hongyan.v1"])?;
     let rare = [
         "hongyan.v1.Send.extras",
         "hongyan.v1.Send.act",

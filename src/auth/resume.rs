@@ -54,6 +54,11 @@ impl ResumeToken {
         self.device_no
     }
 
+    /// The random part, for a token that stays the same.
+    pub fn secret(&self) -> [u8; SECRET_LEN] {
+        self.secret
+    }
+
     /// What the server keeps instead of the token.
     pub fn hash(&self) -> TokenHash {
         let hash = digest::digest(&digest::SHA256, &self.secret);

@@ -39,6 +39,14 @@ impl Committer {
         let Some(user) = self.user(no, now).await? else { return Ok((no, None)) };
         let close = match action {
             AccountAction::Add { .. } | AccountAction::Ensure => return Ok((no, None)),
+            AccountAction::LogOut(device) => {
+                if let Some(device) = user.device_mut(device) {
+                    device.slots = Default::default();
+                    device.changed = true;
+                }
+                self.touch(no);
+                return Ok((no, None));
+            }
             AccountAction::SetPassword { password_hash } => {
                 user.account.password_hash = password_hash;
                 None

@@ -108,7 +108,7 @@ impl Committer {
     async fn resume(
         &mut self,
         token: &ResumeToken,
-        cursor: u64,
+        cursor: Option<u64>,
         accepted_at: Instant,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
@@ -127,6 +127,7 @@ impl Committer {
         }
         device.check_order(accepted_at)?;
         device.changed = true;
+        let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
         let reset = cursor < bounds.low || cursor > bounds.head;
         Ok((no, device_no, Place { cursor, reset, is_proved: !reset }))

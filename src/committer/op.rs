@@ -55,9 +55,20 @@ impl Op {
 /// A SEND. It is answered through the channel it came from, also if it is refused, so that answers keep their order.
 pub struct Submit {
     pub channel: Arc<Channel>,
-    pub send_no: u64,
+    pub number: SendNumber,
     /// Err: refused for good before it came here; the number is used up all the same.
     pub body: Result<Addressed, Refusal>,
+}
+
+/// How a SEND tells itself from the device's other ones.
+#[derive(Clone, Copy, Debug)]
+pub enum SendNumber {
+    /// By the number that the device gave it.
+    Given(u64),
+    /// By a hashed key, not 0: one that a kept answer has gets that answer again, another the next number.
+    Keyed(u64),
+    /// Not at all: it gets the next number each time it comes.
+    Next,
 }
 
 /// A SEND that has the right form.
@@ -91,7 +102,11 @@ pub struct Login {
 
 pub enum Who {
     Credential(Credential),
-    Resume { token: ResumeToken, cursor: u64 },
+    /// Without a cursor: goes on from the server's record of the device.
+    Resume {
+        token: ResumeToken,
+        cursor: Option<u64>,
+    },
 }
 
 /// What a HELLO says, after its credential was found good.
@@ -138,7 +153,7 @@ impl From<StoreError> for LoginError {
     }
 }
 
-/// What an operator does to an account.
+/// What an operator, or the user, does to an account.
 pub struct AccountChange {
     pub uid: Uid,
     pub action: AccountAction,
@@ -160,6 +175,8 @@ pub enum AccountAction {
     Enable,
     /// End all sessions, refuse all tokens minted so far.
     Revoke,
+    /// The device's resume tokens are void from now on.
+    LogOut(DeviceNo),
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -168,6 +185,8 @@ pub enum AccountError {
     Exists(Uid),
     #[error("there is no user {0}: add it with `hongyan user add {0}`")]
     Unknown(Uid),
+    #[error("the server is stopping")]
+    Stopping,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -33,7 +33,7 @@ impl Committer {
         content: Bytes,
         extras: Option<Box<wire::Extras>>,
         now: Now,
-    ) -> Result<Result<(), Refusal>, StoreError> {
+    ) -> Result<Result<Answer, Refusal>, StoreError> {
         let no = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
             Ok(no) => no,
             Err(refusal) => return Ok(Err(refusal)),
@@ -43,8 +43,7 @@ impl Committer {
         let (author, time_ms) = (origin.user, now.unix_ms);
         let origin_of = Some((origin, send_no));
         let useq = self.distribute(Publication { no, cseq, author, origin: origin_of, of: Of::Message, time_ms, item });
-        self.record_answer(origin, Answer { cseq, useq, time_ms, ..Default::default() });
-        Ok(Ok(()))
+        Ok(Ok(Answer { cseq, useq, time_ms, ..Default::default() }))
     }
 
     /// A copy of a message that the sender can see, posted in their name.

@@ -7,7 +7,7 @@ use hongyan_proto::wire::{self, NackCode};
 use super::{
     Committer, Now,
     effect::{self, Effect},
-    op::{Addressed, Asked, Refusal, Submit},
+    op::{Addressed, Asked, Refusal, SendNumber, Submit},
     user::{SendNo, answer_frame},
 };
 use crate::{
@@ -30,16 +30,17 @@ pub(super) type Performed = Result<Result<Done, Refusal>, StoreError>;
 
 impl Committer {
     pub(super) async fn submit(&mut self, submit: Submit, now: Now) {
-        let (origin, send_no) = (submit.channel.clone(), submit.send_no);
+        let (origin, number) = (submit.channel.clone(), submit.number);
         if let Err(error) = self.try_submit(submit, now).await {
             tracing::error!(%error, "a message could not be taken");
+            let send_no = if let SendNumber::Given(send_no) = number { send_no } else { 0 };
             let answer = Outbound::Refused(effect::unavailable(send_no));
             self.effects.push(Effect::Answer { origin, answer });
         }
     }
 
     async fn try_submit(&mut self, submit: Submit, now: Now) -> Result<(), StoreError> {
-        let Submit { channel: origin, send_no, body } = submit;
+        let Submit { channel: origin, number, body } = submit;
         let limits = self.settings.limits;
         let Some(user) = self.user(origin.user, now).await? else { return Ok(()) };
         let Some(device) = user.device_mut(origin.device) else { return Ok(()) };
@@ -48,6 +49,7 @@ impl Committer {
             return Ok(());
         }
         device.confirm_token();
+        let send_no = device.number_of(number);
         let answer = match device.classify(send_no) {
             SendNo::Next => match user.sends.take(limits.sends_per_s, limits.send_burst, now.instant) {
                 Ok(()) => None,
@@ -64,50 +66,52 @@ impl Committer {
             self.effects.push(Effect::Answer { origin, answer });
             return Ok(());
         }
-        let Addressed { to, asked } = match body {
-            Ok(addressed) => addressed,
-            Err(refusal) => {
-                self.refuse(origin, send_no, refusal);
-                return Ok(());
-            }
-        };
-        let refused = match asked {
-            Asked::Message { content, extras } => {
-                self.post(&origin, send_no, to.as_ref(), content, extras, now).await?.err()
-            }
-            Asked::Act(what) => match self.perform(origin.user, to.as_ref(), *what, now).await? {
-                Ok(done) => {
-                    self.accept(&origin, send_no, done, now);
-                    None
-                }
-                Err(refusal) => Some(refusal),
-            },
-        };
-        if let Some(refusal) = refused {
-            self.refuse(origin, send_no, refusal);
+        let key = if let SendNumber::Keyed(key) = number { key } else { 0 };
+        match self.take(&origin, send_no, body, now).await? {
+            Ok(answer) => self.record_answer(&origin, Answer { key, ..answer }),
+            Err(refusal) => self.refuse(origin, send_no, key, refusal),
         }
         Ok(())
     }
 
-    /// An act is done. Its answer stands for no entry: what it has changed comes to this device as to the others.
-    fn accept(&mut self, origin: &Arc<Channel>, send_no: u64, done: Done, now: Now) {
-        let Done { cseq, group } = done;
-        let answer = Answer { cseq, group, time_ms: now.unix_ms, ..Default::default() };
-        self.record_answer(origin, answer);
-        let ack = wire::SendAck { send_no, cseq, useq: 0, time_ms: now.unix_ms, group };
+    /// Does what is asked. An act's answer stands for no entry: what it has changed comes to this device as to the others.
+    async fn take(
+        &mut self,
+        origin: &Arc<Channel>,
+        send_no: u64,
+        body: Result<Addressed, Refusal>,
+        now: Now,
+    ) -> Result<Result<Answer, Refusal>, StoreError> {
+        let Addressed { to, asked } = match body {
+            Ok(addressed) => addressed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let what = match asked {
+            Asked::Message { content, extras } => {
+                return self.post(origin, send_no, to.as_ref(), content, extras, now).await;
+            }
+            Asked::Act(what) => what,
+        };
+        let Done { cseq, group } = match self.perform(origin.user, to.as_ref(), *what, now).await? {
+            Ok(done) => done,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let time_ms = now.unix_ms;
+        let ack = wire::SendAck { send_no, cseq, useq: 0, time_ms, group };
         self.effects.push(Effect::Answer { origin: origin.clone(), answer: Outbound::Acked(ack) });
+        Ok(Ok(Answer { cseq, group, time_ms, ..Default::default() }))
     }
 
     /// Refuses a SEND for good: the number is used up, durably, so that its repetition is answered alike.
-    fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, refusal: Refusal) {
-        self.record_answer(&origin, Answer { nack: refusal.code as u32, ..Default::default() });
+    fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, key: u64, refusal: Refusal) {
+        self.record_answer(&origin, Answer { nack: refusal.code as u32, key, ..Default::default() });
         let reason = refusal.reason.into();
         let nack = wire::SendNack { send_no, code: refusal.code as i32, reason, retry_after_ms: 0, expected: 0 };
         self.effects.push(Effect::Refused { origin, nack });
     }
 
     /// Uses the next number of the sender's device up.
-    pub(super) fn record_answer(&mut self, origin: &Channel, answer: Answer) {
+    fn record_answer(&mut self, origin: &Channel, answer: Answer) {
         let window = self.settings.send_window;
         let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
         let device = sender.device_mut(origin.device).expect("the device has just been looked up");

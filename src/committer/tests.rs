@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Committer, CommitterSettings, Now, Syncing,
-    op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, Submit, Who},
+    op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, SendNumber, Submit, Who},
 };
 use crate::{
     auth::resume::ResumeToken,
@@ -99,7 +99,7 @@ impl Rig {
     }
 
     async fn resume(&mut self, token: &Bytes, cursor: u64) -> Result<LoggedIn, LoginError> {
-        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor }).await
+        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor: Some(cursor) }).await
     }
 }
 
@@ -125,7 +125,7 @@ fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
         to: ConversationId::new(to).ok(),
         asked: Asked::Message { content: Bytes::from_static(b"hi"), extras: None },
     });
-    Op::Submit(Submit { channel: channel.clone(), send_no, body })
+    Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(send_no), body })
 }
 
 /// What waits in a channel, in short: a(cked), r(efused), e(ntry), with their numbers.

@@ -6,6 +6,7 @@ use hongyan_proto::{Uid, wire};
 
 use smallvec::SmallVec;
 
+use super::op::SendNumber;
 use crate::{
     auth::resume::Slots,
     log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
@@ -134,6 +135,19 @@ impl Device {
         answer.map_or(SendNo::Expired, |answer| SendNo::Answered(*answer))
     }
 
+    /// The number that a SEND has, or gets now.
+    pub fn number_of(&self, number: SendNumber) -> u64 {
+        let next = self.record.last_send_no + 1;
+        match number {
+            SendNumber::Given(send_no) => send_no,
+            SendNumber::Next => next,
+            SendNumber::Keyed(key) => {
+                let back = self.answers.iter().rev().position(|answer| answer.key == key);
+                back.map_or(next, |back| self.record.last_send_no - back as u64)
+            }
+        }
+    }
+
     /// Uses the next number up.
     pub fn record_answer(&mut self, answer: Answer, window: usize) {
         self.record.last_send_no += 1;
@@ -161,7 +175,7 @@ impl Device {
 
 /// The frame that says again what was answered to `send_no`.
 pub fn answer_frame(send_no: u64, answer: &Answer) -> Result<wire::SendAck, wire::SendNack> {
-    let Answer { cseq, useq, time_ms, nack, group } = *answer;
+    let Answer { cseq, useq, time_ms, nack, group, key: _ } = *answer;
     match nack {
         0 => Ok(wire::SendAck { send_no, cseq, useq, time_ms, group }),
         code => Err(wire::SendNack { send_no, code: code as i32, ..Default::default() }),

@@ -241,6 +241,33 @@ impl Scalar for FilePath {
     }
 }
 
+/// Origins of pages, with commas between them.
+pub(super) struct Origins;
+
+impl Scalar for Origins {
+    type Value = Vec<String>;
+
+    fn allowed(&self) -> String {
+        "origins such as https://chat.example.com, with commas between them".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Option<Vec<String>> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(|word| is_origin(word).then(|| word.to_ascii_lowercase())).collect()
+    }
+
+    fn show(&self, value: &Vec<String>) -> String {
+        value.join(", ")
+    }
+}
+
+/// A scheme, a host, perhaps a port, and nothing behind it: as a browser names it.
+fn is_origin(word: &str) -> bool {
+    let authority = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://"));
+    let is_part_of_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    authority.is_some_and(|host| !host.is_empty() && host.chars().all(is_part_of_host))
+}
+
 /// The most characters of a [`Name`].
 const LONGEST_NAME: usize = 128;
 
@@ -321,6 +348,19 @@ mod tests {
         }
         for bad in ["", "inof", "info,hongyan", "hongyan=loud", "info,,"] {
             assert_eq!(LogFilter.parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        let read = |text| Origins.parse(text);
+        assert_eq!(read(""), Some(Vec::new()));
+        assert_eq!(
+            read("https://Chat.example.com, http://[::1]:80"),
+            Some(vec!["https://chat.example.com".into(), "http://[::1]:80".into()])
+        );
+        for bad in ["*", "chat.example.com", "https://", "https://a/b", "https://a b"] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -23,6 +23,8 @@ pub use layers::{Flag, Inputs};
 pub use load::load;
 pub use print::to_toml;
 pub use problem::{Problem, Problems};
-pub use sections::{Auth, Config, Delivery, Drain, Heartbeat, Limits, Log, LogFormat, Retention, Store, Sync, Tls};
+pub use sections::{
+    Auth, Config, Delivery, Drain, Heartbeat, Limits, Log, LogFormat, Retention, Store, Sync, Tls, Web,
+};
 pub use token_keys::{KeyMaterial, TokenKey};
 pub use validate::Purpose;

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kind::{Address, Count, FilePath, LogFilter, Name, OneOf, Size, Span, Switch, Unless},
+    kind::{Address, Count, FilePath, LogFilter, Name, OneOf, Origins, Size, Span, Switch, Unless},
     setting::settings,
     token_keys::{TokenKey, TokenKeys},
 };
@@ -27,8 +27,9 @@ settings! {
         /// Where the native protocol listens. Port 0 takes a free one, which the ready line names.
         /// Anything but loopback needs TLS (the section tls), or tls.allow_plaintext_off_loopback.
         listen: SocketAddr = ([127, 0, 0, 1], 7600).into(), Address;
-        /// Where HTTP listens: /healthz, /readyz and /metrics. "off" disables it.
-        /// It speaks plain HTTP and asks for no login, so keep it on loopback or a private network.
+        /// Where HTTP listens: the web's ways in under /v1, and /healthz, /readyz and /metrics. "off" disables it.
+        /// With a certificate (the section tls) it speaks HTTPS, on loopback plain HTTP too. Anything but loopback needs
+        /// one, or tls.allow_plaintext_off_loopback. Keep /metrics from the public: it asks for no login.
         http: Option<SocketAddr> = Some(([127, 0, 0, 1], 7680).into()), Unless { word: "off", kind: Address };
         /// The directory of the store, of the key that signs tokens, and of the admin socket.
         /// It is created when missing. A relative path starts from the working directory.
@@ -39,6 +40,7 @@ settings! {
     sections {
         tls: Tls,
         limits: Limits,
+        web: Web,
         heartbeat: Heartbeat,
         delivery: Delivery,
         auth: Auth,
@@ -65,7 +67,7 @@ impl Config {
 }
 
 settings! {
-    /// Encryption of the native port. Certificate and key are read again on SIGHUP.
+    /// Encryption of the native port and of HTTP. Certificate and key are read again on SIGHUP.
     Tls {
         /// The certificate chain, a PEM file. Empty: no TLS.
         cert: Option<PathBuf> = None, Unless { word: "", kind: FilePath };
@@ -115,6 +117,31 @@ settings! {
         /// Bytes of messages accepted and not yet committed, over all users.
         /// At the limit the server stops reading from senders until a commit has made room.
         committer_queue: u64 = 64 * MIB, Size(MIB..=16 * GIB);
+    }
+}
+
+settings! {
+    /// The web's ways in: WebSocket, event streams, polling, requests.
+    Web {
+        /// Other origins whose pages may use this server, such as "https://chat.example.com", with commas between them.
+        /// Pages of the server's own origin always may.
+        origins: Vec<String> = Vec::new(), Origins;
+        /// Whether anybody may make an account with a name and a password by POST /v1/register.
+        registration: bool = false, Switch;
+        /// HTTP connections open at once, WebSockets included. Beyond it new ones wait in the listen queue.
+        max_connections: u64 = 8_000, Count(1..=1_000_000);
+        /// Devices that are present by HTTP at once. A login beyond it is refused as overloaded.
+        max_devices: u64 = 10_000, Count(1..=1_000_000);
+        /// Requests a second that one device may make by HTTP on average.
+        requests_per_second: u64 = 100, Count(1..=1_000_000);
+        /// Requests that one device may make by HTTP at once after a quiet time.
+        requests_burst: u64 = 1000, Count(1..=1_000_000);
+        /// How long a device counts as present without a request or an open stream. Its next request brings it back.
+        poll_grace: Duration = MINUTE, Span(SECOND..=HOUR);
+        /// How long an event stream may be silent before a comment shows that it is alive.
+        heartbeat: Duration = 25 * SECOND, Span(SECOND..=10 * MINUTE);
+        /// How long a ticket is good for, which opens one stream in place of a token.
+        ticket_ttl: Duration = 30 * SECOND, Span(SECOND..=10 * MINUTE);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Rules between settings. What a single value may be is its kind's business ([`super::kind`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use super::{
     Config,
@@ -134,23 +137,27 @@ fn tls(config: &Config) -> Option<Rule<'static>> {
 }
 
 fn listening(config: &Config) -> Vec<Rule<'static>> {
-    let is_exposed = !config.listen.ip().to_canonical().is_loopback();
-    let is_plain = config.tls.cert.is_none() && !config.tls.allow_plaintext_off_loopback;
-    vec![
-        Rule {
-            about: &["listen", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"],
-            is_broken: is_exposed && is_plain && config.tls.key.is_none(),
-            value: format!("\"{}\"", config.listen),
-            message: "is not a loopback address, and without TLS everyone on the path could read and alter passwords, \
-                      tokens and messages. Set tls.cert and tls.key; or listen on 127.0.0.1; or, if that is what you \
-                      want, pass --insecure-plaintext (tls.allow_plaintext_off_loopback = true)"
-                .to_owned(),
-        },
-        Rule {
-            about: &["http", "listen"],
-            is_broken: config.http == Some(config.listen) && config.listen.port() != 0,
-            value: format!("\"{}\"", config.listen),
-            message: "must differ from listen; choose another port, or \"off\"".to_owned(),
-        },
-    ]
+    let is_plain = config.tls.cert.is_none() && config.tls.key.is_none() && !config.tls.allow_plaintext_off_loopback;
+    let is_exposed = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let exposed = |about, address: SocketAddr| Rule {
+        about,
+        is_broken: is_exposed(address) && is_plain,
+        value: format!("\"{address}\""),
+        message: "is not a loopback address, and without TLS everyone on the path could read and alter passwords, \
+                  tokens and messages. Set tls.cert and tls.key; or listen on 127.0.0.1; or, if that is what you \
+                  want, pass --insecure-plaintext (tls.allow_plaintext_off_loopback = true)"
+            .to_owned(),
+    };
+    let mut rules =
+        vec![exposed(&["listen", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"][..], config.listen)];
+    if let Some(http) = config.http {
+        rules.push(exposed(&["http", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"], http));
+    }
+    rules.push(Rule {
+        about: &["http", "listen"],
+        is_broken: config.http == Some(config.listen) && config.listen.port() != 0,
+        value: format!("\"{}\"", config.listen),
+        message: "must differ from listen; choose another port, or \"off\"".to_owned(),
+    });
+    rules
 }

@@ -26,4 +26,5 @@ mod sdk_tls;
 mod server;
 mod server_kills;
 mod tls;
+mod web;
 mod wire;

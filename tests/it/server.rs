@@ -69,6 +69,11 @@ impl TestServer {
         self.process.native
     }
 
+    /// The HTTP port.
+    pub fn http(&self) -> SocketAddr {
+        self.process.http
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.child.id()
     }

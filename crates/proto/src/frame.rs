@@ -18,8 +18,10 @@ macro_rules! frames {
         #[repr(u8)]
         pub enum Kind { $($(#[$doc])* $name = $number,)* }
 
-        /// A frame with its body decoded.
+        /// A frame with its body decoded. As JSON it is an object whose one member is named after the kind.
         #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "json", serde(rename_all = "camelCase"))]
         pub enum Frame { $($(#[$doc])* $name($body),)* }
 
         impl Kind {

@@ -28,6 +28,8 @@ pub mod server;
 #[allow(clippy::all, clippy::pedantic, missing_docs)]
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
+    #[cfg(feature = "json")]
+    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.serde.rs"));
 }
 
 /// What the `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`.

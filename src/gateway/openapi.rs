@@ -1,0 +1,154 @@
+//! `GET /v1/openapi.json`: the operations as their handlers declare them, and the protocol's messages as their
+//! descriptors have them, so that neither can be forgotten here.
+
+use std::sync::LazyLock;
+
+use axum::{http::header, response::IntoResponse};
+use hongyan_proto::DESCRIPTORS;
+use prost::Message;
+use prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use super::{events, login, operations, problem::Problem, websocket};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Hongyan", description = "Every user has one durable log, and every way in is a cursor over it."),
+    paths(
+        login::log_in,
+        login::resume,
+        login::log_out,
+        login::register,
+        login::ticket,
+        events::read,
+        operations::ack,
+        operations::send,
+        operations::signal,
+        operations::request,
+        operations::account,
+        operations::conversations,
+        operations::history,
+        websocket::upgrade,
+    ),
+    components(schemas(Problem, login::Registration, events::Form))
+)]
+struct Operations;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Operations::openapi()).expect("an OpenAPI document is plain JSON");
+    let components = &mut document["components"];
+    components["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer" },
+        "cookie": { "type": "apiKey", "in": "cookie", "name": super::access::COOKIE },
+    });
+    if let Some(schemas) = components["schemas"].as_object_mut() {
+        schemas.extend(messages());
+        schemas.extend(envelopes());
+    }
+    document.to_string()
+});
+
+pub async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+}
+
+/// What surrounds the protocol's messages.
+fn envelopes() -> Map<String, Value> {
+    let wish = json!({ "type": "object", "properties": { "cookie": {
+        "type": "boolean", "description": "put the token into a cookie instead of the answer" } } });
+    let answer = json!({ "type": "object", "properties": {
+        "token": { "type": "string", "description": "for the header Authorization" },
+        "syncReset": reference("SyncReset") } });
+    let poll = json!({ "type": "object", "required": ["next"], "properties": {
+        "next": { "type": "string", "description": "the `after` of the next poll" },
+        "entries": { "type": "array", "items": reference("Entry") },
+        "signal": reference("Signal"),
+        "syncReset": reference("SyncReset") } });
+    let ticket = json!({ "type": "object", "required": ["ticket", "expiresInMs"], "properties": {
+        "ticket": { "type": "string" }, "expiresInMs": { "type": "integer" } } });
+    let envelopes = [
+        ("Login", json!({ "allOf": [reference("Hello"), wish.clone()] })),
+        ("ResumeRequest", json!({ "allOf": [reference("Resume"), wish] })),
+        ("LoggedIn", json!({ "allOf": [reference("Welcome"), answer] })),
+        ("Poll", poll),
+        ("Ticket", ticket),
+    ];
+    envelopes.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn messages() -> Map<String, Value> {
+    let files = FileDescriptorSet::decode(DESCRIPTORS).expect("the descriptors were written by the build").file;
+    let enums = files.iter().flat_map(|file| &file.enum_type).map(|each| {
+        let names: Vec<&str> = each.value.iter().map(|value| value.name()).collect();
+        (each.name().to_owned(), json!({ "type": "string", "enum": names }))
+    });
+    let messages = files.iter().flat_map(|file| &file.message_type);
+    messages.map(|message| (message.name().to_owned(), schema(message))).chain(enums).collect()
+}
+
+fn schema(message: &DescriptorProto) -> Value {
+    let mut properties: Map<String, Value> =
+        message.field.iter().map(|field| (field.json_name().to_owned(), field_schema(field))).collect();
+    if properties.contains_key("content") {
+        properties.insert("text".into(), json!({ "type": "string", "description": "in place of `content`" }));
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn field_schema(field: &FieldDescriptorProto) -> Value {
+    let one = match field.r#type() {
+        Type::Bool => json!({ "type": "boolean" }),
+        Type::String => json!({ "type": "string" }),
+        Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
+        Type::Uint64 | Type::Fixed64 | Type::Int64 | Type::Sint64 | Type::Sfixed64 => {
+            json!({ "type": ["string", "integer"], "format": "int64" })
+        }
+        Type::Double | Type::Float => json!({ "type": "number" }),
+        Type::Message | Type::Enum | Type::Group => reference(field.type_name().rsplit('.').next().unwrap_or_default()),
+        Type::Uint32 | Type::Fixed32 | Type::Int32 | Type::Sint32 | Type::Sfixed32 => json!({ "type": "integer" }),
+    };
+    match field.label() {
+        Label::Repeated => json!({ "type": "array", "items": one }),
+        _ => one,
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                object.values().for_each(|inner| references(inner, found));
+            }
+            Value::Array(list) => list.iter().for_each(|inner| references(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_document_names_nothing_that_it_does_not_describe() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 20);
+        for reference in found {
+            let name = reference.strip_prefix("#/components/schemas/").unwrap();
+            assert!(schemas.contains_key(name), "{reference}");
+        }
+        assert_eq!(document["paths"].as_object().unwrap().len(), 14);
+        assert_eq!(schemas["Send"]["properties"]["text"]["type"], "string");
+    }
+}
