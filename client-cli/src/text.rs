@@ -91,7 +91,7 @@ pub fn entry_line(entry: &Entry) -> String {
                 ConversationId::User(_) => String::new(),
             };
             let time = local_clock(changed.time_ms);
-            format!("{time} [{}] {}{group} {}", changed.cseq, changed.by, change(changed))
+            format!("{time} {}{group} {}", changed.by, change(changed))
         }
     }
 }

@@ -75,7 +75,8 @@ Examples:
     Remove {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
     },
     /// Remove a member, who cannot come back
     #[command(after_help = "\
@@ -84,7 +85,8 @@ Examples:
     Ban {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
     },
     /// Let somebody come back who was banned
     #[command(after_help = "\
@@ -93,7 +95,8 @@ Examples:
     Unban {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
     },
     /// Make a member an admin, or an admin a member
     #[command(after_help = "\
@@ -102,7 +105,8 @@ Examples:
     Role {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
         role: Rank,
     },
     /// Make another member the owner
@@ -112,7 +116,8 @@ Examples:
     Transfer {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
     },
     /// End the group for everybody; what was written stays to be read
     #[command(after_help = "\
@@ -164,7 +169,8 @@ Examples:
     Admit {
         #[arg(value_name = "GROUP", value_parser = group)]
         group: u64,
-        uid: String,
+        #[arg(value_name = "UID")]
+        who: String,
         #[arg(long)]
         refuse: bool,
     },

@@ -348,6 +348,19 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_command_is_about_is_not_who_logs_in() {
+        for line in
+            ["block eve", "group ban 7 eve", "group role 7 eve admin", "group admit 7 eve", "contacts --ask eve"]
+        {
+            assert_eq!(
+                parse(&format!("hongyan-cli --uid a {line}")).unwrap().global.uid.as_deref(),
+                Some("a"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
     fn groups_are_named_so_that_a_shell_leaves_them_alone() {
         for text in ["group:7", "#7"] {
             assert_eq!(conversation(text).unwrap(), ConversationId::Group(7));

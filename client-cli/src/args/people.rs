@@ -32,12 +32,18 @@ Examples:
     #[command(after_help = "\
 Examples:
   hongyan-cli block eve")]
-    Block { uid: String },
+    Block {
+        #[arg(value_name = "UID")]
+        who: String,
+    },
     /// Let somebody write again
     #[command(after_help = "\
 Examples:
   hongyan-cli unblock eve")]
-    Unblock { uid: String },
+    Unblock {
+        #[arg(value_name = "UID")]
+        who: String,
+    },
     /// Who may write, add to groups, see when one is online; prints what holds
     #[command(after_help = "\
 Examples:

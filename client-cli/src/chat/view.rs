@@ -339,7 +339,7 @@ impl View {
         match entry {
             Entry::Message(message) => self.line(message),
             Entry::Changed(changed) => {
-                let what = format!("[{}] {} {}", changed.cseq, changed.by, text::change(changed));
+                let what = format!("{} {}", changed.by, text::change(changed));
                 format!("{} {}", text::local_clock(changed.time_ms), self.output.dim(&what))
             }
         }

@@ -32,18 +32,18 @@ pub async fn run(login: &Login, command: &GroupCommand) -> Result<Exit, Failure>
         GroupCommand::Invite { group, uids } => submit(login, Act::invite(*group, &names(uids)?)).await,
         GroupCommand::Join { group, link } => submit(login, Act::join(*group, link.as_deref())).await,
         GroupCommand::Leave { group } => submit(login, Act::leave(*group)).await,
-        GroupCommand::Remove { group, uid } => submit(login, Act::remove(*group, &Uid::new(uid)?, false)).await,
-        GroupCommand::Ban { group, uid } => submit(login, Act::remove(*group, &Uid::new(uid)?, true)).await,
-        GroupCommand::Unban { group, uid } => submit(login, Act::unban(*group, &Uid::new(uid)?)).await,
-        GroupCommand::Role { group, uid, role } => {
+        GroupCommand::Remove { group, who } => submit(login, Act::remove(*group, &Uid::new(who)?, false)).await,
+        GroupCommand::Ban { group, who } => submit(login, Act::remove(*group, &Uid::new(who)?, true)).await,
+        GroupCommand::Unban { group, who } => submit(login, Act::unban(*group, &Uid::new(who)?)).await,
+        GroupCommand::Role { group, who, role } => {
             let role = if *role == Rank::Admin { Role::Admin } else { Role::Member };
-            submit(login, Act::set_role(*group, &Uid::new(uid)?, role)).await
+            submit(login, Act::set_role(*group, &Uid::new(who)?, role)).await
         }
-        GroupCommand::Transfer { group, uid } => submit(login, Act::transfer(*group, &Uid::new(uid)?)).await,
+        GroupCommand::Transfer { group, who } => submit(login, Act::transfer(*group, &Uid::new(who)?)).await,
         GroupCommand::Dissolve { group } => submit(login, Act::dissolve(*group)).await,
         GroupCommand::Update { group, title, settings } => update(login, *group, title.clone(), settings).await,
-        GroupCommand::Admit { group, uid, refuse: false } => submit(login, Act::admit(*group, &Uid::new(uid)?)).await,
-        GroupCommand::Admit { group, uid, refuse: true } => submit(login, Act::refuse(*group, &Uid::new(uid)?)).await,
+        GroupCommand::Admit { group, who, refuse: false } => submit(login, Act::admit(*group, &Uid::new(who)?)).await,
+        GroupCommand::Admit { group, who, refuse: true } => submit(login, Act::refuse(*group, &Uid::new(who)?)).await,
     }
 }
 

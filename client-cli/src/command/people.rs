@@ -29,8 +29,8 @@ pub async fn run(login: &Login, people: &People) -> Result<Exit, Failure> {
         People::Contacts { ask: Some(uid), .. } => submit(login, Act::ask_contact(&Uid::new(uid)?)).await,
         People::Contacts { remove: Some(uid), .. } => submit(login, Act::remove_contact(&Uid::new(uid)?)).await,
         People::Contacts { .. } => contacts(login).await,
-        People::Block { uid } => submit(login, Act::block(&Uid::new(uid)?)).await,
-        People::Unblock { uid } => submit(login, Act::unblock(&Uid::new(uid)?)).await,
+        People::Block { who } => submit(login, Act::block(&Uid::new(who)?)).await,
+        People::Unblock { who } => submit(login, Act::unblock(&Uid::new(who)?)).await,
         People::Privacy(args) => privacy(login, args).await,
     }
 }

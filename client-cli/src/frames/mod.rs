@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn the_golden_vectors_are_read_as_they_say() {
-        for vector in ["session", "data", "log", "close"].into_iter().flat_map(vectors) {
+        for vector in ["session", "data", "conversations", "log", "close"].into_iter().flat_map(vectors) {
             let pieces = pieces(&vector);
             let view = View::new(&pieces[0].what, false);
             assert_eq!((pieces.len(), view.kind.as_str()), (1, vector["kind"].as_str().unwrap()), "{vector}");

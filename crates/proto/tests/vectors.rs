@@ -58,7 +58,7 @@ fn yes() -> bool {
     true
 }
 
-const FILES: [&str; 5] = ["session", "data", "log", "close", "lenient"];
+const FILES: [&str; 6] = ["session", "data", "conversations", "log", "close", "lenient"];
 
 fn docs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs")

@@ -60,7 +60,7 @@ impl Server {
     pub async fn accept(&self) -> Peer {
         let (stream, _) = within("connection", self.listener.accept()).await.unwrap();
         let connection = Connection::new(Arc::clone(&self.settings), std::time::Instant::now());
-        Peer { stream, connection, list: Some(Vec::new()) }
+        Peer { stream, connection, list: Some(Vec::new()), early: BytesMut::new() }
     }
 
     /// Whether a connection is waiting to be accepted.
@@ -87,6 +87,8 @@ pub struct Peer {
     pub connection: Connection,
     /// What is answered by itself to whoever asks for conversations; None: the test answers.
     pub list: Option<Vec<wire::Conversation>>,
+    /// Bytes that leave ahead of what the connection writes.
+    pub early: BytesMut,
 }
 
 impl Peer {
@@ -123,7 +125,8 @@ impl Peer {
     }
 
     pub async fn flush(&mut self) {
-        let output = self.connection.take_output();
+        let mut output = self.early.split();
+        output.unsplit(self.connection.take_output());
         // The client may be gone; then the test finds out by what it waits for.
         let _ = self.stream.write_all(&output).await;
     }
@@ -207,6 +210,30 @@ impl Peer {
         self.flush().await;
     }
 
+    /// Pushes an entry of the log; `own_send_no`: it is what the client has sent under this number.
+    pub async fn push_item(&mut self, useq: u64, own_send_no: u64, item: Item) {
+        let item = encode_item(item);
+        assert!(self.connection.push(useq, own_send_no, &item, std::time::Instant::now()), "{useq} is the next entry");
+        self.flush().await;
+    }
+
+    /// Pushes what stands in no log.
+    pub async fn pass(&mut self, item: Item) {
+        self.connection.pass(&encode_item(item));
+        self.flush().await;
+    }
+
+    /// Expects a question for a part of a conversation, and answers it with these entries.
+    pub async fn answer_history(&mut self, after: u64, items: Vec<Item>, head_cseq: u64) {
+        let request = self.request().await;
+        let Some(Op::History(asked)) = request.op else { panic!("{request:?} instead of a history request") };
+        assert_eq!((asked.after, asked.forward), (after, true));
+        let entry = |item| wire::Entry { item: Some(item), ..Default::default() };
+        let entries = items.into_iter().map(entry).collect();
+        let page = wire::HistoryPage { entries, head_cseq, ..Default::default() };
+        self.respond(request.id, Response::History(page)).await;
+    }
+
     pub async fn send(&mut self) -> wire::Send {
         loop {
             match self.event().await {
@@ -260,6 +287,13 @@ pub fn message(from: &str, to: &str, cseq: u64) -> Item {
         content,
         ..Default::default()
     })
+}
+
+/// Something that `by` has done in the conversation or group `to`.
+pub fn act(by: &str, to: &str, cseq: u64, what: wire::act::What) -> Item {
+    let Item::Message(message) = message(by, to, cseq) else { unreachable!() };
+    let act = Some(Box::new(wire::Act { what: Some(what) }));
+    Item::Message(wire::Message { act, content: Bytes::new(), ..message })
 }
 
 pub fn bob() -> Uid {

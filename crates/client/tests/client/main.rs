@@ -4,6 +4,8 @@
 
 mod connecting;
 mod fake;
+mod large;
+mod lists;
 mod receiving;
 mod sending;
 mod stalls;
