@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use hongyan_proto::{CloseCode, wire};
 use crate::log::{DeviceNo, UserNo};
 
 /// Entries that may wait for a link. More, and the device reads them from the log instead.
-const MAX_WAITING: usize = 64;
+const MAX_WAITING: u32 = 64;
 /// Bytes of entries that may wait for a link.
-const MAX_WAITING_BYTES: usize = 32 * 1024;
+const MAX_WAITING_BYTES: u32 = 32 * 1024;
 /// Signals are dropped where this many things wait.
 const MAX_WAITING_SIGNALS: usize = 16;
 
@@ -43,14 +43,16 @@ pub struct Channel {
     pub user: UserNo,
     pub device: DeviceNo,
     pub conn_epoch: u64,
+    /// When its connection was accepted.
+    pub accepted_at: Instant,
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Outbound>,
-    entries: usize,
-    entry_bytes: usize,
+    entries: u32,
+    entry_bytes: u32,
     /// The newest entry of the user's log.
     head: u64,
     /// The device reads the log; live entries only move the head.
@@ -65,9 +67,9 @@ struct Queue {
 
 impl Channel {
     /// A channel begins lagging: first the device reads what it missed.
-    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64) -> Arc<Self> {
+    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, accepted_at: Instant) -> Arc<Self> {
         let queue = Queue { head, lagging: true, ..Queue::default() };
-        Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
+        Arc::new(Self { user, device, conn_epoch, accepted_at, queue: Mutex::new(queue) })
     }
 
     /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
@@ -82,11 +84,12 @@ impl Channel {
         let mut queue = self.lock();
         queue.head = useq;
         if !queue.lagging {
-            if queue.entries >= MAX_WAITING || queue.entry_bytes + item.len() > MAX_WAITING_BYTES {
+            let bytes = item.len() as u32;
+            if queue.entries >= MAX_WAITING || queue.entry_bytes + bytes > MAX_WAITING_BYTES {
                 queue.lag();
             } else {
                 queue.entries += 1;
-                queue.entry_bytes += item.len();
+                queue.entry_bytes += bytes;
                 queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
             }
         }
@@ -152,7 +155,7 @@ impl Channel {
         let next = queue.waiting.pop_front()?;
         if let Outbound::Entry { item, .. } = &next {
             queue.entries -= 1;
-            queue.entry_bytes -= item.len();
+            queue.entry_bytes -= item.len() as u32;
         }
         if queue.waiting.is_empty() && queue.waiting.capacity() > 16 {
             queue.waiting = VecDeque::new();
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
 
     fn channel() -> Arc<Channel> {
-        Channel::new(UserNo(1), DeviceNo(1), 1, 5)
+        Channel::new(UserNo(1), DeviceNo(1), 1, 5, Instant::now())
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod login;
 mod metrics;
 mod open;
 pub mod operate;
+mod parking;
 mod requests;
 mod restore;
 pub mod server;
