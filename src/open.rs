@@ -131,10 +131,12 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     let committing = core.clone();
     let (finished, committer_finished) = oneshot::channel();
     let run = move || {
-        let (queue, environment) = (&committing.queue, &*committing.environment);
-        let is_synced = parking::block_on(|mut timer| async move {
-            committer::run(committer, queue, environment, Pin::new(&mut timer)).await
+        let is_synced = parking::block_on(|mut timer| {
+            let (queue, environment) = (&committing.queue, &*committing.environment);
+            async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
         });
+        // The store is closed before anybody hears of it.
+        drop(committing);
         // Whoever opened the data directory may have left without closing it.
         let _ = finished.send(is_synced);
     };

@@ -120,7 +120,7 @@ pub struct Committer {
     effects: Vec<Effect>,
     /// Users whose run, devices or account the batch must write.
     touched: Vec<UserNo>,
-    /// Users who have logged in with the batch.
+    /// Users who have logged in or left with the batch.
     visitors: Vec<UserNo>,
     /// The batch holds something that somebody waits for.
     is_urgent: bool,

@@ -24,6 +24,7 @@ impl Committer {
     /// A connection has ended: from now on its device is silent.
     pub(super) async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
         let hours = self.hours;
+        self.visitors.push(channel.user);
         let Ok(Some(user)) = self.user(channel.user, now).await else { return };
         let Some(device) = user.device_mut(channel.device) else { return };
         if device.record.conn_epoch == channel.conn_epoch && device.record.last_seen_hour != hours {
@@ -85,7 +86,7 @@ impl Committer {
         }
     }
 
-    /// Most who log in are then idle, and after a restart everybody logs in at once: none of them stays in memory.
+    /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
     pub(super) fn let_go_of_visitors(&mut self, now: Now) {
         let is_idle = |user: &User| !user.is_unsaved() && !user.receipts_wait && user.sends.is_full(now.instant);
         for no in std::mem::take(&mut self.visitors) {
