@@ -75,7 +75,7 @@ impl Channel {
     /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
     /// from what is pushed.
     pub fn apart(&self) -> Arc<Self> {
-        Self::new(self.user, self.device, self.conn_epoch, 0)
+        Self::new(self.user, self.device, self.conn_epoch, 0, self.accepted_at)
     }
 
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
