@@ -14,10 +14,6 @@ use hongyan::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Quicker than the system's, and it keeps less for itself after many connections have come and gone.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a command exits with if it was understood and failed.
 const FAILED: u8 = 1;
 
