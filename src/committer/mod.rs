@@ -97,7 +97,7 @@ pub struct CommitterSettings {
 
 /// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
-/// How long what nobody waits for may wait for what somebody does.
+/// How long acks and the like may wait for what somebody waits for; no longer than receipts may.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The state between commits. See the module's page.
@@ -365,7 +365,7 @@ pub async fn run(
     loop {
         let due = committer.poll_timeout();
         wait(queue.filled(), due, timer.as_mut()).await;
-        let patience = environment.now() + PATIENCE;
+        let patience = environment.now() + PATIENCE.min(committer.settings.receipt_delay);
         wait(queue.urgent(), Some(due.map_or(patience, |due| due.min(patience))), timer.as_mut()).await;
         let urgent = queue.urgent_len();
         if urgent > 0 {
