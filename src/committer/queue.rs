@@ -73,12 +73,11 @@ impl CommitQueue {
     }
 
     async fn until(&self, is_reached: impl Fn(&Inner) -> bool) {
-        loop {
+        let is_over = || {
             let inner = self.lock();
-            if inner.closed || is_reached(&inner) {
-                return;
-            }
-            drop(inner);
+            inner.closed || is_reached(&inner)
+        };
+        while !is_over() {
             self.bell.notified().await;
         }
     }
