@@ -152,6 +152,14 @@ Examples:
         #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
         interval: Duration,
     },
+    /// Measure the same conversation over every way in: TCP, WebSocket, SSE, NDJSON, long and short polls
+    #[command(after_help = "\
+Examples:
+  hongyan-cli compare --uid alice --token \"$(hongyan token alice)\"
+  hongyan-cli compare --pid \"$(pidof hongyan)\" --idle 60 --rate 20 --json
+One way after the other: first an idle time, then messages from a native sender to this user's own other device.
+Bytes are counted at the receiver's socket, both directions, acks included; the server's work is that of the whole path.")]
+    Compare(Comparison),
     /// Log in, and keep that as a profile for the other commands
     #[command(after_help = "\
 Examples:
@@ -185,6 +193,26 @@ Examples:
     Completions { shell: Shell },
 }
 
+/// How ways in are compared.
+#[derive(Clone, Debug, Group)]
+pub struct Comparison {
+    /// host:port of the server's HTTP
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7680")]
+    pub http: String,
+    /// Messages a second
+    #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
+    pub rate: f64,
+    /// Seconds of messages, for each way
+    #[arg(long, value_name = "S", default_value = "20", value_parser = seconds)]
+    pub duration: Duration,
+    /// Seconds of silence, for each way
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    pub idle: Duration,
+    /// The server's process on this machine: shows what it works
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+}
+
 /// Where a look at the log begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
@@ -205,6 +233,14 @@ impl FromStr for Since {
                 Err(_) => Err("use all, new or a number".into()),
             },
         }
+    }
+}
+
+/// Something a second, up to a thousand.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1000.0 => Ok(rate),
+        _ => Err("use a number above 0, up to 1000".into()),
     }
 }
 

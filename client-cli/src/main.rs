@@ -100,6 +100,7 @@ async fn dispatch(args: &Args, output: Output) -> Result<Exit, Failure> {
         Command::History { with, limit, before } => command::history::run(&login()?, with, *limit, *before).await,
         Command::Status { send_no } => command::status::run(&login()?, *send_no).await,
         Command::Ping { count, interval } => command::ping::run(&login()?, *count, *interval).await,
+        Command::Compare(comparison) => command::compare::run(&login()?, comparison).await,
         Command::Login => command::login::log_in(global, &directories()?, output).await,
         Command::Logout => command::login::log_out(global, &directories()?, output),
         Command::Frames { file } => command::frames::run(output, file.as_deref(), global.trace_bodies),

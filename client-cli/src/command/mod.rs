@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod compare;
 pub mod frames;
 pub mod history;
 pub mod listen;

@@ -4,6 +4,7 @@ mod basics;
 mod curl;
 mod http;
 mod mixed;
+mod parked;
 mod problems;
 mod reader;
 mod socket;
