@@ -3,6 +3,7 @@
 
 use std::{fs, thread, time::Duration};
 
+use hongyan_proto::frame::Frame;
 use serde_json::json;
 
 use super::{
@@ -57,17 +58,15 @@ fn park(server: &TestServer, way: &str, number: usize, token: &str) -> Parked {
     match way {
         "WebSocket" => {
             let mut socket = WebSocket::connect(server.http(), "hongyan.v1");
-            socket.send(&hongyan_proto::frame::Frame::Hello(crate::wire::hello(
-                &format!("user{number}"),
-                "web",
-                token,
-            )));
+            socket.send(&Frame::Hello(crate::wire::hello(&format!("user{number}"), "web", token)));
+            assert!(matches!(socket.receive(), Some(Frame::Welcome(_))));
             Parked::Socket(Box::new(socket))
         }
         "WebSocket JSON" => {
             let mut socket = WebSocket::connect(server.http(), "hongyan.v1.json");
             let hello = json!({ "hello": { "token": token, "device": "web", "deviceEpoch": 1 } });
             socket.put(FIN | TEXT, hello.to_string().as_bytes());
+            assert!(matches!(socket.receive(), Some(Frame::Welcome(_))));
             Parked::Socket(Box::new(socket))
         }
         "long poll" => {
