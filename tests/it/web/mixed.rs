@@ -94,12 +94,12 @@ async fn ten_thousand_messages_wait_for_devices_of_every_kind() {
         assert_eq!(reader.cuts, 0);
     }
     // Her own messages and a receipt that says that all have been delivered.
-    let mut after = "0".to_owned();
+    let (mut after, last) = ("0".to_owned(), json!(COUNT.to_string()));
     loop {
         let page = block_in_place(|| alice.poll(&after, 20));
         after = page["next"].as_str().unwrap().to_owned();
         let entries = page["entries"].as_array().unwrap();
-        if entries.iter().any(|entry| entry["receipt"]["deliveredCseq"] == COUNT.to_string()) {
+        if entries.iter().any(|entry| entry["receipt"]["deliveredCseq"] == last) {
             break;
         }
         assert!(!entries.is_empty(), "the last receipt is missing");
