@@ -102,7 +102,7 @@ impl Channel {
                 queue.lag();
             } else {
                 queue.entries += 1;
-                queue.entry_item.len() as u32 += bytes;
+                queue.entry_bytes += item.len() as u32;
                 queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
             }
         }

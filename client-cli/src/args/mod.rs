@@ -202,6 +202,14 @@ Examples:
         #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
         interval: Duration,
     },
+    /// Measure the same conversation over every way in: TCP, WebSocket, SSE, NDJSON, long and short polls
+    #[command(after_help = "\
+Examples:
+  hongyan-cli compare --uid alice --token \"$(hongyan token alice)\"
+  hongyan-cli compare --pid \"$(pidof hongyan)\" --idle 60 --rate 20 --json
+One way after the other: first an idle time, then messages from a native sender to this user's own other device.
+Bytes are counted at the receiver's socket, both directions, acks included; the server's work is that of the whole path.")]
+    Compare(Comparison),
     /// Log in, and keep that as a profile for the other commands
     #[command(after_help = "\
 Examples:
@@ -233,6 +241,26 @@ Examples:
   hongyan-cli completions bash > ~/.local/share/bash-completion/completions/hongyan-cli
   hongyan-cli completions fish > ~/.config/fish/completions/hongyan-cli.fish")]
     Completions { shell: Shell },
+}
+
+/// How ways in are compared.
+#[derive(Clone, Debug, Group)]
+pub struct Comparison {
+    /// host:port of the server's HTTP
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7680")]
+    pub http: String,
+    /// Messages a second
+    #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
+    pub rate: f64,
+    /// Seconds of messages, for each way
+    #[arg(long, value_name = "S", default_value = "20", value_parser = seconds)]
+    pub duration: Duration,
+    /// Seconds of silence, for each way
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    pub idle: Duration,
+    /// The server's process on this machine: shows what it works
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
 }
 
 /// Where a look at the log begins.
@@ -272,6 +300,14 @@ fn group(text: &str) -> Result<u64, InvalidId> {
     match ConversationId::new(&format!("#{number}"))? {
         ConversationId::Group(number) => Ok(number),
         ConversationId::User(_) => unreachable!("what begins with # is no user"),
+    }
+}
+
+/// Something a second, up to a thousand.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1000.0 => Ok(rate),
+        _ => Err("use a number above 0, up to 1000".into()),
     }
 }
 
