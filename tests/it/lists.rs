@@ -1,7 +1,9 @@
 //! The conversation list that a device keeps is the server's, and the same on all devices of a user, whatever was done
 //! while they were away; and each message of others is shown once, in groups of either size.
 
-use hongyan_client::{Act, Arrangement, Content, Conversation, ConversationId, NewMessage, SendError, SqliteStore, Uid};
+use hongyan_client::{
+    Act, Arrangement, Content, Conversation, ConversationId, NewMessage, SendError, SqliteStore, Uid,
+};
 use tempfile::tempdir;
 
 use super::{
