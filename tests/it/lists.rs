@@ -76,6 +76,7 @@ async fn play(config: &str, seed: u64) {
         play.step().await;
         if step % 20 == 19 {
             other.client.close().await;
+            other.wait_stopped().await;
             seen.extend(of_others(&other));
             // What is done now, the laptop is told when it comes back.
             for _ in 0..5 {
