@@ -341,3 +341,6 @@ async fn presence(log: &Log, user: UserNo, is_online: bool) -> Result<wire::Pres
     let last_seen_ms = if is_online { 0 } else { account.last_seen_ms };
     Ok(wire::Presence { uid: account.uid, online: is_online, last_seen_ms })
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,7 @@ fn envelopes() -> Map<String, Value> {
     let poll = json!({ "type": "object", "required": ["next"], "properties": {
         "next": { "type": "string", "description": "the `after` of the next poll" },
         "entries": { "type": "array", "items": reference("Entry") },
+        "passed": { "type": "array", "items": reference("Entry"), "description": "of large groups: without useq" },
         "signal": reference("Signal"),
         "syncReset": reference("SyncReset") } });
     let ticket = json!({ "type": "object", "required": ["ticket", "expiresInMs"], "properties": {
@@ -82,11 +83,12 @@ fn envelopes() -> Map<String, Value> {
 
 fn messages() -> Map<String, Value> {
     let files = FileDescriptorSet::decode(DESCRIPTORS).expect("the descriptors were written by the build").file;
-    let enums = files.iter().flat_map(|file| &file.enum_type).map(|each| {
+    let messages = files.iter().flat_map(|file| &file.message_type);
+    let nested = messages.clone().flat_map(|message| &message.enum_type);
+    let enums = files.iter().flat_map(|file| &file.enum_type).chain(nested).map(|each| {
         let names: Vec<&str> = each.value.iter().map(|value| value.name()).collect();
         (each.name().to_owned(), json!({ "type": "string", "enum": names }))
     });
-    let messages = files.iter().flat_map(|file| &file.message_type);
     messages.map(|message| (message.name().to_owned(), schema(message))).chain(enums).collect()
 }
 

@@ -242,3 +242,111 @@ struct Told {
 fn is_of(reference: &EntryRef, no: ConversationNo) -> bool {
     reference.conversation == no.0 && matches!(reference.of(), Of::Message | Of::Edit)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prost::Message;
+
+    use super::*;
+    use crate::{
+        log::{AccountRecord, DeviceRecord, RunRecord, keys},
+        store::{Batch, Durability, Engine, Table, memory::MemoryEngine},
+    };
+
+    const NO: ConversationNo = ConversationNo(5);
+
+    fn message(cseq: u64) -> EntryRef {
+        EntryRef { conversation: NO.0, cseq, ..Default::default() }
+    }
+
+    fn receipt(delivered_cseq: u64, read_cseq: u64, time_ms: u64) -> EntryRef {
+        let of = Of::Receipt.into();
+        EntryRef { conversation: NO.0, delivered_cseq, read_cseq, time_ms, of, ..Default::default() }
+    }
+
+    fn elsewhere(cseq: u64) -> EntryRef {
+        EntryRef { conversation: 9, cseq, ..Default::default() }
+    }
+
+    /// Users 1 and 2 in a conversation: their timelines in runs, and the cursors of the devices of 2.
+    async fn log(of_author: &[(u64, Vec<EntryRef>)], of_other: &[(u64, Vec<EntryRef>)], cursors: &[u64]) -> Log {
+        let engine = Arc::new(MemoryEngine::new());
+        let mut batch = Batch::default();
+        for (user, runs) in [(UserNo(1), of_author), (UserNo(2), of_other)] {
+            let account = AccountRecord { uid: user.0.to_string(), ..Default::default() };
+            batch.put(Table::Users, keys::user(user), account.encode_to_vec());
+            for (first, refs) in runs {
+                let run = RunRecord { refs: refs.clone() };
+                batch.put(Table::Timelines, keys::run(user, *first), run.encode_to_vec());
+            }
+        }
+        for (no, cursor) in (1..).zip(cursors) {
+            let device = DeviceRecord { name: no.to_string(), cursor: *cursor, ..Default::default() };
+            batch.put(Table::Devices, keys::device(UserNo(2), DeviceNo(no)), device.encode_to_vec());
+        }
+        engine.commit(batch, Durability::Synced).await.unwrap();
+        Log::new(engine)
+    }
+
+    async fn fate(log: &Log, cseq: u64) -> Recipient {
+        let record = ConversationRecord { first_user: 1, second_user: 2, ..Default::default() };
+        log.fate(NO, &record, UserNo(1), cseq).await.unwrap().remove(0)
+    }
+
+    #[tokio::test]
+    async fn devices_are_told_apart_by_where_the_entry_is() {
+        let refs =
+            [(11, vec![message(1), elsewhere(1), message(2)]), (14, vec![elsewhere(2), message(3), elsewhere(3)])];
+        let log = log(&[], &refs, &[16, 13, 12, 10]).await;
+        for (cseq, expected) in
+            [(1, [true, true, true, false]), (2, [true, true, false, false]), (3, [true, false, false, false])]
+        {
+            let recipient = fate(&log, cseq).await;
+            let found: Vec<_> = recipient.devices.iter().map(|device| device.has_it).collect();
+            assert_eq!((found.as_slice(), recipient.is_delivered), (&expected[..], true), "{cseq}");
+        }
+        assert!(!fate(&log, 4).await.is_delivered, "it never came to this user");
+    }
+
+    #[tokio::test]
+    async fn what_was_trimmed_had_reached_everybody() {
+        let log = log(&[], &[(100, vec![message(50)])], &[100, 99]).await;
+        assert!(fate(&log, 3).await.devices.iter().all(|device| device.has_it));
+    }
+
+    #[tokio::test]
+    async fn the_first_receipt_that_covers_a_message_dates_it() {
+        let runs =
+            [(1, vec![message(1), message(2), receipt(1, 0, 10)]), (4, vec![receipt(2, 1, 20), receipt(2, 2, 30)])];
+        let log = log(&runs, &[], &[]).await;
+        let one = fate(&log, 1).await;
+        assert_eq!((one.delivered_ms, one.read_ms), (10, 20));
+        let two = fate(&log, 2).await;
+        assert_eq!((two.delivered_ms, two.read_ms), (20, 30));
+    }
+
+    #[tokio::test]
+    async fn answers_are_found_by_their_send_no() {
+        let log = log(&[(1, vec![elsewhere(1), message(8)])], &[], &[]).await;
+        let taken = Answer { cseq: 8, useq: 2, ..Default::default() };
+        let refused = Answer { nack: NackCode::NackForbidden as u32, ..Default::default() };
+        let done = Answer { time_ms: 3, ..Default::default() };
+        let gone = Answer { cseq: 9, useq: 7, ..Default::default() };
+        let record = DeviceRecord { answers: vec![taken, refused, done, gone], last_send_no: 13, ..Default::default() };
+        let mut batch = Batch::default();
+        batch.put(Table::Devices, keys::device(UserNo(1), DeviceNo(1)), record.encode_to_vec());
+        log.engine().commit(batch, Durability::Synced).await.unwrap();
+        let mut found = Vec::new();
+        for send_no in 9..=14 {
+            found.push(match log.sent(UserNo(1), DeviceNo(1), send_no).await.unwrap() {
+                Sent::Unknown => "unknown".into(),
+                Sent::Refused(code) => code.as_str_name().into(),
+                Sent::Done { time_ms } => time_ms.to_string(),
+                Sent::Message(no, cseq) => format!("{} in {}", cseq, no.0),
+            });
+        }
+        assert_eq!(found, ["unknown", "8 in 5", "NACK_FORBIDDEN", "3", "unknown", "unknown"]);
+    }
+}

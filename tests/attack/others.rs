@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use hongyan_proto::{
     frame::Frame,
-    wire::{self, request::Op, response},
+    wire::{self, FailureCode, act::What, request::Op, response},
 };
 
 use crate::{
@@ -58,13 +58,24 @@ const FIELDS: &[(&str, &[(&str, Reach)])] = &[
     ("Pong", &[("head", Own)]),
     ("Ack", &[("useq", Others("acks_move_the_own_cursor_only"))]),
     ("Close", &[("code", Own), ("reason", Own), ("retry_after_ms", Own)]),
-    ("Send", &[("send_no", Own), ("to", Others("the_sender_is_who_logged_in")), ("content", Own)]),
+    (
+        "Send",
+        &[
+            ("send_no", Own),
+            ("to", Others("the_sender_is_who_logged_in")),
+            ("content", Own),
+            ("extras", Own),
+            ("act", Others("acts_reach_the_own_conversations_only")),
+        ],
+    ),
     (
         "Signal",
         &[
             ("to", Others("the_sender_is_who_logged_in")),
             ("from", Others("the_sender_is_who_logged_in")),
             ("body", Own),
+            ("typing", Own),
+            ("presence", Own),
         ],
     ),
     ("SyncReq", &[("after", Own)]),
@@ -75,6 +86,13 @@ const FIELDS: &[(&str, &[(&str, Reach)])] = &[
             ("history", Others("questions_are_answered_about_the_own_account_only")),
             ("conversations", Others("questions_are_answered_about_the_own_account_only")),
             ("account", Others("questions_are_answered_about_the_own_account_only")),
+            ("group", Others("questions_are_answered_about_the_own_account_only")),
+            ("members", Others("questions_are_answered_about_the_own_account_only")),
+            ("status", Others("questions_are_answered_about_the_own_account_only")),
+            ("presence", Others("questions_are_answered_about_the_own_account_only")),
+            ("contacts", Others("questions_are_answered_about_the_own_account_only")),
+            ("privacy", Others("questions_are_answered_about_the_own_account_only")),
+            ("messages", Others("questions_are_answered_about_the_own_account_only")),
         ],
     ),
 ];
@@ -154,6 +172,62 @@ fn questions_are_answered_about_the_own_account_only() {
         }
         other => panic!("{other:?}"),
     }
+    let id = |conversation: &str| wire::MessageId { conversation: conversation.into(), cseq: 1 };
+    for name in ["alice", "bob", "nobody"] {
+        let by_number = wire::MessagesRequest { conversation: name.into(), cseqs: vec![1, 2, 3] };
+        let seen = ask(&mut mallory, Op::Messages(by_number));
+        assert_eq!(seen, response::Result::Messages(wire::HistoryPage::default()), "{name}");
+        let which = Some(wire::status_request::Which::Message(id(name)));
+        let status = ask(&mut mallory, Op::Status(wire::StatusRequest { which }));
+        assert!(
+            matches!(&status, response::Result::Failure(failure) if failure.code() == FailureCode::FailureNotFound)
+        );
+        let uids = vec![name.into()];
+        let presence = ask(&mut mallory, Op::Presence(wire::PresenceRequest { uids, replace: false }));
+        let hidden = vec![wire::Presence { uid: name.into(), ..Default::default() }];
+        assert_eq!(presence, response::Result::Presence(wire::PresenceList { presence: hidden }), "{name}");
+    }
+    // The conversation of alice and bob has number 1, and is no group.
+    for name in ["#1", "#2"] {
+        for op in [
+            Op::Group(wire::GroupRequest { group: name.into() }),
+            Op::Members(wire::MembersRequest { group: name.into(), ..Default::default() }),
+            Op::Messages(wire::MessagesRequest { conversation: name.into(), cseqs: vec![1] }),
+            Op::History(wire::HistoryRequest { conversation: name.into(), ..Default::default() }),
+        ] {
+            let answer = ask(&mut mallory, op);
+            assert!(
+                matches!(&answer, response::Result::Failure(failure) if failure.code() == FailureCode::FailureNotFound),
+                "{answer:?}"
+            );
+        }
+    }
+    let contacts = ask(&mut mallory, Op::Contacts(wire::ContactsRequest::default()));
+    assert_eq!(contacts, response::Result::Contacts(wire::ContactsPage::default()));
+}
+
+/// No act names a message of others in a way that finds it.
+#[test]
+fn acts_reach_the_own_conversations_only() {
+    let (_server, mut alice, _bob, mut mallory) = talk();
+    let forward = |conversation: &str| What::Forward(wire::Forward { conversation: conversation.into(), cseq: 1 });
+    let acts = [
+        ("bob", What::Edit(wire::Edit { cseq: 1, content: b"forged".as_slice().into(), ..Default::default() })),
+        ("bob", What::Recall(wire::Recall { cseq: 1, ..Default::default() })),
+        ("alice", What::React(wire::React { cseq: 1, reaction: "+".into(), ..Default::default() })),
+        ("alice", What::Pin(wire::Pin { cseq: 1, unpin: false })),
+        ("#1", What::Recall(wire::Recall { cseq: 1, ..Default::default() })),
+        ("mallory", forward("alice")),
+        ("mallory", forward("bob")),
+        ("mallory", forward("#1")),
+    ];
+    for (send_no, (to, what)) in (1..).zip(acts) {
+        let refused = mallory.act(send_no, to, what.clone()).unwrap_err();
+        assert_eq!(refused.code(), wire::NackCode::NackNotFound, "{to}: {what:?}");
+    }
+    let history = wire::HistoryRequest { conversation: "bob".into(), ..Default::default() };
+    let response::Result::History(page) = ask(&mut alice, Op::History(history)) else { panic!() };
+    assert_eq!(page.entries.len(), 3, "and nothing has become of what alice and bob wrote");
 }
 
 /// Neither the frame nor fields that the protocol does not have say who sends.
@@ -164,7 +238,7 @@ fn the_sender_is_who_logged_in() {
     bob.ack(3);
     let mut forged = encoded(&[message(1, "bob", b"pay mallory")]);
     // Field 1 of Message and fields that no version has, all saying that it is Alice.
-    for tag in [4, 5, 6, 15] {
+    for tag in [6, 7, 8, 15] {
         forged.extend_from_slice(&[tag << 3 | 2, 5]);
         forged.extend_from_slice(b"alice");
     }

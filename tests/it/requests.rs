@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The answer to one request; entries that are pushed meanwhile are left aside.
-fn ask(client: &mut WireClient, op: Op) -> response::Result {
+pub fn ask(client: &mut WireClient, op: Op) -> response::Result {
     client.send(Frame::Request(wire::Request { id: 9, op: Some(op) }));
     match client.skip(|frame| matches!(frame, Frame::Push(_) | Frame::Ping(_))) {
         Frame::Response(wire::Response { id: 9, result: Some(result) }) => result,
@@ -19,7 +19,7 @@ fn ask(client: &mut WireClient, op: Op) -> response::Result {
     }
 }
 
-fn history(client: &mut WireClient, request: wire::HistoryRequest) -> wire::HistoryPage {
+pub fn history(client: &mut WireClient, request: wire::HistoryRequest) -> wire::HistoryPage {
     match ask(client, Op::History(request)) {
         response::Result::History(page) => page,
         other => panic!("{other:?}"),

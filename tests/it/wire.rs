@@ -101,6 +101,26 @@ impl WireClient {
         self.send(message(send_no, to, content));
     }
 
+    /// Does something, and waits for the answer; what is pushed meanwhile is left aside.
+    pub fn act(&mut self, send_no: u64, to: &str, what: wire::act::What) -> Result<wire::SendAck, wire::SendNack> {
+        let act = Some(Box::new(wire::Act { what: Some(what) }));
+        self.send(Frame::Send(wire::Send { send_no, to: to.into(), act, ..Default::default() }));
+        match self.skip(|frame| matches!(frame, Frame::Push(_) | Frame::Credit(_) | Frame::Signal(_))) {
+            Frame::SendAck(ack) if ack.send_no == send_no => Ok(ack),
+            Frame::SendNack(nack) if nack.send_no == send_no => Err(nack),
+            other => panic!("expected an answer to {send_no}, got {other:?}"),
+        }
+    }
+
+    /// Sends a message, and waits for its cseq; what is pushed meanwhile is left aside.
+    pub fn post(&mut self, send_no: u64, to: &str, content: &[u8]) -> u64 {
+        self.send_message(send_no, to, content);
+        match self.skip(|frame| matches!(frame, Frame::Push(_) | Frame::Credit(_) | Frame::Signal(_))) {
+            Frame::SendAck(ack) if ack.send_no == send_no => ack.cseq,
+            other => panic!("expected SEND_ACK {send_no}, got {other:?}"),
+        }
+    }
+
     pub fn ack(&mut self, useq: u64) {
         self.send(Frame::Ack(wire::Ack { useq }));
     }
@@ -246,6 +266,11 @@ impl WireClient {
             }
             other => panic!("expected CLOSE {code}, got {other:?}"),
         }
+    }
+
+    /// Skips everything, to the end of the stream.
+    pub fn skip_to_end(&mut self) {
+        while self.next().is_some() {}
     }
 
     /// Skips what `skipped` says.

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn fold(row: &mut wire::Conversation, messages: &[wire::Message]) -> bool {
-        messages.iter().fold(false, |asks, message| on_message(row, "me", message) || asks)
+        messages.iter().filter(|message| on_message(row, "me", message)).count() > 0
     }
 
     #[test]

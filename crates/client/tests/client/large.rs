@@ -140,7 +140,7 @@ async fn a_new_member_begins_with_the_act_that_adds_them() {
     let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
     listed(&mut peer, &client).await;
     let first = wire::Conversation { first_cseq: 41, read_cseq: 40, ..row(43, true) };
-    peer.push_item(1, 0, Item::Conversation(first)).await;
+    peer.push_item(1, 0, Item::Conversation(first.into())).await;
     let invite = What::GroupInvite(wire::GroupInvite { uids: vec!["alice".into()] });
     peer.answer_history(40, vec![act("bob", GROUP, 41, invite), post(42), post(43)], 43).await;
     assert_eq!(shown(&mut events, 3).await, [41, 42, 43]);

@@ -127,7 +127,7 @@ async fn a_line_out_of_the_log_takes_the_place_of_the_older_one() {
     }
     peer.list = Some(vec![row(3, 0, 3)]);
     // The state as it is when it is read: message 4 is counted in it, and read.
-    peer.push_item(4, 0, Item::Conversation(wire::Conversation { pinned: true, ..row(4, 4, 0) })).await;
+    peer.push_item(4, 0, Item::Conversation(wire::Conversation { pinned: true, ..row(4, 4, 0) }.into())).await;
     assert!(matches!(told(&mut events).await, Event::Conversation(line) if numbers(&line) == (4, 4, 0)));
     peer.push(5, 4).await;
     peer.push(6, 5).await;
@@ -163,11 +163,11 @@ async fn an_answer_ahead_of_the_log_is_counted_in_its_turn() {
 async fn an_act_goes_through_the_outbox_and_comes_back_as_an_entry() {
     let server = Server::start().await;
     let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
-    client.queue(NewMessage::new(&bob(), "x".into()).reply_to(7).mention_all()).await.unwrap();
+    client.queue(NewMessage::new(bob(), "x".into()).reply_to(7).mention_all()).await.unwrap();
     let sent = peer.send().await;
     let extras = sent.extras.unwrap();
     assert_eq!((extras.reply_to, extras.mention_all, sent.act), (7, true, None));
-    client.queue(Act::edit(&bob(), 7, Content::text("new"))).await.unwrap();
+    client.queue(Act::edit(bob(), 7, Content::text("new"))).await.unwrap();
     let sent = peer.send().await;
     let Some(Wire::Edit(edit)) = sent.act.and_then(|act| act.what) else { panic!("no edit") };
     assert_eq!((sent.to.as_str(), edit.cseq), ("bob", 7));
