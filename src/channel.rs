@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// Entries that may wait for a link. More, and the device reads them from the log instead.
-const MAX_WAITING: usize = 64;
+const MAX_WAITING: u32 = 64;
 /// Bytes of entries that may wait for a link.
-const MAX_WAITING_BYTES: usize = 32 * 1024;
+const MAX_WAITING_BYTES: u32 = 32 * 1024;
 /// Signals that one connection may send a second on average, and at once after a quiet time. More are dropped.
 const SIGNALS_PER_SECOND: u32 = 10;
 const SIGNALS_AT_ONCE: u32 = 20;
@@ -54,14 +54,16 @@ pub struct Channel {
     pub user: UserNo,
     pub device: DeviceNo,
     pub conn_epoch: u64,
+    /// When its connection was accepted.
+    pub accepted_at: Instant,
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Outbound>,
-    entries: usize,
-    entry_bytes: usize,
+    entries: u32,
+    entry_bytes: u32,
     /// The newest entry of the user's log.
     head: u64,
     /// The device reads the log; live entries only move the head.
@@ -78,16 +80,16 @@ struct Queue {
 }
 
 impl Channel {
-    /// A channel begins lagging: first the device reads what it missed. `hints_due`: the user is in large groups.
-    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, hints_due: bool) -> Arc<Self> {
-        let queue = Queue { head, lagging: true, hints_due, ..Queue::default() };
-        Arc::new(Self { user, device, conn_epoch, queue: Mutex::new(queue) })
+    /// A channel begins lagging: first the device reads what it missed.
+    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, accepted_at: Instant) -> Arc<Self> {
+        let queue = Queue { head, lagging: true, ..Queue::default() };
+        Arc::new(Self { user, device, conn_epoch, accepted_at, queue: Mutex::new(queue) })
     }
 
     /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
     /// from what is pushed.
     pub fn apart(&self) -> Arc<Self> {
-        Self::new(self.user, self.device, self.conn_epoch, 0, false)
+        Self::new(self.user, self.device, self.conn_epoch, 0, self.accepted_at)
     }
 
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
@@ -100,7 +102,7 @@ impl Channel {
                 queue.lag();
             } else {
                 queue.entries += 1;
-                queue.entry_bytes += item.len();
+                queue.entry_bytes += item.len() as u32;
                 queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
             }
         }
@@ -123,10 +125,15 @@ impl Channel {
             queue.hints_due = true;
         } else {
             queue.entries += 1;
-            queue.entry_bytes += item.len();
+            queue.entry_bytes += item.len() as u32;
             queue.waiting.push_back(Outbound::Passed { item: item.clone() });
         }
         queue.ring();
+    }
+
+    /// The device is to hear how far its large groups have come.
+    pub fn owe_hints(&self) {
+        self.lock().hints_due = true;
     }
 
     /// Whether the device is to hear how far its large groups have come, once.
@@ -200,7 +207,7 @@ impl Channel {
         let next = queue.waiting.pop_front()?;
         if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
             queue.entries -= 1;
-            queue.entry_bytes -= item.len();
+            queue.entry_bytes -= item.len() as u32;
         }
         if queue.waiting.is_empty() && queue.waiting.capacity() > 16 {
             queue.waiting = VecDeque::new();
@@ -245,7 +252,7 @@ impl Queue {
     }
 
     fn is_full_for(&self, item: &Bytes) -> bool {
-        self.entries >= MAX_WAITING || self.entry_bytes + item.len() > MAX_WAITING_BYTES
+        self.entries >= MAX_WAITING || self.entry_bytes + item.len() as u32 > MAX_WAITING_BYTES
     }
 
     fn lag(&mut self) {
@@ -255,7 +262,7 @@ impl Queue {
             Outbound::Entry { .. } => false,
             Outbound::Passed { item } => {
                 entries += 1;
-                entry_bytes += item.len();
+                entry_bytes += item.len() as u32;
                 true
             }
             _ => true,
@@ -269,7 +276,7 @@ mod tests {
     use super::*;
 
     fn channel() -> Arc<Channel> {
-        Channel::new(UserNo(1), DeviceNo(1), 1, 5, false)
+        Channel::new(UserNo(1), DeviceNo(1), 1, 5, Instant::now())
     }
 
     #[test]

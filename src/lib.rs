@@ -41,6 +41,7 @@ mod login;
 mod metrics;
 mod open;
 pub mod operate;
+mod parking;
 mod presence;
 mod rate;
 mod requests;

@@ -227,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 self.on_logged_in(login);
             }
             (Err(refused), Some(fallback)) if refused.code == CloseCode::RESUME_REFUSED => {
-                self.on_hello(fallback).await;
+                Box::pin(self.on_hello(fallback)).await;
             }
             (Err(rejection), _) => self.reject(&rejection),
         }

@@ -212,7 +212,10 @@ async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attem
     })?;
     let proof = match &hello.credential {
         Some(hello::Credential::Token(token)) => prove_by_token(core, token, named.clone(), device, at),
-        Some(hello::Credential::Password(password)) => prove_by_password(core, named.clone(), password.clone()).await,
+        Some(hello::Credential::Password(password)) => {
+            // Boxed, so that the many who come with a token do not wait in so much memory.
+            Box::pin(prove_by_password(core, named.clone(), password.clone())).await
+        }
         None => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "a HELLO needs a token or a password")),
     };
     match &proof {

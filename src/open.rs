@@ -6,15 +6,16 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    pin::pin,
+    pin::Pin,
     sync::Arc,
-    time::{Duration, Instant},
+    thread,
+    time::Instant,
 };
 
 use hongyan_proto::{server, server::PushSettings, wire};
 use prost::Message;
 use ring::rand::SystemRandom;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::{
     auth::{
@@ -32,6 +33,7 @@ use crate::{
     log::{self, Log, keys, keys::meta},
     login::Gate,
     metrics::Metrics,
+    parking,
     presence::Presence,
     sessions::Sessions,
     store::{
@@ -56,6 +58,8 @@ pub enum OpenError {
     Mark { path: PathBuf, source: io::Error },
     #[error("the store in {} has layout {found}, this program knows {FORMAT}: use the hongyan that wrote it, and export", path.display())]
     Format { path: PathBuf, found: u64 },
+    #[error("the thread that commits cannot start: {0}")]
+    Thread(io::Error),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("cannot read the key file {}: {source}", path.display())]
@@ -69,7 +73,7 @@ pub enum OpenError {
 /// A core whose committer runs.
 pub struct Opened {
     pub core: Arc<Core>,
-    committer: JoinHandle<bool>,
+    committer: oneshot::Receiver<bool>,
     data: PathBuf,
 }
 
@@ -84,7 +88,7 @@ impl Opened {
                 }
             }
             Ok(false) => tracing::error!("the end of the log could not be synced"),
-            Err(error) => tracing::error!(%error, "the committer failed"),
+            Err(_) => tracing::error!("the committer failed"),
         }
     }
 }
@@ -112,7 +116,7 @@ pub fn open_engine(config: &Config) -> Result<FjallEngine, OpenError> {
     Ok(engine)
 }
 
-/// Opens the data directory and starts the committer on the current runtime.
+/// Opens the data directory and starts the committer, which has a thread of its own.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     let engine: Arc<dyn Engine> = Arc::new(open_engine(config)?);
     let tokens = tokens(config)?;
@@ -126,11 +130,19 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     let (core, committer) = assemble(config, log, gate(config, tokens)?, Box::new(System)).await?;
     let core = Arc::new(core);
     let committing = core.clone();
-    let committer = tokio::spawn(async move {
-        let timer = pin!(tokio::time::sleep(Duration::ZERO));
-        committer::run(committer, &committing.queue, &*committing.environment, timer).await
-    });
-    Ok(Opened { core, committer, data: config.data.clone() })
+    let (finished, committer_finished) = oneshot::channel();
+    let run = move || {
+        let is_synced = parking::block_on(|mut timer| {
+            let (queue, environment) = (&committing.queue, &*committing.environment);
+            async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
+        });
+        // The store is closed before anybody hears of it.
+        drop(committing);
+        // Whoever opened the data directory may have left without closing it.
+        let _ = finished.send(is_synced);
+    };
+    thread::Builder::new().name("committer".into()).spawn(run).map_err(OpenError::Thread)?;
+    Ok(Opened { core, committer: committer_finished, data: config.data.clone() })
 }
 
 /// A core and its committer, which does not run yet, over a log that is prepared.
@@ -267,6 +279,7 @@ fn name_of(limits: &wire::Limits) -> u32 {
 fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSettings {
     CommitterSettings {
         syncing: syncing(&config.store),
+        gather: config.store.gather,
         limits,
         send_window: config.limits.send_window as usize,
         accept_unknown_recipients: config.auth.accept_unknown_recipients,

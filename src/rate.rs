@@ -21,6 +21,11 @@ impl Bucket {
         self.full_at = Some(full_at);
         Ok(())
     }
+
+    /// Nothing is missing, so nothing needs to be remembered.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|at| at <= now)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use dashmap::DashMap;
@@ -134,6 +135,12 @@ impl Sessions {
         self.users.iter().for_each(|channels| channels.iter().for_each(&mut each));
     }
 
+    /// When the live connection of a device was accepted.
+    pub fn accepted_at(&self, user: UserNo, device: DeviceNo) -> Option<Instant> {
+        let channels = self.users.get(&user)?;
+        channels.iter().find(|channel| channel.device == device).map(|channel| channel.accepted_at)
+    }
+
     pub fn is_live(&self, user: UserNo, device: DeviceNo) -> bool {
         self.users.get(&user).is_some_and(|channels| channels.iter().any(|channel| channel.device == device))
     }
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn a_device_has_one_channel_and_the_newest_wins() {
         let sessions = Sessions::default();
-        let channel = |device, epoch| Channel::new(UserNo(1), DeviceNo(device), epoch, 0, false);
+        let channel = |device, epoch| Channel::new(UserNo(1), DeviceNo(device), epoch, 0, Instant::now());
         let (old, other, new) = (channel(1, 1), channel(2, 1), channel(1, 2));
         sessions.bind(&old);
         sessions.bind(&other);

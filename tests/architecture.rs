@@ -8,7 +8,7 @@ use std::{
 
 /// The layers of the server, lowest first. A module may name modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
-    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "rate", "store", "tls"],
+    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "parking", "rate", "store", "tls"],
     &["log"],
     &["channel"],
     &["sessions"],
@@ -149,6 +149,7 @@ fn time_and_randomness_come_in_as_arguments() {
     only("crates/proto/src", &[], &["tokio", "std::net", "std::thread", "std::fs"]);
     let edges = [
         "src/alarms.rs",
+        "src/parking.rs",
         "src/environment.rs",
         "src/listener",
         "src/http",

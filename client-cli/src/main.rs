@@ -107,6 +107,7 @@ async fn dispatch(args: &Args, output: Output) -> Result<Exit, Failure> {
         Command::People(people) => command::people::run(&login()?, people).await,
         Command::Status { what, cseq } => command::status::run(&login()?, what.as_deref(), *cseq).await,
         Command::Ping { count, interval } => command::ping::run(&login()?, *count, *interval).await,
+        Command::Compare(comparison) => command::compare::run(&login()?, comparison).await,
         Command::Login => command::login::log_in(global, &directories()?, output).await,
         Command::Logout => command::login::log_out(global, &directories()?, output),
         Command::Frames { file } => command::frames::run(output, file.as_deref(), global.trace_bodies),

@@ -39,6 +39,7 @@ impl Committer {
                 let is_proved = place.is_proved;
                 let login = Box::new(self.bind(user, device, place, next_secret, accepted_at));
                 self.effects.push(Effect::LoggedIn { login, reply });
+                self.visitors.push(user);
                 if is_proved {
                     // The ack, or the receipt that would have followed it, may have been lost with a connection.
                     self.schedule_receipts(user, now);
@@ -62,6 +63,7 @@ impl Committer {
         };
         let log_epoch = self.log_epoch;
         let devices_per_user = self.settings.devices_per_user;
+        let sessions = self.sessions.clone();
         let Some(user) = self.user(no, now).await? else {
             return Err(refused(CloseCode::BAD_CREDENTIALS, "unknown user, wrong password or invalid token"));
         };
@@ -75,7 +77,8 @@ impl Committer {
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
         if let Some(index) = known {
-            user.devices[index].check_order(accepted_at)?;
+            let device = &user.devices[index];
+            device.check_order(sessions.accepted_at(no, device.no), accepted_at)?;
         }
         let known = known.map(|index| {
             let Device { no, record, .. } = &user.devices[index];
@@ -119,13 +122,14 @@ impl Committer {
         };
         let (no, device_no) = (UserNo(no), DeviceNo(device_no));
         let oldest_hour = self.hours.saturating_sub(self.settings.resume_ttl.as_secs().div_ceil(3600));
+        let sessions = self.sessions.clone();
         let Some(user) = self.user(no, now).await? else { return Err(REFUSED) };
         let (disabled, bounds) = (user.account.disabled, user.bounds);
         let Some(device) = user.device_mut(device_no) else { return Err(REFUSED) };
         if disabled || device.record.last_seen_hour < oldest_hour || device.slots.accept(&token.hash()).is_none() {
             return Err(REFUSED);
         }
-        device.check_order(accepted_at)?;
+        device.check_order(sessions.accepted_at(no, device_no), accepted_at)?;
         device.changed = true;
         let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
@@ -234,9 +238,13 @@ impl Committer {
         let (conn_epoch, last_send_no) = (device.record.conn_epoch, device.record.last_send_no);
         let reset = place.reset.then_some(wire::SyncReset { log_epoch, low: bounds.low, head: bounds.head });
         self.touch(no);
+        let channel = Channel::new(no, device_no, conn_epoch, bounds.head, accepted_at);
+        if !large_groups.is_empty() {
+            channel.owe_hints();
+        }
         LoggedIn {
             uid,
-            channel: Channel::new(no, device_no, conn_epoch, bounds.head, !large_groups.is_empty()),
+            channel,
             resume_token: Bytes::from(token.encode()),
             head: bounds.head,
             cursor: place.cursor,
@@ -250,8 +258,8 @@ impl Committer {
 impl Device {
     /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
     /// client has given it up.
-    fn check_order(&self, accepted_at: Instant) -> Result<(), LoginError> {
-        match self.accepted_at.is_some_and(|newest| newest > accepted_at) {
+    fn check_order(&self, live: Option<Instant>, accepted_at: Instant) -> Result<(), LoginError> {
+        match self.accepted_at.max(live).is_some_and(|newest| newest > accepted_at) {
             true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
             false => Ok(()),
         }

@@ -2,7 +2,8 @@
 //!
 //! It takes whatever has been handed over since the last commit, stages all of it (numbers, rows), commits once, and then
 //! lets the effects happen in the order of the commit. While it waits for the disk the next batch gathers by itself, so
-//! one sync serves one message when there is little to do and thousands when there is much.
+//! one sync serves one message when there is little to do and thousands when there is much. Where messages come one by one
+//! and quickly, commits begin a moment apart (`gathering`), since a sync costs as much for one as for many.
 //!
 //! ```text
 //!   CommitQueue ──▶ stage: submit, login, account, upkeep ──▶ Engine::commit ──▶ effects: answer, offer, bind
@@ -19,6 +20,7 @@ mod acts;
 mod conversation;
 mod effect;
 mod expiry;
+mod gathering;
 mod login;
 pub mod op;
 mod post;
@@ -34,7 +36,7 @@ mod user;
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::poll_fn,
+    future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -44,6 +46,7 @@ use std::{
 use bytes::Bytes;
 use conversation::Conversation;
 use effect::Effect;
+use gathering::Gathering;
 use hongyan_proto::{Uid, wire};
 use op::Op;
 use prost::Message;
@@ -81,6 +84,8 @@ impl Now {
 #[derive(Clone, Debug)]
 pub struct CommitterSettings {
     pub syncing: Syncing,
+    /// Commits begin at least so far apart, while there is more to gather.
+    pub gather: Duration,
     pub limits: wire::Limits,
     /// SENDs a device may have unanswered; as many answers are kept for repetition.
     pub send_window: usize,
@@ -108,6 +113,8 @@ pub struct CommitterSettings {
 
 /// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
+/// How long acks and the like may wait for what somebody waits for; no longer than receipts may.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The state between commits. See the module's page.
 pub struct Committer {
@@ -128,6 +135,8 @@ pub struct Committer {
     effects: Vec<Effect>,
     /// Users whose run, devices or account the batch must write.
     touched: Vec<UserNo>,
+    /// Users who have logged in or left with the batch.
+    visitors: Vec<UserNo>,
     /// The batch holds something that somebody waits for.
     is_urgent: bool,
     /// When changed cursors must be written.
@@ -168,6 +177,7 @@ impl Committer {
             batch: Batch::default(),
             effects: Vec::new(),
             touched: Vec::new(),
+            visitors: Vec::new(),
             is_urgent: false,
             cursors_due: None,
             sync_due: None,
@@ -201,6 +211,7 @@ impl Committer {
         if self.sync_due.is_some_and(|due| due <= now.instant) {
             self.sync(now).await;
         }
+        self.let_go_of_visitors(now);
         self.let_go_of_idle_users(now);
     }
 
@@ -274,6 +285,7 @@ impl Committer {
         self.conversations.clear();
         self.knows_expiry = false;
         self.touched.clear();
+        self.visitors.clear();
         self.receipts_due.clear();
         self.hours = self.log.meta(meta::HOURS).await?;
         self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
@@ -374,15 +386,32 @@ pub async fn run(
     environment: &dyn Environment,
     mut timer: Pin<&mut impl Timer>,
 ) -> bool {
+    let mut gathering = Gathering::new(committer.settings.gather);
     loop {
         let due = committer.poll_timeout();
-        let mut take = pin!(queue.take());
-        let ops = poll_fn(|context| match (take.as_mut().poll(context), due) {
-            (Poll::Pending, Some(due)) => timer.as_mut().poll_at(due, context).map(|()| Some(Vec::new())),
-            (taken, _) => taken,
-        });
-        let Some(ops) = ops.await else { break };
+        wait(queue.filled(), due, timer.as_mut()).await;
+        let patience = environment.now() + PATIENCE.min(committer.settings.receipt_delay);
+        wait(queue.urgent(), Some(due.map_or(patience, |due| due.min(patience))), timer.as_mut()).await;
+        let urgent = queue.urgent_len();
+        if urgent > 0 {
+            if let Some(until) = gathering.poll_timeout(environment.now()) {
+                wait(pending(), Some(until), timer.as_mut()).await;
+                gathering.on_waited(queue.urgent_len() > urgent);
+            }
+            gathering.on_begun(environment.now());
+        }
+        let Some(ops) = queue.take() else { break };
         committer.process(ops, Now::by(environment)).await;
     }
     committer.finish(Now::by(environment)).await
+}
+
+/// Waits for `event`, at the longest until `due`.
+async fn wait(event: impl Future<Output = ()>, due: Option<Instant>, mut timer: Pin<&mut impl Timer>) {
+    let mut event = pin!(event);
+    poll_fn(|context| match (event.as_mut().poll(context), due) {
+        (Poll::Pending, Some(due)) => timer.as_mut().poll_at(due, context),
+        (ready, _) => ready,
+    })
+    .await;
 }

@@ -39,6 +39,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Somebody waits until it is done.
+    pub fn is_urgent(&self) -> bool {
+        !matches!(self, Op::Acked { .. } | Op::Left(_) | Op::Hour)
+    }
+
     /// Roughly the memory it holds while it waits.
     pub fn weight(&self) -> usize {
         let content = match self {

@@ -12,7 +12,7 @@ use super::op::Op;
 /// Where links and operators put changes, and the committer finds them.
 pub struct CommitQueue {
     inner: Mutex<Inner>,
-    /// Rung when something is put in.
+    /// Rung when the first thing is put in, and for the first that cannot wait.
     bell: Notify,
     max_weight: usize,
 }
@@ -20,6 +20,8 @@ pub struct CommitQueue {
 #[derive(Default)]
 struct Inner {
     ops: Vec<Op>,
+    /// How many of them somebody waits for.
+    urgent: usize,
     weight: usize,
     closed: bool,
     /// Links that wait for room.
@@ -38,11 +40,13 @@ impl CommitQueue {
         if inner.closed {
             return false;
         }
+        let is_urgent = op.is_urgent();
         inner.weight += op.weight();
+        inner.urgent += usize::from(is_urgent);
         inner.ops.push(op);
-        let first = inner.ops.len() == 1;
+        let is_first = inner.ops.len() == 1 || is_urgent && inner.urgent == 1;
         drop(inner);
-        if first {
+        if is_first {
             self.bell.notify_one();
         }
         true
@@ -58,28 +62,44 @@ impl CommitQueue {
         has_room
     }
 
-    /// Everything that waits, in order; waits for the first. None: the queue is closed and empty.
-    pub async fn take(&self) -> Option<Vec<Op>> {
-        loop {
-            if let Some(taken) = self.try_take() {
-                return taken;
-            }
+    /// Ready when something waits here, or nothing more can come.
+    pub async fn filled(&self) {
+        self.until(|inner| !inner.ops.is_empty()).await;
+    }
+
+    /// Ready when something waits here that somebody waits for, or nothing more can come.
+    pub async fn urgent(&self) {
+        self.until(|inner| inner.urgent > 0).await;
+    }
+
+    async fn until(&self, is_reached: impl Fn(&Inner) -> bool) {
+        let is_over = || {
+            let inner = self.lock();
+            inner.closed || is_reached(&inner)
+        };
+        while !is_over() {
             self.bell.notified().await;
         }
     }
 
-    /// None: nothing waits yet.
-    fn try_take(&self) -> Option<Option<Vec<Op>>> {
+    /// How many waiting things somebody waits for.
+    pub fn urgent_len(&self) -> usize {
+        self.lock().urgent
+    }
+
+    /// Everything that waits, in order. None: the queue is closed and empty.
+    pub fn take(&self) -> Option<Vec<Op>> {
         let mut inner = self.lock();
-        if inner.ops.is_empty() {
-            return inner.closed.then_some(None);
+        if inner.closed && inner.ops.is_empty() {
+            return None;
         }
         inner.weight = 0;
+        inner.urgent = 0;
         let ops = std::mem::take(&mut inner.ops);
         let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
         waiting.into_iter().for_each(Waker::wake);
-        Some(Some(ops))
+        Some(ops)
     }
 
     /// Takes no more; what waits is still committed.

@@ -38,6 +38,7 @@ fn settings() -> CommitterSettings {
     let limits = wire::Limits { sends_per_s: 1000, send_burst: 1000, ..Default::default() };
     CommitterSettings {
         syncing: Syncing::EachCommit,
+        gather: Duration::ZERO,
         limits,
         send_window: 4,
         accept_unknown_recipients: false,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{CURSOR_DELAY, Committer, Now, NumberMap};
+use super::{CURSOR_DELAY, Committer, Now, NumberMap, user::User};
 use crate::{
     channel::Channel,
     log::{DeviceNo, UserNo, keys, keys::meta},
@@ -24,6 +24,7 @@ impl Committer {
     /// A connection has ended: from now on its device is silent.
     pub(super) async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
         let (hours, is_online) = (self.hours, self.sessions.is_online(channel.user));
+        self.visitors.push(channel.user);
         let Ok(Some(user)) = self.user(channel.user, now).await else { return };
         if !is_online {
             user.account.last_seen_ms = now.unix_ms;
@@ -86,6 +87,18 @@ impl Committer {
         }
         if let Some(user) = self.users.get_mut(&no) {
             user.bounds.low = first_kept - 1;
+        }
+    }
+
+    /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
+    pub(super) fn let_go_of_visitors(&mut self, now: Now) {
+        let is_idle = |user: &User| !user.is_unsaved() && !user.receipts_wait && user.sends.is_full(now.instant);
+        for no in std::mem::take(&mut self.visitors) {
+            if self.users.get(&no).is_some_and(is_idle)
+                && let Some(user) = self.users.remove(&no)
+            {
+                self.names.remove(&user.uid);
+            }
         }
     }
 

@@ -37,7 +37,7 @@ pub struct Device {
     pub record: DeviceRecord,
     pub answers: VecDeque<Answer>,
     pub slots: Slots,
-    /// When its newest connection was accepted, as far as that is remembered.
+    /// When its newest connection was accepted, if its login is in the commit under way.
     pub accepted_at: Option<Instant>,
     pub changed: bool,
 }

@@ -222,6 +222,9 @@ settings! {
             OneOf(&[("always", Sync::Always), ("interval", Sync::Interval), ("os", Sync::Os)]);
         /// With sync = "interval": the longest time between an acknowledgement and its sync.
         sync_interval: Duration = 100 * MS, Span(MS..=10 * SECOND);
+        /// Commits begin at least this far apart while messages come one by one, so that one sync serves several: CPU time
+        /// against latency. A sender who waits for each answer is not kept waiting. 0ms commits at once.
+        gather: Duration = MS, Span(Duration::ZERO..=100 * MS);
         /// Memory for blocks of the store that were read.
         cache: u64 = 64 * MIB, Size(MIB..=64 * GIB);
         /// Disk space for the write-ahead journal. A larger one makes the start after a crash slower.

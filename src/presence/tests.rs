@@ -57,7 +57,7 @@ impl Rig {
 }
 
 fn channel(user: u32) -> Arc<Channel> {
-    Channel::new(UserNo(user), DeviceNo(1), 1, 0, false)
+    Channel::new(UserNo(user), DeviceNo(1), 1, 0, std::time::Instant::now())
 }
 
 /// What a follower has been told, signal by signal.

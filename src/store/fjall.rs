@@ -4,20 +4,12 @@
 //! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
 //! left, or finds damage.
 
-use std::{
-    fs::DirBuilder,
-    ops::ControlFlow,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
-};
+use std::{fs::DirBuilder, future::ready, ops::ControlFlow, os::unix::fs::DirBuilderExt, path::Path, sync::Mutex};
 
 use bytes::Bytes;
 use fjall::{Database, Iter, Keyspace, Readable};
-use tokio::sync::oneshot;
 
-use self::{errors::translate, lock::DirectoryLock, writer::Job};
+use self::{errors::translate, lock::DirectoryLock, writer::Writer};
 use super::{
     Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
     free_space::{FreeSpace, Probe, available_bytes},
@@ -62,17 +54,15 @@ impl Default for FjallOptions {
 
 /// A store in one directory, which it keeps locked while it is open.
 ///
-/// Reads run on the caller's thread. Commits run on a thread of the engine's own, one after the other: a sync never
-/// blocks a network task. Values read are slices of cached blocks (a few KiB each); copy one that is kept for long.
+/// Reads and commits run on the caller's thread, commits one after the other. A commit blocks until it is synced, so it
+/// is for a thread that has nothing else to do.
 ///
 /// After a failed write or sync the engine commits no more: whether the disk holds what was written cannot be known, and
 /// a second sync would succeed without having written it. Reads go on.
 pub struct FjallEngine {
     db: Database,
-    keyspaces: Arc<Keyspaces>,
-    /// Taken when the engine is dropped, which ends the writer.
-    jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
+    keyspaces: Keyspaces,
+    writer: Mutex<Writer>,
 }
 
 type Keyspaces = [Keyspace; Table::ALL.len()];
@@ -107,12 +97,8 @@ impl FjallEngine {
             keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
         }
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
-        let keyspaces = Arc::new(keyspaces);
-        let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
-        let writer = writer::Writer::new(db.clone(), Arc::clone(&keyspaces), free_space);
-        let (jobs, queue) = mpsc::channel();
-        let writer = thread::Builder::new().name("store-writer".into()).spawn(|| writer.run(queue)).map_err(io)?;
-        Ok(FjallEngine { db, keyspaces, jobs: Some(jobs), writer: Some(writer) })
+        let writer = Mutex::new(Writer::new(FreeSpace::new(path, options.reserve_bytes, probe)));
+        Ok(FjallEngine { db, keyspaces, writer })
     }
 
     fn keyspace(&self, table: Table) -> &Keyspace {
@@ -123,7 +109,7 @@ impl FjallEngine {
 
     fn read(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let value = self.db.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
-        Ok(value.map(Bytes::from))
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     fn read_range(&self, scan: Scan) -> Result<Vec<Row>, StoreError> {
@@ -137,7 +123,11 @@ impl FjallEngine {
 
 fn collect(rows: impl Iterator<Item = fjall::Guard>, limit: usize) -> Result<Vec<Row>, StoreError> {
     rows.take(limit)
-        .map(|row| row.into_inner().map(|(key, value)| (key.into(), value.into())).map_err(errors::on_read))
+        .map(|row| {
+            row.into_inner()
+                .map(|(key, value)| (Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
+                .map_err(errors::on_read)
+        })
         .collect()
 }
 
@@ -154,13 +144,11 @@ fn dump_table(table: Table, rows: Iter, each: &mut DumpSink<'_>) -> Result<Contr
 impl Engine for FjallEngine {
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
         batch.assert_sizes();
-        let (done, result) = oneshot::channel();
-        let jobs = self.jobs.as_ref().expect("the queue is there until the engine is dropped");
-        // If the writer is gone, `done` is dropped with the job, and awaiting its other end says so.
-        let _ = jobs.send(Job { batch, durability, done });
-        Box::pin(async move {
-            result.await.unwrap_or_else(|_| Err(StoreError::Failed("the thread that writes has stopped".into())))
-        })
+        let result = match self.writer.lock() {
+            Ok(mut writer) => writer.commit(&self.db, &self.keyspaces, batch, durability),
+            Err(_) => Err(StoreError::Failed("a commit ended in a panic".into())),
+        };
+        Box::pin(ready(result))
     }
 
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
@@ -179,16 +167,5 @@ impl Engine for FjallEngine {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for FjallEngine {
-    /// Commits what was handed in before, then closes the store.
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // A panic of the writer was reported to whoever waited for its commit.
-            let _ = writer.join();
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod compare;
 pub mod conversations;
 pub mod frames;
 pub mod group;

@@ -64,14 +64,14 @@ fn process_submits(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 fn channels(users: u32) -> Vec<Arc<Channel>> {
-    (1..=users).map(|user| Channel::new(UserNo(user), DeviceNo(1), 1, 0, false)).collect()
+    (1..=users).map(|user| Channel::new(UserNo(user), DeviceNo(1), 1, 0, Instant::now())).collect()
 }
 
 #[divan::bench(args = [1, 10, 10_000])]
 fn bind_one_more(bencher: Bencher<'_, '_>, users: u32) {
     let sessions = Sessions::default();
     channels(users).iter().for_each(|channel| sessions.bind(channel));
-    let one_more = Channel::new(UserNo(users + 1), DeviceNo(1), 1, 0, false);
+    let one_more = Channel::new(UserNo(users + 1), DeviceNo(1), 1, 0, Instant::now());
     bencher.bench_local(|| {
         sessions.bind(&one_more);
         sessions.unbind(&one_more);

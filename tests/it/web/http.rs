@@ -110,6 +110,13 @@ impl Request {
         self.try_open(address).unwrap()
     }
 
+    /// Sends it and does not wait for an answer.
+    pub fn begin(self, address: SocketAddr) -> TcpStream {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(&self.bytes()).unwrap();
+        socket
+    }
+
     pub fn try_open(self, address: SocketAddr) -> std::io::Result<Stream> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(DEADLINE))?;

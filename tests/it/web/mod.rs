@@ -1,8 +1,12 @@
 //! The web's ways in, over real sockets.
 
 mod basics;
+mod curl;
 mod http;
+mod mixed;
+mod parked;
 mod problems;
+mod reader;
 mod socket;
 mod websocket;
 
