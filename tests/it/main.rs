@@ -11,6 +11,7 @@ mod disk;
 mod drain;
 mod ends;
 mod garbage;
+mod lists;
 mod login;
 mod moving;
 mod offline;

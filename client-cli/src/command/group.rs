@@ -147,9 +147,11 @@ fn show_member(output: Output, member: &Member) -> std::io::Result<()> {
     if output.json {
         return output.record(&MemberRecord::from(member));
     }
-    let since = local_clock(member.joined_ms);
+    // Who is banned did not join.
+    let since = (member.joined_ms > 0).then(|| format!(" since {}", local_clock(member.joined_ms)));
     let by = member.invited_by.as_ref().map_or_else(String::new, |by| format!(", added by {by}"));
-    output.line(&format!("{:<20} {:<8} since {since}{by}", member.uid.as_str(), role_name(member.role)))
+    let role = role_name(member.role);
+    output.line(&format!("{:<20} {role:<8}{}{by}", member.uid.as_str(), since.unwrap_or_default()))
 }
 
 fn show(output: Output, group: &Group) -> Result<(), Failure> {

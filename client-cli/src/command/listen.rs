@@ -1,8 +1,8 @@
 //! `listen`: messages, and what is done in conversations, as they come.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use hongyan_client::{Entry, Event, Events, StartAt};
+use hongyan_client::{ConversationId, Entry, Event, Events, StartAt};
 use tokio::time::Instant;
 
 use super::interrupted;
@@ -34,8 +34,13 @@ pub async fn run(login: &Login, until: Until, since: Option<Since>) -> Result<Ex
         Some(Since::All | Since::After(_)) => login.open_ephemeral(StartAt::Remembered).await?,
     };
     let after = if let Some(Since::After(useq)) = since { useq } else { 0 };
-    let mut listening =
-        Listening { output: login.output, after, count: until.count, notes: ConnectionNotes::default() };
+    let mut listening = Listening {
+        output: login.output,
+        after,
+        count: until.count,
+        notes: ConnectionNotes::default(),
+        left: HashSet::new(),
+    };
     let over = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -64,6 +69,8 @@ struct Listening {
     /// Messages that are still to be shown.
     count: Option<u64>,
     notes: ConnectionNotes,
+    /// Groups that one was told to have left; their line may come several times.
+    left: HashSet<ConversationId>,
 }
 
 impl Listening {
@@ -98,6 +105,13 @@ impl Listening {
             event if self.output.json => {
                 if let Some(record) = record(event) {
                     self.output.record(&record)?;
+                }
+            }
+            Event::Conversation(row) => {
+                if !row.former {
+                    self.left.remove(&row.id);
+                } else if self.left.insert(row.id.clone()) {
+                    self.output.line(&format!("you are no member of {} any more", row.id))?;
                 }
             }
             event => {
@@ -142,7 +156,6 @@ fn line(event: &Event) -> Option<String> {
             let uid = &contact.uid;
             Some(format!("{uid} asks to be a contact: hongyan-cli contacts --ask {uid} agrees"))
         }
-        Event::Conversation(row) if row.former => Some(format!("you are no member of {} any more", row.id)),
         Event::Skipped { conversation, after_cseq, before_cseq } => {
             let number = before_cseq - after_cseq - 1;
             let what = count(number as usize, "message");

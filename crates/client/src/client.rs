@@ -185,7 +185,7 @@ impl Client {
 
     /// This user's conversations: those pinned first, then by the time of their newest entry, the newest first. Kept
     /// by this device, and equal on all devices of the user once they have caught up. Waits until the list was loaded for
-    /// the first time, or again after a reset; from then on it needs no connection.
+    /// the first time, or again after a reset, for 30 s at most; from then on it needs no connection.
     pub async fn conversations(&self) -> Result<Vec<Conversation>, ClientError> {
         let (reply, list) = oneshot::channel();
         self.command(Command::Conversations { reply }).await?;

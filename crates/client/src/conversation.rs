@@ -21,7 +21,7 @@ pub struct Conversation {
     pub muted_until_ms: u64,
     pub archived: bool,
     pub draft: Bytes,
-    /// How far the peer has it; 0 in groups.
+    /// How far the peer has it; 0 in groups and saved messages.
     pub peer_delivered_cseq: u64,
     pub peer_read_cseq: u64,
     /// Messages disappear after so many seconds; 0: they stay.
@@ -34,14 +34,19 @@ pub struct Conversation {
     pub former: bool,
     /// What can be seen begins here; 0: at the beginning.
     pub first_cseq: u64,
-    /// The newest thing in it, in short: without what a message carries and what an edit says.
+    /// The newest thing in it, in short: without what a message carries and what an edit says, and of a long text only
+    /// the beginning.
     pub last: Option<Entry>,
 }
 
 impl Conversation {
     /// None: it names nothing that can exist.
-    pub(crate) fn read(me: &Uid, row: wire::Conversation) -> Option<Self> {
+    pub(crate) fn read(me: &Uid, mut row: wire::Conversation) -> Option<Self> {
         let id = ConversationId::new(&row.conversation).ok()?;
+        if id == *me {
+            // Nobody else is there to receive saved messages.
+            (row.peer_delivered_cseq, row.peer_read_cseq) = (0, 0);
+        }
         let last = row.last.and_then(|mut last| {
             last.to = if last.from == me.as_str() { id.to_string() } else { peer_of(&id, me) };
             Entry::read(me, 0, last)

@@ -3,8 +3,17 @@
 //!
 //! All numbers of a row are as of its `head_cseq`: what stands at or below that is counted already.
 
-use hongyan_proto::wire::{self, Role, act::What};
+use hongyan_proto::{
+    Bytes,
+    wire::{self, Role, act::What},
+};
 
+use crate::Content;
+
+/// Bytes of the newest message that are kept; of a longer text its beginning, of anything else that is longer nothing.
+const MAX_LAST: usize = 1024;
+/// Characters of a longer text.
+const BEGINNING: usize = 256;
 /// From here on `unread` means: or more.
 const MAX_UNREAD: u32 = 1000;
 
@@ -123,7 +132,15 @@ fn in_short(message: &wire::Message) -> wire::Message {
         }
         act
     });
-    wire::Message { from, cseq, time_ms, content, extras, act, ..Default::default() }
+    wire::Message { from, cseq, time_ms, content: beginning(content), extras, act, ..Default::default() }
+}
+
+fn beginning(content: Bytes) -> Bytes {
+    if content.len() <= MAX_LAST {
+        return content;
+    }
+    let text = Content::as_text(&content).map(|text| text.chars().take(BEGINNING).collect::<String>());
+    text.map_or_else(Bytes::new, |text| Content::text(&text))
 }
 
 #[cfg(test)]
@@ -224,6 +241,9 @@ mod tests {
             ..row
         });
         assert!(!format!("{row:?}").contains("secret"));
+        let long = wire::Message { content: Content::text(&"é".repeat(2_000)), ..message("bob", 1) };
+        assert_eq!(in_short(&long).content, Content::text(&"é".repeat(BEGINNING)));
+        assert!(in_short(&wire::Message { content: vec![0xff; 2_000].into(), ..long }).content.is_empty());
         let extras = Some(Box::new(wire::Extras { reply_to: 4, mention_all: true, ..Default::default() }));
         assert_eq!(in_short(&wire::Message { extras, ..message("bob", 1) }), message("bob", 1));
     }

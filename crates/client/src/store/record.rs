@@ -122,7 +122,8 @@ pub struct Skipped {
     pub before_cseq: u64,
 }
 
-/// What is remembered of one conversation, about 500 bytes in memory each.
+/// What is remembered of one conversation, at most a few KiB in memory each, and mostly some
+/// hundred bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ConversationMark {
     /// The newest entry that was pushed or loaded. In a large group this device's place: it has everything up to here.

@@ -141,10 +141,10 @@ async fn a_line_out_of_the_log_takes_the_place_of_the_older_one() {
 async fn an_answer_ahead_of_the_log_is_counted_in_its_turn() {
     let server = Server::start().await;
     let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
+    peer.list = Some(vec![row(0, 0, 0)]);
     peer_until_listed(&mut peer, &client).await;
     client.enqueue(&bob(), Content::text("mine")).await.unwrap();
     peer.send().await;
-    peer.list = Some(vec![row(0, 0, 0)]);
     // Catching up: the log has brought neither the message of bob nor this one.
     let ack = wire::SendAck { send_no: 1, cseq: 2, useq: 2, time_ms: 5, group: 0 };
     hongyan_proto::codec::put_frame(&mut peer.early, hongyan_proto::frame::Kind::SendAck, &ack);
@@ -152,8 +152,10 @@ async fn an_answer_ahead_of_the_log_is_counted_in_its_turn() {
     assert!(matches!(told(&mut events).await, Event::Sent(sent) if sent.cseq == 2));
     peer.push(1, 1).await;
     peer.push_item(2, 1, message("alice", "bob", 2)).await;
-    peer.push(3, 3).await;
     assert_eq!(received(&mut events).await.cseq, 1);
+    peer.acked(2).await;
+    assert_eq!(numbers(&line(&client).await), (2, 0, 1));
+    peer.push(3, 3).await;
     assert_eq!(received(&mut events).await.cseq, 3, "2 was told as Sent");
     assert_eq!(numbers(&line(&client).await), (3, 0, 2));
     peer.acked(3).await;
