@@ -55,7 +55,7 @@ struct Play {
 }
 
 async fn play(config: &str, seed: u64) {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let server = TestServer::with(config);
     let directory = tempdir().unwrap();
     let laptop = || {

@@ -148,7 +148,8 @@ async fn a_resume_takes_one_round_trip_and_brings_what_was_missed() {
 
     let (out, back) = (trace.kinds(1, Direction::Out), trace.kinds(1, Direction::In));
     assert_eq!(out[0], Kind::Resume);
-    assert!(out[1..].iter().all(|kind| *kind == Kind::Ack), "{out:?}");
+    // The conversation's line of the list is asked for beside, if that answer was cut off.
+    assert!(out[1..].iter().all(|kind| matches!(kind, Kind::Ack | Kind::Request)), "{out:?}");
     assert_eq!(back[..2], [Kind::Resumed, Kind::Push], "{back:?}");
     server.assert_healthy();
 }

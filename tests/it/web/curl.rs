@@ -26,7 +26,7 @@ fn the_lines_of_the_readme_work() {
         r#""text":"dinner at eight?""#,
         "id: ",
         r#"data: {"push":{"#,
-        r#""receipt":{"conversation":"bob","deliveredCseq":"1"}"#,
+        r#""receipt":{"conversation":"bob","deliveredCseq":"1""#,
     ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }

@@ -126,7 +126,7 @@ impl Connection {
         }
         match entry.item {
             // The device's own message, out of the log: it stands for the SEND_ACK, if that has not come.
-            Some(Item::Message(ref message)) if self.outgoing.has_used(entry.own_send_no) => {
+            Some(Item::Message(ref message)) if entry.useq != 0 && self.outgoing.has_used(entry.own_send_no) => {
                 let (send_no, useq) = (entry.own_send_no, entry.useq);
                 let (cseq, time_ms) = (message.cseq, message.time_ms);
                 let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
