@@ -5,6 +5,7 @@
 mod basics;
 mod client_kills;
 mod coming_back;
+mod crowd;
 mod cut;
 mod device;
 mod disk;
@@ -12,6 +13,7 @@ mod drain;
 mod ends;
 mod garbage;
 mod login;
+mod matrix;
 mod moving;
 mod offline;
 mod operate;
