@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, code::is_temporary, wire};
+use hongyan_proto::{CloseCode, canary, code::is_temporary, wire};
 use tokio::sync::oneshot;
 
 use super::op::{AccountError, LoggedIn, LoginError};
@@ -102,7 +102,7 @@ impl Effect {
             Effect::Refused { origin, nack } => origin.answer(Outbound::Refused(nack)),
             Effect::LoggedIn { login, reply } => {
                 sessions.bind(&login.channel);
-                for no in &login.large_groups {
+                for no in login.large_groups.iter().filter(|_| !canary::is("login-attends-nothing")) {
                     sessions.attend(*no, login.channel.user);
                 }
                 if let Err(Ok(unclaimed)) = reply.send(Ok(*login)) {

@@ -17,6 +17,8 @@ use crate::{
 const STEP: usize = 256;
 /// How long to wait at most before looking again: the system's clock may have been set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// How long to wait after the store could not be read or written.
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Notes when a new message goes, if it does.
@@ -46,25 +48,30 @@ impl Committer {
         self.expiry_due = Some(self.expiry_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    /// Takes out what has fallen due.
+    /// Takes out what has fallen due, of what is committed: so before the batch under way adds to it.
     pub(super) async fn stage_expired(&mut self, now: Now) -> Result<(), StoreError> {
         if self.knows_expiry && self.expiry_due.is_none_or(|due| due > now.instant) {
             return Ok(());
         }
+        self.expiry_due = Some(now.instant + TRY_AGAIN);
         let scan = Scan { table: Table::Expiry, from: keys::number(0), to: keys::END, limit: STEP, descending: false };
         let rows = self.log.engine().scan(scan).await?;
-        (self.knows_expiry, self.expiry_due) = (true, None);
+        let is_all = rows.len() < STEP;
+        let mut later = None;
         for (key, _) in rows {
             let (expires_ms, no, cseq) = keys::parse_expiry(&key)?;
             if expires_ms > now.unix_ms {
-                self.expect_expiry(expires_ms, now);
+                later = Some(expires_ms);
                 break;
             }
             self.take_body(no, cseq, Gone::Expired, 0).await?;
             self.batch.remove(Table::Expiry, key);
             self.is_urgent = true;
-            // There may be more than fits a step.
-            self.expiry_due = Some(now.instant);
+        }
+        self.knows_expiry = true;
+        self.expiry_due = (!is_all && later.is_none()).then_some(now.instant);
+        if let Some(expires_ms) = later {
+            self.expect_expiry(expires_ms, now);
         }
         Ok(())
     }

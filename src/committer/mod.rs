@@ -47,7 +47,7 @@ use bytes::Bytes;
 use conversation::Conversation;
 use effect::Effect;
 use gathering::Gathering;
-use hongyan_proto::{Uid, wire};
+use hongyan_proto::{Uid, canary, wire};
 use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
@@ -192,14 +192,14 @@ impl Committer {
 
     /// Works through `ops` and everything that has fallen due: one commit.
     pub async fn process(&mut self, ops: Vec<Op>, now: Now) {
+        if let Err(error) = self.stage_expired(now).await {
+            tracing::error!(%error, "messages that have expired could not be read");
+        }
         for op in ops {
             self.stage(op, now).await;
         }
         if let Err(error) = self.stage_receipts(now).await {
             tracing::error!(%error, "delivered receipts could not be read");
-        }
-        if let Err(error) = self.stage_expired(now).await {
-            tracing::error!(%error, "messages that have expired could not be read");
         }
         let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
         if self.is_urgent || cursors_are_due {
@@ -244,7 +244,7 @@ impl Committer {
                 self.schedule_sync(now);
                 self.apply_effects();
             }
-            Err(error) => self.fail(&error).await,
+            Err(error) => self.fail(&error, now).await,
         }
     }
 
@@ -267,7 +267,7 @@ impl Committer {
     }
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
-    async fn fail(&mut self, error: &StoreError) {
+    async fn fail(&mut self, error: &StoreError, now: Now) {
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
         for effect in self.effects.drain(..) {
             effect.fail(error);
@@ -275,6 +275,7 @@ impl Committer {
         if let Err(error) = self.forget_memory().await {
             tracing::error!(%error, "the log cannot be read");
         }
+        self.expiry_due = Some(now.instant + expiry::TRY_AGAIN);
     }
 
     /// Empties the caches and reads the store's counters anew.
@@ -282,7 +283,9 @@ impl Committer {
         self.users.clear();
         self.names.clear();
         self.pairs.clear();
-        self.conversations.clear();
+        if !canary::is("failed-commit-keeps-numbers") {
+            self.conversations.clear();
+        }
         self.knows_expiry = false;
         self.touched.clear();
         self.visitors.clear();
@@ -386,6 +389,8 @@ pub async fn run(
     environment: &dyn Environment,
     mut timer: Pin<&mut impl Timer>,
 ) -> bool {
+    // What has expired while the server was not running.
+    committer.process(Vec::new(), Now::by(environment)).await;
     let mut gathering = Gathering::new(committer.settings.gather);
     loop {
         let due = committer.poll_timeout();

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     server::encode_item,
     wire::{self, act::What, entry::Item},
 };
@@ -106,7 +106,7 @@ impl Committer {
         };
         let item = encode_item(Item::Message(message.clone()));
         let row = match message.act.as_mut().and_then(|act| act.what.as_mut()) {
-            Some(What::Edit(edit)) => {
+            Some(What::Edit(edit)) if !canary::is("recall-leaves-the-body-in-an-edit") => {
                 *edit = wire::Edit { cseq: edit.cseq, ..Default::default() };
                 encode_item(Item::Message(message))
             }

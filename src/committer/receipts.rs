@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hongyan_proto::{
+    canary,
     server::encode_item,
     wire::{self, entry::Item},
 };
@@ -110,6 +111,9 @@ impl Committer {
             self.user(*author, now).await?;
         }
         (membership.delivered_cseq, membership.delivered_ms) = (newest, now.unix_ms);
+        if peer.is_some_and(|peer| peer != by && tells) {
+            membership.told_delivered_cseq = newest;
+        }
         self.put_membership(by, no, &membership);
         for (author, delivered_cseq) in authors.into_iter().filter(|(author, _)| tells && *author != by) {
             self.stage_receipt(author, no, by, Reached { delivered_cseq, read_cseq: 0 }, now);
@@ -126,7 +130,11 @@ impl Committer {
     ) -> Result<bool, StoreError> {
         let conversation = &self.conversations[&no];
         let few = !conversation.is_large() && conversation.readers.len() <= self.settings.receipts_up_to.max(2);
-        Ok(few && self.user(user, now).await?.is_some_and(|user| !user.account.no_receipts))
+        Ok(few
+            && self
+                .user(user, now)
+                .await?
+                .is_some_and(|user| !user.account.no_receipts || canary::is("receipts-despite-the-setting")))
     }
 
     /// Tells an author, if they are in memory, how far `by` has come.

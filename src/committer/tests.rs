@@ -22,6 +22,9 @@ use crate::{
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 
+mod acts;
+mod large;
+mod model;
 mod speed;
 
 const EPOCH: u64 = 77;
@@ -89,7 +92,7 @@ impl Rig {
 
     async fn log_in_as(&mut self, who: Who) -> Result<LoggedIn, LoginError> {
         let (reply, answer) = oneshot::channel();
-        self.secrets += 1;
+        self.secrets = self.secrets.wrapping_add(1);
         let login = Login { who, next_secret: [self.secrets; 32], accepted_at: self.now.instant, reply };
         self.process(vec![Op::Login(Box::new(login))]).await;
         answer.await.unwrap()

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     wire::{self, entry::Item},
 };
 use prost::Message;
@@ -79,10 +79,16 @@ impl Log {
         user: UserNo,
         no: ConversationNo,
     ) -> Result<Option<wire::Conversation>, StoreError> {
-        // First the head: what is written while somebody is removed must not be taken for what they may see.
-        let head = self.conversation_head(no).await?;
-        let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
-        let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
+        // Every number is as of one head: what is written meanwhile comes to the user as an act that is still to be counted.
+        let mut head = self.conversation_head(no).await?;
+        let (membership, record) = loop {
+            let Some(membership) = self.membership(user, no).await? else { return Ok(None) };
+            let record = self.conversation(no).await?.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
+            match self.conversation_head(no).await? {
+                same if same == head => break (membership, record),
+                newer => head = newer,
+            }
+        };
         let visible = membership.visible(head);
         let head_cseq = *visible.end();
         let mut row = wire::Conversation {
@@ -100,6 +106,10 @@ impl Log {
             first_cseq: membership.first_cseq,
             ..Default::default()
         };
+        if row.former {
+            // These may have been changed since, which is not theirs to know.
+            (row.pins, row.disappear_after_s) = (Vec::new(), 0);
+        }
         if let Some(peer) = record.peer_of(user) {
             (row.peer_delivered_cseq, row.peer_read_cseq) = self.received_by(peer, no).await?;
         } else if !row.former {
@@ -126,13 +136,12 @@ impl Log {
         account.map(|account| account.uid).ok_or_else(|| missing(format!("user {}", user.0)))
     }
 
-    /// How far a user has received and read a conversation, as others may know it.
+    /// How far a user has received and read a conversation, as the other one was told. So it agrees with the receipts,
+    /// also where the user tells nothing any more.
     pub async fn received_by(&self, user: UserNo, no: ConversationNo) -> Result<(u64, u64), StoreError> {
-        if self.account(user).await?.is_none_or(|account| account.no_receipts) {
-            return Ok((0, 0));
-        }
         let membership = self.membership(user, no).await?.unwrap_or_default();
-        Ok((membership.delivered_cseq.max(membership.read_cseq), membership.read_cseq))
+        let (delivered, read) = (membership.told_delivered_cseq, membership.told_read_cseq);
+        Ok((delivered.max(read), read))
     }
 
     /// A group as one of its members sees it.
@@ -145,12 +154,14 @@ impl Log {
         let Some(group) = &record.group else { return Ok(None) };
         let role = self.member(no, user).await?.map_or(wire::Role::None, |member| member.role());
         let shows_link = is_member(role) && role as i32 >= group.may_invite;
+        // The owner of a dissolved group may have left it.
+        let owner = if group.owner == 0 { String::new() } else { self.uid(UserNo(group.owner)).await? };
         Ok(Some(wire::Group {
             group: ConversationId::Group(no.0).to_string(),
             settings: Some(group.settings()),
             members: group.members,
             role: role.into(),
-            owner: self.uid(UserNo(group.owner)).await?,
+            owner,
             large: group.large,
             dissolved: group.dissolved,
             link: if shows_link { group.link.clone() } else { String::new() },
@@ -193,5 +204,6 @@ pub fn message_of(row: Bytes) -> Result<wire::Message, StoreError> {
 /// Whether `message` counts as unread for `uid`, looking no further than `upto`.
 fn is_unread(message: &wire::Message, uid: &str, upto: u64) -> bool {
     let recalled = message.extras.as_ref().is_some_and(|extras| (1..=upto).contains(&extras.recalled_cseq));
-    message.act.is_none() && message.from != uid && !recalled
+    let is_own = message.from == uid && !canary::is("own-messages-unread");
+    message.act.is_none() && !is_own && (!recalled || canary::is("recalled-stays-unread"))
 }

@@ -5,6 +5,7 @@
 mod basics;
 mod client_kills;
 mod coming_back;
+mod crowd;
 mod cut;
 mod device;
 mod disk;
@@ -13,6 +14,7 @@ mod ends;
 mod garbage;
 mod lists;
 mod login;
+mod matrix;
 mod moving;
 mod offline;
 mod operate;

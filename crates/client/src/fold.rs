@@ -18,7 +18,7 @@ const BEGINNING: usize = 256;
 const MAX_UNREAD: u32 = 1000;
 
 /// Counts a message or act. True: the row cannot tell exactly any more, and must be asked for.
-pub(crate) fn on_message(row: &mut wire::Conversation, me: &str, message: &wire::Message) -> bool {
+pub fn on_message(row: &mut wire::Conversation, me: &str, message: &wire::Message) -> bool {
     if row.last.as_ref().is_none_or(|last| last.cseq < message.cseq) {
         row.last = Some(in_short(message));
     }
@@ -48,7 +48,8 @@ fn on_act(row: &mut wire::Conversation, me: &str, by: &str, what: &What) -> bool
         }
         What::Pin(pin) => {
             row.pins.retain(|pinned| *pinned != pin.cseq);
-            if !pin.unpin {
+            // Who came later does not see what was before.
+            if !pin.unpin && pin.cseq >= row.first_cseq {
                 row.pins.push(pin.cseq);
             }
         }
@@ -67,7 +68,13 @@ fn on_group_act(group: &mut wire::Group, me: &str, by: &str, what: &What) {
         What::GroupUpdate(update) => update_settings(group.settings.get_or_insert_default(), update),
         What::GroupInvite(invite) => group.members += invite.uids.len() as u32,
         What::GroupJoin(_) => group.members += 1,
-        What::GroupLeave(_) | What::GroupRemove(_) => group.members = group.members.saturating_sub(1),
+        What::GroupLeave(_) | What::GroupRemove(_) => {
+            group.members = group.members.saturating_sub(1);
+            // An owner leaves what they have dissolved.
+            if matches!(what, What::GroupLeave(_)) && group.owner == by {
+                group.owner.clear();
+            }
+        }
         What::GroupRole(role) if role.uid == me => group.role = role.role,
         What::GroupTransfer(transfer) => {
             group.owner.clone_from(&transfer.uid);
@@ -101,7 +108,7 @@ fn update_settings(settings: &mut wire::GroupSettings, update: &wire::GroupUpdat
 }
 
 /// Counts a receipt of the peer. True: it says something new.
-pub(crate) fn on_receipt(row: &mut wire::Conversation, receipt: &wire::Receipt) -> bool {
+pub fn on_receipt(row: &mut wire::Conversation, receipt: &wire::Receipt) -> bool {
     let read = row.peer_read_cseq.max(receipt.read_cseq);
     let delivered = row.peer_delivered_cseq.max(receipt.delivered_cseq).max(read);
     let is_new = (delivered, read) != (row.peer_delivered_cseq, row.peer_read_cseq);
@@ -110,7 +117,7 @@ pub(crate) fn on_receipt(row: &mut wire::Conversation, receipt: &wire::Receipt) 
 }
 
 /// A row as it is kept: a link is told to whoever asks for the group, and the newest thing stands there in short.
-pub(crate) fn as_kept(mut row: wire::Conversation) -> wire::Conversation {
+pub fn as_kept(mut row: wire::Conversation) -> wire::Conversation {
     if let Some(group) = &mut row.group {
         group.link.clear();
     }
@@ -169,6 +176,9 @@ mod tests {
         let pin = act("bob", 5, What::Pin(wire::Pin { cseq: 1, unpin: false }));
         fold(&mut row, &[message("bob", 2), message("bob", 3), message("me", 4), pin.clone(), pin, message("bob", 3)]);
         assert_eq!((row.head_cseq, row.unread, &row.pins[..]), (5, 2, &[1][..]));
+        let mut late = wire::Conversation { head_cseq: 4, first_cseq: 2, ..Default::default() };
+        fold(&mut late, &[act("bob", 5, What::Pin(wire::Pin { cseq: 1, unpin: false }))]);
+        assert_eq!(late.pins, [], "what was before one came is not seen");
         assert_eq!(row.last.map(|last| last.cseq), Some(5));
     }
 

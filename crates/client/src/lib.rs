@@ -52,7 +52,8 @@ mod driver;
 mod entry;
 mod error;
 mod event;
-mod fold;
+#[doc(hidden)]
+pub mod fold;
 mod group;
 mod link;
 mod outgoing;

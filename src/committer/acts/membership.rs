@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     wire::{self, JoinPolicy, NackCode, Role, act::What},
 };
 use subtle::ConstantTimeEq;
@@ -79,7 +79,8 @@ impl Committer {
         group.members += 1;
         // The act that adds them is the first thing they see.
         let joined_cseq = head + 1;
-        let first_cseq = if group.history_for_new { 0 } else { joined_cseq };
+        let is_open = group.history_for_new || canary::is("history-before-joining-visible");
+        let first_cseq = if is_open { 0 } else { joined_cseq };
         let membership = MembershipRecord { first_cseq, last_cseq: 0, read_cseq: head, joined_cseq, ..before };
         self.put_membership(user, no, &membership);
         if is_large {
@@ -103,11 +104,16 @@ impl Committer {
         let mut membership = self.membership(user, no).await?.unwrap_or_default();
         let conversation = self.in_use(no);
         membership.last_cseq = conversation.head;
-        conversation.readers.retain(|reader| *reader != user);
+        if !canary::is("removed-member-still-gets-it") {
+            conversation.readers.retain(|reader| *reader != user);
+        }
         let group = conversation.record.group.get_or_insert_default();
         group.members -= 1;
         group.dissolved |= group.members == 0;
         group.admins.retain(|admin| *admin != user.0);
+        if group.owner == user.0 {
+            group.owner = 0;
+        }
         match ban {
             true => self.put_member(no, user, &MemberRecord { role: Role::Banned.into(), ..Default::default() }),
             false => self.batch.remove(Table::Members, keys::member(no, user)),
@@ -144,6 +150,11 @@ impl Committer {
         self.load_readers(no, now).await?;
         let mut before = Vec::with_capacity(added.len());
         for (member, _) in &added {
+            if self.role(no, *member).await? == Role::Pending
+                && let Some(group) = self.conversations[&no].group().cloned()
+            {
+                self.tell_admins(no, &group, *member, now).await?;
+            }
             before.push(self.membership(*member, no).await?.unwrap_or_default());
         }
         for ((member, _), before) in added.iter().zip(before) {
@@ -255,8 +266,8 @@ impl Committer {
         if !admit.refuse && group.members as usize >= self.settings.group_members {
             return refused(NackCode::NackFull, "this group has as many members as it can");
         }
-        self.tell_admins(no, &group, asking, now).await?;
         if admit.refuse {
+            self.tell_admins(no, &group, asking, now).await?;
             self.batch.remove(Table::Members, keys::member(no, asking));
             return done();
         }
@@ -266,7 +277,7 @@ impl Committer {
 
     pub(super) async fn group_leave(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
         if self.role(no, user).await? == Role::Owner
-            && self.conversations[&no].group().is_some_and(|group| group.members > 1)
+            && self.conversations[&no].group().is_some_and(|group| group.members > 1 && !group.dissolved)
         {
             return refused(
                 NackCode::NackForbidden,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hongyan_proto::{
+    canary,
     server::encode_item,
     wire::{self, Gone, NackCode, Role, act::What, entry::Item},
 };
@@ -37,7 +38,11 @@ impl Committer {
         let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
         let message = if visible { self.stored_message(no, cseq).await? } else { None };
         let whole = |message: &wire::Message| {
-            message.act.is_none() && message.extras.as_ref().is_none_or(|extras| extras.gone() == Gone::Not)
+            message.act.is_none()
+                && message
+                    .extras
+                    .as_ref()
+                    .is_none_or(|extras| extras.gone() == Gone::Not || canary::is("edit-after-recall"))
         };
         Ok(message.filter(whole).ok_or(missing))
     }
@@ -125,7 +130,8 @@ impl Committer {
         }
         let key = keys::message(no, react.cseq);
         let mut record: ReactionsRecord = self.row(Table::Reactions, key.clone()).await?.unwrap_or_default();
-        let mine = record.reactions.iter().position(|reaction| reaction.user == user.0);
+        let counts_once = !canary::is("reaction-counted-twice");
+        let mine = record.reactions.iter().filter(|_| counts_once).position(|reaction| reaction.user == user.0);
         react.previous = mine.map(|index| record.reactions[index].reaction.clone()).unwrap_or_default();
         if react.previous == react.reaction {
             return done();

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use hongyan_proto::wire::{self, NackCode};
+use hongyan_proto::{
+    canary,
+    wire::{self, NackCode},
+};
 
 use super::{
     super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed},
@@ -23,11 +26,14 @@ impl Committer {
         let head = self.conversations[&no].head;
         let mut membership = self.membership(user, no).await?.unwrap_or_default();
         let cseq = cseq.min(*membership.visible(head).end());
-        if cseq <= membership.read_cseq {
+        if cseq <= membership.read_cseq && !canary::is("read-mark-goes-back") {
             return done();
         }
         let told = self.authors_of_read(user, no, membership.read_cseq, cseq, now).await?;
         (membership.read_cseq, membership.read_ms) = (cseq, now.unix_ms);
+        if self.conversations[&no].group().is_none() && !told.is_empty() {
+            membership.told_read_cseq = cseq;
+        }
         self.put_membership(user, no, &membership);
         self.refer(user, Of::Conversation, no, UserNo(0));
         for (author, read_cseq) in told {
@@ -60,7 +66,9 @@ impl Committer {
             let message = message_of(row)?;
             let Some(author) = self.user_no(&message.from, now).await? else { continue };
             let is_reader = self.conversations[&no].readers.contains(&author);
-            if author != reader && message.act.is_none() && is_reader && self.user(author, now).await?.is_some() {
+            let author = if canary::is("receipt-to-wrong-author") { reader } else { author };
+            let is_other = author != reader || canary::is("receipt-to-wrong-author");
+            if is_other && message.act.is_none() && is_reader && self.user(author, now).await?.is_some() {
                 authors.insert(author, cseq);
             }
         }

@@ -1,0 +1,283 @@
+//! Acts one by one: their rules at the edges, what they leave in the rows, and several of them in one batch.
+
+use std::{sync::Arc, time::Duration};
+
+use hongyan_proto::wire::{self, NackCode, Role, act::What};
+
+use super::*;
+use crate::log::{ConversationNo, keys, message_of};
+
+/// A rig with devices of some users, each with the number it has used last.
+struct Cast {
+    rig: Rig,
+    channels: Vec<(Arc<Channel>, u64)>,
+}
+
+type Answered = Result<u64, NackCode>;
+
+impl Cast {
+    async fn of(uids: &[&str]) -> Self {
+        let mut rig = Rig::new().await;
+        let mut channels = Vec::new();
+        for uid in uids {
+            channels.push((rig.log_in(uid, "phone").await.channel, 0));
+        }
+        Self { rig, channels }
+    }
+
+    fn op(&mut self, who: usize, to: &str, asked: Asked) -> Op {
+        let (channel, send_no) = &mut self.channels[who];
+        *send_no += 1;
+        let body = Ok(Addressed { to: ConversationId::new(to).ok(), asked });
+        Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(*send_no), body })
+    }
+
+    fn act(&mut self, who: usize, to: &str, what: What) -> Op {
+        self.op(who, to, Asked::Act(Box::new(what)))
+    }
+
+    fn message(&mut self, who: usize, to: &str, expires_after_s: u32) -> Op {
+        let extras = Box::new(wire::Extras { expires_after_s, ..Default::default() });
+        self.op(who, to, Asked::Message { content: Bytes::from_static(b"secret"), extras: Some(extras) })
+    }
+
+    /// Processes a batch and gives the answers of one of its senders: the cseq, or why not.
+    async fn answers(&mut self, who: usize, ops: Vec<Op>) -> Vec<Answered> {
+        self.rig.process(ops).await;
+        let mut answers = Vec::new();
+        while let Some(outbound) = self.channels[who].0.take(true) {
+            match outbound {
+                Outbound::Acked(ack) => answers.push(Ok(ack.cseq)),
+                Outbound::Refused(nack) => answers.push(Err(nack.code())),
+                _ => {}
+            }
+        }
+        answers
+    }
+
+    async fn says(&mut self, who: usize, to: &str, what: What) -> Answered {
+        let op = self.act(who, to, what);
+        self.answers(who, vec![op]).await[0]
+    }
+
+    /// A group of everybody, made by the first.
+    async fn group(&mut self, uids: &[&str]) -> String {
+        let members = uids.iter().map(|uid| (*uid).into()).collect();
+        let op = self.act(0, "", What::GroupCreate(wire::GroupCreate { members, settings: None }));
+        self.answers(0, vec![op]).await;
+        format!("#{}", self.rig.committer.last_conversation)
+    }
+
+    /// The store's row of a message.
+    async fn row(&self, cseq: u64) -> wire::Message {
+        let no = ConversationNo(self.rig.committer.last_conversation);
+        let row = self.rig.engine.get(Table::Messages, keys::message(no, cseq)).await.unwrap();
+        message_of(row.unwrap()).unwrap()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.rig.now.instant += time;
+        self.rig.now.unix_ms += time.as_millis() as u64;
+    }
+}
+
+fn edit(cseq: u64) -> What {
+    What::Edit(wire::Edit { cseq, content: Bytes::from_static(b"better"), ..Default::default() })
+}
+
+fn recall(cseq: u64) -> What {
+    What::Recall(wire::Recall { cseq, author: String::new() })
+}
+
+fn react(cseq: u64, reaction: &str) -> What {
+    What::React(wire::React { cseq, reaction: reaction.into(), previous: String::new() })
+}
+
+fn remove(uid: &str) -> What {
+    What::GroupRemove(wire::GroupRemove { uid: uid.into(), ban: false })
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_message_is_edited_and_recalled_in_its_time_and_by_its_author() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let batch = vec![cast.message(0, "bob", 0), cast.act(0, "bob", edit(1)), cast.message(0, "bob", 0)];
+    assert_eq!(cast.answers(0, batch).await, [Ok(1), Ok(2), Ok(3)], "also of the same batch");
+    assert_eq!(&cast.row(1).await.content[..], b"better");
+    assert_eq!(cast.says(1, "alice", edit(1)).await, Err(NackCode::NackForbidden));
+    assert_eq!(cast.says(1, "alice", recall(1)).await, Err(NackCode::NackForbidden));
+    assert_eq!(cast.says(0, "bob", edit(2)).await, Err(NackCode::NackNotFound), "an act is no message");
+    cast.wait(HOUR);
+    assert_eq!(cast.says(0, "bob", recall(1)).await, Ok(4));
+    assert_eq!(cast.says(0, "bob", edit(1)).await, Err(NackCode::NackNotFound));
+    cast.wait(Duration::from_millis(1));
+    assert_eq!(cast.says(0, "bob", edit(3)).await, Err(NackCode::NackTooLate));
+    assert_eq!(cast.says(0, "bob", recall(3)).await, Err(NackCode::NackTooLate));
+}
+
+#[tokio::test]
+async fn a_recall_leaves_no_body_in_any_row() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let batch = vec![
+        cast.message(0, "bob", 0),
+        cast.act(0, "bob", edit(1)),
+        cast.act(1, "alice", react(1, "+")),
+        cast.act(0, "bob", recall(1)),
+    ];
+    cast.rig.process(batch).await;
+    let mut held = Vec::new();
+    let mut look = |table: Table, _: &[u8], value: &[u8]| {
+        let text = String::from_utf8_lossy(value);
+        if text.contains("secret") || text.contains("better") || table == Table::Reactions {
+            held.push(table.name());
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    cast.rig.engine.dump(&mut look).unwrap();
+    assert_eq!(held, Vec::<&str>::new());
+    assert_eq!(cast.row(1).await.extras.unwrap().recalled_cseq, 4);
+}
+
+#[tokio::test]
+async fn the_first_message_after_a_start_disappears_in_time() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let batch = vec![cast.message(0, "bob", 60), cast.message(0, "bob", 30), cast.message(0, "bob", 0)];
+    cast.answers(0, batch).await;
+    for (second, gone) in [(29, [false, false]), (30, [false, true]), (59, [false, true]), (60, [true, true])] {
+        let (before, at) = (cast.rig.now, Duration::from_secs(second));
+        cast.rig.now = Now { instant: before.instant + at, unix_ms: before.unix_ms + at.as_millis() as u64 };
+        assert!(cast.rig.committer.expiry_due.is_some(), "somebody must wake the committer");
+        cast.rig.process(Vec::new()).await;
+        let found = [cast.row(1).await.content.is_empty(), cast.row(2).await.content.is_empty()];
+        assert_eq!(found, gone, "after {second} s");
+        cast.rig.now = before;
+    }
+    assert_eq!(&cast.row(3).await.content[..], b"secret");
+    assert_eq!(cast.rig.committer.expiry_due, None, "nothing else is to disappear");
+}
+
+#[tokio::test]
+async fn a_full_disk_does_not_make_expiry_spin() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let message = cast.message(0, "bob", 60);
+    cast.answers(0, vec![message]).await;
+    cast.wait(Duration::from_secs(60));
+    cast.rig.engine.fill_up(true);
+    cast.rig.process(Vec::new()).await;
+    assert!(cast.rig.committer.expiry_due.is_some_and(|due| due > cast.rig.now.instant), "it waits a while");
+    assert_eq!(&cast.row(1).await.content[..], b"secret");
+    cast.rig.engine.fill_up(false);
+    cast.wait(Duration::from_secs(1));
+    cast.rig.process(Vec::new()).await;
+    assert!(cast.row(1).await.content.is_empty());
+}
+
+#[tokio::test]
+async fn one_person_has_one_reaction_also_within_a_batch() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let batch = vec![
+        cast.message(0, "bob", 0),
+        cast.act(0, "bob", react(1, "+")),
+        cast.act(0, "bob", react(1, "-")),
+        cast.act(0, "bob", react(1, "-")),
+    ];
+    assert_eq!(cast.answers(0, batch).await, [Ok(1), Ok(2), Ok(3), Ok(0)], "the last one changes nothing");
+    let no = ConversationNo(cast.rig.committer.last_conversation);
+    let found = cast.rig.committer.log.reactions(no, 1, 1).await.unwrap();
+    let kept: Vec<_> = found[0].1.reactions.iter().map(|one| one.reaction.as_str()).collect();
+    assert_eq!((kept, found[0].1.as_of_cseq), (vec!["-"], 3));
+}
+
+#[tokio::test]
+async fn repeated_acts_are_answered_alike_and_done_once() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let create = || What::GroupCreate(wire::GroupCreate { members: vec!["bob".into()], settings: None });
+    let (channel, _) = cast.channels[0].clone();
+    let again = |send_no, what| {
+        let body = Ok(Addressed { to: None, asked: Asked::Act(Box::new(what)) });
+        Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(send_no), body })
+    };
+    cast.rig.process(vec![again(1, create()), again(1, create())]).await;
+    cast.rig.committer.forget_memory().await.unwrap();
+    cast.rig.process(vec![again(1, create())]).await;
+    let mut groups = Vec::new();
+    while let Some(outbound) = channel.take(true) {
+        match outbound {
+            Outbound::Acked(ack) => groups.push((ack.send_no, ack.group)),
+            Outbound::Refused(nack) => panic!("{nack:?}"),
+            _ => {}
+        }
+    }
+    assert_eq!(groups, [(1, 1), (1, 1), (1, 1)]);
+    assert_eq!(cast.rig.committer.last_conversation, 1);
+}
+
+#[tokio::test]
+async fn who_is_removed_in_a_batch_writes_nothing_more_in_it_and_gets_nothing() {
+    let mut cast = Cast::of(&["alice", "bob", "carol"]).await;
+    let group = cast.group(&["bob", "carol"]).await;
+    let batch = vec![
+        cast.message(1, &group, 0),
+        cast.act(0, &group, remove("bob")),
+        cast.message(1, &group, 0),
+        cast.message(2, &group, 0),
+    ];
+    assert_eq!(cast.answers(1, batch).await, [Ok(2), Err(NackCode::NackForbidden)]);
+    let bob = cast.channels[1].0.user;
+    let log = &cast.rig.committer.log;
+    let head = log.bounds(bob).await.unwrap().head;
+    let newest = log.refs(bob, 0, head, 100).await.unwrap().into_iter().map(|(_, reference)| reference.cseq).max();
+    assert_eq!(newest, Some(3), "their removal is the last they learn");
+}
+
+#[tokio::test]
+async fn the_owner_of_a_dissolved_group_can_leave_it() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let group = cast.group(&["bob"]).await;
+    let leave = || What::GroupLeave(wire::GroupLeave {});
+    assert_eq!(cast.says(0, &group, leave()).await, Err(NackCode::NackForbidden));
+    assert_eq!(cast.says(0, &group, What::GroupDissolve(wire::GroupDissolve {})).await, Ok(2));
+    assert_eq!(cast.says(0, &group, leave()).await, Ok(3));
+    let (bob, no) = (cast.channels[1].0.user, ConversationNo(cast.rig.committer.last_conversation));
+    let row = cast.rig.committer.log.conversation_as_seen(bob, no).await.unwrap().unwrap();
+    assert_eq!(row.group.map(|group| (group.owner, group.members)), Some((String::new(), 1)));
+    assert_eq!(cast.says(1, &group, leave()).await, Ok(4));
+}
+
+#[tokio::test]
+async fn what_was_told_stands_after_somebody_tells_no_more() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let message = cast.message(0, "bob", 0);
+    cast.answers(0, vec![message]).await;
+    cast.says(1, "alice", What::Read(wire::Read { cseq: 1 })).await.unwrap();
+    let silent = wire::Privacy { no_receipts: Some(true), ..Default::default() };
+    cast.says(1, "", What::Privacy(silent)).await.unwrap();
+    let message = cast.message(0, "bob", 0);
+    cast.answers(0, vec![message]).await;
+    cast.says(1, "alice", What::Read(wire::Read { cseq: 2 })).await.unwrap();
+    let (alice, no) = (cast.channels[0].0.user, ConversationNo(cast.rig.committer.last_conversation));
+    let row = cast.rig.committer.log.conversation_as_seen(alice, no).await.unwrap().unwrap();
+    assert_eq!(row.peer_read_cseq, 1);
+}
+
+#[tokio::test]
+async fn admins_hear_that_a_request_is_settled_by_an_invitation() {
+    let mut cast = Cast::of(&["alice", "bob", "carol"]).await;
+    let group = cast.group(&["bob"]).await;
+    let role = wire::GroupRole { uid: "bob".into(), role: Role::Admin.into() };
+    cast.says(0, &group, What::GroupRole(role)).await.unwrap();
+    let join = Some(wire::JoinPolicy::JoinRequest.into());
+    cast.says(0, &group, What::GroupUpdate(wire::GroupUpdate { join, ..Default::default() })).await.unwrap();
+    cast.says(0, &group, What::GroupLink(wire::GroupLink { revoke: false })).await.unwrap();
+    let no = ConversationNo(cast.rig.committer.last_conversation);
+    let link = cast.rig.committer.conversations[&no].group().unwrap().link.clone();
+    cast.says(2, &group, What::GroupJoin(wire::GroupJoin { link })).await.unwrap();
+    let asked = cast.rig.committer.users[&cast.channels[1].0.user].bounds.head;
+    let invite = wire::GroupInvite { uids: vec!["carol".into()] };
+    cast.says(0, &group, What::GroupInvite(invite)).await.unwrap();
+    let (bob, log) = (cast.channels[1].0.user, &cast.rig.committer.log);
+    let head = log.bounds(bob).await.unwrap().head;
+    let refs = log.refs(bob, asked, head, 100).await.unwrap();
+    assert!(refs.iter().any(|(_, reference)| reference.of() == crate::log::Of::JoinRequest));
+}

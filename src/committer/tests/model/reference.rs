@@ -1,0 +1,380 @@
+//! What the messenger should do, said as simply as it can be: everything in memory, one act after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use hongyan_proto::wire::{self, Audience, NackCode, Role, act::What};
+
+pub type Nack = NackCode;
+/// (cseq, group)
+pub type Outcome = Result<(u64, u64), Nack>;
+
+/// As in the settings of the run.
+pub const THRESHOLD: usize = 3;
+pub const RECEIPTS_UP_TO: usize = 3;
+
+#[derive(Clone, Default)]
+pub struct Person {
+    pub write: i32,
+    pub add: i32,
+    pub silent: bool,
+    pub was_silent: bool,
+    pub contacts: BTreeMap<usize, wire::Contact>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Asked {
+    Message(Bytes),
+    Act(What),
+}
+
+#[derive(Clone, Default)]
+pub struct Line {
+    pub author: usize,
+    /// None: a message.
+    pub act: Option<What>,
+    pub content: Bytes,
+    pub forwarded_from: String,
+    pub recalled: u64,
+    pub reactions: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Default)]
+pub struct View {
+    pub first: u64,
+    pub last: u64,
+    pub joined: u64,
+    pub read: u64,
+    /// What the other of two was told of it.
+    pub told_read: u64,
+    pub pinned: bool,
+    pub archived: bool,
+    /// When this user was in, and whether older things could be seen.
+    pub stays: Vec<(u64, u64)>,
+    pub saw_history: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct Group {
+    pub settings: wire::GroupSettings,
+    pub owner: Option<usize>,
+    pub admins: BTreeSet<usize>,
+    pub members: BTreeSet<usize>,
+    pub banned: BTreeSet<usize>,
+    pub large: bool,
+    pub dissolved: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct Conversation {
+    pub two: Option<(usize, usize)>,
+    pub group: Option<Group>,
+    pub lines: Vec<Line>,
+    pub pins: Vec<u64>,
+    pub disappear: u32,
+    pub views: BTreeMap<usize, View>,
+}
+
+#[derive(Clone, Default)]
+pub struct Reference {
+    pub people: Vec<Person>,
+    pub conversations: BTreeMap<u64, Conversation>,
+    /// What authors in groups were told: (author, group, reader) → up to where it was read.
+    pub told: BTreeMap<(usize, u64, usize), u64>,
+}
+
+pub fn uid(person: usize) -> String {
+    format!("u{person}")
+}
+
+pub(super) fn ensure(holds: bool, nack: Nack) -> Result<(), Nack> {
+    if holds { Ok(()) } else { Err(nack) }
+}
+
+impl Group {
+    pub fn role(&self, user: usize) -> Role {
+        match user {
+            user if self.owner == Some(user) => Role::Owner,
+            user if self.admins.contains(&user) => Role::Admin,
+            user if self.members.contains(&user) => Role::Member,
+            user if self.banned.contains(&user) => Role::Banned,
+            _ => Role::None,
+        }
+    }
+}
+
+impl Conversation {
+    pub fn head(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    pub fn end(&self, user: usize) -> u64 {
+        match self.views[&user].last {
+            0 => self.head(),
+            last => last,
+        }
+    }
+
+    pub fn peer(&self, user: usize) -> Option<usize> {
+        self.two.map(|(a, b)| if a == user { b } else { a })
+    }
+
+    pub(super) fn line(&mut self, cseq: u64) -> &mut Line {
+        &mut self.lines[cseq as usize - 1]
+    }
+
+    pub(super) fn announce(&mut self, author: usize, act: What) -> u64 {
+        self.lines.push(Line { author, act: Some(act), ..Line::default() });
+        self.head()
+    }
+
+    pub(super) fn in_group(&mut self) -> Result<&mut Group, Nack> {
+        self.group.as_mut().ok_or(Nack::NackInvalid)
+    }
+
+    pub(super) fn add(&mut self, added: &[usize]) {
+        let head = self.head();
+        for user in added {
+            let group = self.group.as_mut().unwrap();
+            group.members.insert(*user);
+            let open = group.settings.history_for_new;
+            let view = self.views.entry(*user).or_default();
+            let first = if open { 0 } else { head + 1 };
+            view.saw_history |= open;
+            (view.first, view.last, view.joined, view.read) = (first, 0, head + 1, head);
+            view.stays.push((head + 1, u64::MAX));
+        }
+    }
+
+    pub(super) fn grow(&mut self, by: usize) {
+        let group = self.group.as_mut().unwrap();
+        if !group.large && group.members.len() > THRESHOLD {
+            group.large = true;
+            self.announce(by, What::GroupGrown(wire::GroupGrown {}));
+        }
+    }
+
+    pub(super) fn take_out(&mut self, user: usize) {
+        let head = self.head();
+        let group = self.group.as_mut().unwrap();
+        group.members.remove(&user);
+        group.admins.remove(&user);
+        group.owner = group.owner.filter(|owner| *owner != user);
+        group.dissolved |= group.members.is_empty();
+        let view = self.views.get_mut(&user).unwrap();
+        view.last = head;
+        view.stays.last_mut().unwrap().1 = head;
+    }
+}
+
+impl Reference {
+    pub fn new(people: usize) -> Self {
+        Self { people: vec![Person::default(); people], ..Self::default() }
+    }
+
+    fn admits(&self, owner: usize, other: usize, audience: i32) -> bool {
+        let contact = self.people[owner].contacts.get(&other).cloned().unwrap_or_default();
+        let is_in = match Audience::try_from(audience).unwrap() {
+            Audience::Contacts => contact.mutual,
+            Audience::Nobody => false,
+            _ => true,
+        };
+        is_in && !contact.blocked
+    }
+
+    pub fn person(&self, name: &str) -> Option<usize> {
+        let number: usize = name.strip_prefix('u')?.parse().ok()?;
+        (number < self.people.len()).then_some(number)
+    }
+
+    pub fn known(&self, user: usize, to: &str) -> Option<u64> {
+        let no = match to.strip_prefix('#') {
+            Some(number) => number.parse().ok()?,
+            None => self.pair(user, self.person(to)?)?,
+        };
+        self.conversations.get(&no).is_some_and(|found| found.views.contains_key(&user)).then_some(no)
+    }
+
+    fn pair(&self, a: usize, b: usize) -> Option<u64> {
+        let pair = Some((a.min(b), a.max(b)));
+        self.conversations.iter().find(|(_, found)| found.two == pair).map(|(no, _)| *no)
+    }
+
+    fn destination(&mut self, user: usize, to: &str) -> Result<u64, Nack> {
+        if let Some(number) = to.strip_prefix('#') {
+            let no = number.parse().unwrap();
+            let group = self.conversations.get(&no).filter(|found| found.group.is_some()).ok_or(Nack::NackNotFound)?;
+            return match group.group.as_ref().unwrap().members.contains(&user) {
+                true => Ok(no),
+                false if group.views.contains_key(&user) => Err(Nack::NackForbidden),
+                false => Err(Nack::NackNotFound),
+            };
+        }
+        let peer = self.person(to).ok_or(Nack::NackNotFound)?;
+        if let Some(no) = self.pair(user, peer) {
+            return Ok(no);
+        }
+        let no = self.conversations.len() as u64 + 1;
+        let views = BTreeMap::from([(user, View::default()), (peer, View::default())]);
+        let two = Some((user.min(peer), user.max(peer)));
+        self.conversations.insert(no, Conversation { two, views, ..Conversation::default() });
+        Ok(no)
+    }
+
+    pub(super) fn may_write(&self, user: usize, no: u64) -> Result<(), Nack> {
+        let conversation = &self.conversations[&no];
+        let allowed = match (&conversation.group, conversation.peer(user)) {
+            (Some(group), _) => !group.dissolved && group.role(user) as i32 >= group.settings.may_post,
+            (None, Some(peer)) => peer == user || self.admits(peer, user, self.people[peer].write),
+            (None, None) => false,
+        };
+        ensure(allowed, Nack::NackForbidden)
+    }
+
+    pub(super) fn may_change(&self, user: usize, no: u64, least: impl Fn(&Group) -> i32) -> Result<(), Nack> {
+        match &self.conversations[&no].group {
+            Some(group) => ensure(!group.dissolved && group.role(user) as i32 >= least(group), Nack::NackForbidden),
+            None => self.may_write(user, no),
+        }
+    }
+
+    pub(super) fn seen(&self, user: usize, no: u64, cseq: u64) -> Result<&Line, Nack> {
+        let conversation = &self.conversations[&no];
+        let (first, last) = (conversation.views[&user].first.max(1), conversation.end(user));
+        ensure((first..=last).contains(&cseq), Nack::NackNotFound)?;
+        let line = &conversation.lines[cseq as usize - 1];
+        ensure(line.act.is_none() && line.recalled == 0, Nack::NackNotFound)?;
+        Ok(line)
+    }
+
+    fn post(&mut self, user: usize, no: u64, content: Bytes, forwarded_from: String) -> Outcome {
+        let conversation = self.conversations.get_mut(&no).unwrap();
+        conversation.lines.push(Line { author: user, content, forwarded_from, ..Line::default() });
+        Ok((conversation.head(), 0))
+    }
+
+    /// One SEND that is new.
+    pub fn apply(&mut self, user: usize, to: &str, asked: &Asked) -> Outcome {
+        match asked {
+            Asked::Message(content) => {
+                let no = self.destination(user, to)?;
+                self.may_write(user, no)?;
+                self.post(user, no, content.clone(), String::new())
+            }
+            Asked::Act(What::Forward(forward)) => {
+                let no = self.destination(user, to)?;
+                self.may_write(user, no)?;
+                let source = self.known(user, &forward.conversation).ok_or(Nack::NackNotFound)?;
+                let line = self.seen(user, source, forward.cseq)?;
+                let (content, from) = (line.content.clone(), line.forwarded_from.clone());
+                let from = if from.is_empty() { uid(line.author) } else { from };
+                self.post(user, no, content, from)
+            }
+            Asked::Act(What::GroupCreate(create)) => self.create(user, create),
+            Asked::Act(What::Privacy(privacy)) => {
+                let person = &mut self.people[user];
+                person.write = if privacy.write == 0 { person.write } else { privacy.write };
+                person.add = if privacy.add_to_groups == 0 { person.add } else { privacy.add_to_groups };
+                person.silent = privacy.no_receipts.unwrap_or(person.silent);
+                person.was_silent |= person.silent;
+                Ok((0, 0))
+            }
+            Asked::Act(What::Contact(act)) => self.contact(user, to, act.what()),
+            Asked::Act(What::GroupJoin(join)) => self.join(user, to, join),
+            Asked::Act(what) => self.act(user, to, what),
+        }
+    }
+
+    fn contact(&mut self, user: usize, to: &str, what: wire::contact_act::What) -> Outcome {
+        use wire::contact_act::What as Do;
+        let other = self.person(to).ok_or(Nack::NackNotFound)?;
+        ensure(other != user, Nack::NackInvalid)?;
+        let of = |this: &Self, a: usize, b: usize| this.people[a].contacts.get(&b).cloned().unwrap_or_default();
+        let (mut mine, mut theirs) = (of(self, user, other), of(self, other, user));
+        match what {
+            Do::Ask => {
+                mine.asked_by_me = true;
+                mine.asked_by_them |= theirs.asked_by_me;
+                theirs.asked_by_them |= !theirs.blocked;
+            }
+            Do::Remove => {
+                (mine.asked_by_me, mine.asked_by_them) = (false, false);
+                (theirs.asked_by_me, theirs.asked_by_them) = (false, false);
+            }
+            Do::Block | Do::Unblock => mine.blocked = what == Do::Block,
+            Do::Unspecified => return Err(Nack::NackInvalid),
+        }
+        for (owner, about, mut contact) in [(user, other, mine), (other, user, theirs)] {
+            contact.uid = uid(about);
+            contact.mutual = contact.asked_by_me && contact.asked_by_them && !contact.blocked;
+            self.people[owner].contacts.insert(about, contact);
+        }
+        Ok((0, 0))
+    }
+
+    pub(super) fn addable(&self, by: usize, group: Option<&Group>, uids: &[String]) -> Vec<usize> {
+        let mut found = Vec::new();
+        for user in uids.iter().filter_map(|name| self.person(name)) {
+            let outside = group.is_none_or(|group| group.role(user) == Role::None);
+            if user != by && !found.contains(&user) && outside && self.admits(user, by, self.people[user].add) {
+                found.push(user);
+            }
+        }
+        found
+    }
+
+    fn create(&mut self, user: usize, create: &wire::GroupCreate) -> Outcome {
+        let mut settings = create.settings.clone().unwrap_or_default();
+        settings.may_post = settings.may_post.max(Role::Member as i32);
+        for role in
+            [&mut settings.may_invite, &mut settings.may_pin, &mut settings.may_describe, &mut settings.may_mention_all]
+        {
+            *role = if *role == 0 { Role::Admin as i32 } else { *role };
+        }
+        let added = self.addable(user, None, &create.members);
+        let members = added.iter().map(|user| uid(*user)).collect();
+        let group = Group {
+            settings: settings.clone(),
+            owner: Some(user),
+            members: BTreeSet::from([user]),
+            ..Group::default()
+        };
+        let owner = View { stays: vec![(1, u64::MAX)], ..View::default() };
+        let views = BTreeMap::from([(user, owner)]);
+        let mut conversation = Conversation { group: Some(group), views, ..Conversation::default() };
+        conversation.add(&added);
+        let cseq =
+            conversation.announce(user, What::GroupCreate(wire::GroupCreate { settings: Some(settings), members }));
+        conversation.grow(user);
+        let no = self.conversations.len() as u64 + 1;
+        self.conversations.insert(no, conversation);
+        Ok((cseq, no))
+    }
+
+    fn join(&mut self, user: usize, to: &str, _join: &wire::GroupJoin) -> Outcome {
+        let number = to.strip_prefix('#').ok_or(Nack::NackInvalid)?;
+        let no = number.parse().unwrap();
+        let found = self.conversations.get_mut(&no).ok_or(Nack::NackNotFound)?;
+        let group = found.group.as_ref().ok_or(Nack::NackNotFound)?;
+        let role = group.role(user);
+        if group.members.contains(&user) {
+            return Ok((0, 0));
+        }
+        let open = group.settings.join() == wire::JoinPolicy::JoinOpen;
+        ensure(open && !group.dissolved && role != Role::Banned, Nack::NackNotFound)?;
+        found.add(&[user]);
+        let cseq = found.announce(user, What::GroupJoin(wire::GroupJoin::default()));
+        found.grow(user);
+        Ok((cseq, 0))
+    }
+
+    fn act(&mut self, user: usize, to: &str, what: &What) -> Outcome {
+        let no = match what {
+            What::Arrange(_) if !to.starts_with('#') => self.destination(user, to)?,
+            What::Read(_) | What::Arrange(_) => self.known(user, to).ok_or(Nack::NackNotFound)?,
+            _ if to.starts_with('#') => self.destination(user, to)?,
+            _ => self.known(user, to).ok_or(Nack::NackNotFound)?,
+        };
+        super::rules::act(self, user, no, what.clone())
+    }
+}
