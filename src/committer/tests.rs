@@ -22,6 +22,7 @@ use crate::{
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 
+mod kills;
 mod speed;
 
 const EPOCH: u64 = 77;
