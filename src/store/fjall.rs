@@ -2,7 +2,7 @@
 //!
 //! Here is opening and reading; `writer` commits, `tables` tunes each table, `errors` translates. Before the engine
 //! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
-//! left, or finds damage.
+//! left, or finds damage; `versions` finds damage in what the engine does not check itself.
 
 use std::{fs::DirBuilder, future::ready, ops::ControlFlow, os::unix::fs::DirBuilderExt, path::Path, sync::Mutex};
 
@@ -20,6 +20,7 @@ mod journal;
 mod lock;
 mod tables;
 mod unfinished;
+mod versions;
 mod writer;
 
 /// How large the engine may grow; what is not here is fixed per table when the store is created.
@@ -83,6 +84,7 @@ impl FjallEngine {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
+        versions::check(path)?;
         journal::check(path, options.is_tail_lost)?;
         // The engine takes it again; whoever comes between does the same checks.
         drop(lock);
@@ -99,6 +101,12 @@ impl FjallEngine {
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let writer = Mutex::new(Writer::new(FreeSpace::new(path, options.reserve_bytes, probe)));
         Ok(FjallEngine { db, keyspaces, writer })
+    }
+
+    /// Writes every table to its files.
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        self.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
     }
 
     fn keyspace(&self, table: Table) -> &Keyspace {

@@ -13,6 +13,7 @@ mod archive;
 mod contract;
 mod crash;
 mod faults;
+mod flips;
 mod model;
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -15,6 +15,7 @@ mod others;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod server;
 mod stalled;
+mod web;
 #[path = "../it/wire.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod wire;

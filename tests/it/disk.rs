@@ -1,9 +1,12 @@
 //! A disk without room: nothing is acknowledged that is not kept, reading goes on, and it recovers.
 
+use std::process::{Command, Stdio};
+
 use hongyan_proto::{
     frame::Frame,
     wire::{self, NackCode, request},
 };
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::{
@@ -70,6 +73,91 @@ fn a_full_disk_refuses_messages_for_now_and_goes_on_reading() {
     assert_eq!(&bob.expect_message(2).content[..], b"taken");
     assert_eq!(server.get("/readyz").0, 200);
     server.assert_healthy();
+}
+
+/// A disk that is really full, without a reserve: a small one in memory, which only a user namespace may mount. What
+/// was acknowledged before is there after the restart; nothing is acknowledged that was not kept.
+#[test]
+fn a_disk_that_is_really_full_loses_nothing_acknowledged() {
+    let unshare = |args: &[&str]| Command::new("unshare").arg("-Urm").args(args).stdin(Stdio::null()).output();
+    match unshare(&["mount", "-t", "tmpfs", "none", "/tmp"]) {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            println!("skipped: no file system can be mounted here: {}", String::from_utf8_lossy(&output.stderr));
+            return;
+        }
+        Err(error) => {
+            println!("skipped: unshare: {error}");
+            return;
+        }
+    }
+    let program = std::env::current_exe().unwrap();
+    let inside = ["--exact", "disk::inside_a_small_disk", "--ignored", "--nocapture"];
+    let output = unshare(&[&[program.to_str().unwrap()], &inside[..]].concat()).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("recovered"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "run in a namespace of its own by a_disk_that_is_really_full_loses_nothing_acknowledged"]
+fn inside_a_small_disk() {
+    let data = tempfile::Builder::new().prefix("hy").tempdir().unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(data.path()).status();
+    assert!(mounted.unwrap().success());
+    let mut server = TestServer::on(data, "[store]\nreserve = \"0B\"\n[limits]\nmessages_burst = 1000000\n");
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    let token = server.token("alice");
+    server.token("bob");
+    // What cannot be compressed.
+    let content = |send_no: u64| {
+        let mut bytes = vec![0_u8; 30_000];
+        StdRng::seed_from_u64(send_no).fill(&mut bytes[..]);
+        bytes
+    };
+    let mut acknowledged = 0;
+    let refused = loop {
+        let send_no = acknowledged + 1;
+        alice.send_message(send_no, "bob", &content(send_no));
+        match alice.skip(|frame| matches!(frame, Frame::Credit(_) | Frame::Ping(_))) {
+            Frame::SendAck(ack) => assert_eq!((ack.send_no, ack.cseq), (send_no, send_no)),
+            Frame::SendNack(nack) => break nack,
+            other => panic!("{other:?}"),
+        }
+        acknowledged = send_no;
+        assert!(acknowledged < 10_000, "24 MiB hold no 300 MB");
+    };
+    assert_eq!(refused.code, NackCode::NackUnavailable as i32);
+    // Whatever is tried again is refused again, until somebody has made room and started it anew.
+    alice.send_message(acknowledged + 1, "bob", b"small");
+    let again = alice.skip(|frame| matches!(frame, Frame::Credit(_) | Frame::Ping(_)));
+    assert!(matches!(again, Frame::SendNack(_)), "{again:?}");
+    assert_eq!(server.get("/healthz").0, 200);
+    server.kill();
+    let grown = Command::new("mount").args(["-o", "remount,size=200m"]).arg(server.data()).status();
+    assert!(grown.unwrap().success());
+    server.restart();
+    let login = wire::Hello { last_send_no: acknowledged + 1, ..hello("alice", "phone", &token) };
+    let (mut alice, welcome) = WireClient::login(&server, login);
+    assert!((acknowledged..=acknowledged + 1).contains(&welcome.last_send_no), "{welcome:?}");
+    for cseq in 1..=acknowledged {
+        let op = wire::HistoryRequest {
+            conversation: "bob".into(),
+            after: cseq - 1,
+            limit: 1,
+            forward: true,
+            before: 0,
+            around: 0,
+        };
+        alice.send(Frame::Request(wire::Request { id: cseq, op: Some(request::Op::History(op)) }));
+        let answer = alice.skip(|frame| !matches!(frame, Frame::Response(_)));
+        let Frame::Response(wire::Response { result: Some(wire::response::Result::History(page)), .. }) = answer else {
+            panic!("{answer:?}");
+        };
+        let Some(wire::entry::Item::Message(message)) = &page.entries[0].item else { panic!("{page:?}") };
+        assert_eq!((message.cseq, &message.content[..]), (cseq, &content(cseq)[..]));
+    }
+    server.assert_healthy();
+    println!("recovered: {acknowledged} messages were acknowledged before the disk was full, and all are there");
 }
 
 #[test]

@@ -51,4 +51,6 @@ async fn a_killed_server_loses_and_repeats_nothing() {
     assert!(sender.shown().messages.is_empty(), "its own messages were told as sent");
     assert_history(&sender.client, &bob, COUNT, true).await;
     server.assert_healthy();
+    let kills = places.len();
+    println!("{kills} kills: {COUNT} acknowledged, 0 lost, 0 doubled, on four devices and in their histories");
 }
