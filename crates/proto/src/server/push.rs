@@ -140,6 +140,10 @@ impl Push {
     /// Entry `useq` is the device's own message, and on its way within a SEND_ACK. The device acks it along with
     /// whatever it sends next, or when enough have come together.
     pub fn on_own(&mut self, useq: u64, now: Instant) {
+        // While entries before it are pushed again, the device may have had them all.
+        if useq.checked_sub(1) == Some(self.high) {
+            self.high = useq;
+        }
         if self.advance(useq) && self.pushed - self.acked >= ACK_EVERY {
             self.owe_ack(now);
         }
@@ -285,6 +289,19 @@ mod tests {
         assert_eq!(push.on_ack(ACK_EVERY, now), Ok(true));
         push.on_own(ACK_EVERY + 1, now);
         assert_eq!(push.poll_timeout(&settings), None, "the next one may wait again");
+    }
+
+    #[test]
+    fn an_own_message_behind_a_rewind_may_be_acked() {
+        let now = Instant::now();
+        let mut push = Push::new(0, 2);
+        (1..=2).for_each(|useq| assert!(push.on_pushed(useq, 30, now)));
+        push.rewind(0);
+        push.on_own(3, now);
+        assert_eq!(push.pushed(), 0, "all of it is pushed again");
+        assert_eq!(push.on_ack(3, now), Ok(true), "but the device had 1 and 2, and 3 came as SEND_ACK");
+        push.on_own(5, now);
+        assert_eq!(push.on_ack(5, now), Err(()), "4 was never pushed");
     }
 
     #[test]
