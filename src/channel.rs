@@ -220,6 +220,13 @@ impl Channel {
         self.lock().head
     }
 
+    /// Entries and everything that wait, for tests of the bounds.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.entries, queue.waiting.len())
+    }
+
     pub fn is_lagging(&self) -> bool {
         self.lock().lagging
     }

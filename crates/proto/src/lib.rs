@@ -16,6 +16,8 @@
 //!
 //! *Architecture Invariant*: this crate depends on no runtime and reads no clock; a `Connection` is a function of its inputs.
 
+#[doc(hidden)]
+pub mod canary;
 pub mod client;
 pub mod code;
 pub mod codec;
