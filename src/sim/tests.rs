@@ -4,7 +4,7 @@ use super::run::{Outcome, run};
 
 /// The command that shows a seed again.
 fn again(seed: u64) -> String {
-    format!("HONGYAN_SIM_SEED={seed} cargo test -p hongyan --lib sim::tests::one_seed -- --ignored --nocapture")
+    format!("HONGYAN_SIM_SEED={seed} cargo test --profile sim -p hongyan --lib sim::tests::one_seed -- --ignored --nocapture")
 }
 
 #[test]
@@ -25,6 +25,11 @@ fn seeds() {
     }
     eprintln!("{count} seeds, {messages} messages, {shown} shown, {:?}", started.elapsed());
     assert!(broken.is_empty(), "{} seeds: {:?}\n{}", broken.len(), &broken[..broken.len().min(20)], again(broken[0]));
+}
+
+#[test]
+fn a_seed_always_does_the_same() {
+    (1000..1010).for_each(|seed| assert_eq!(run(seed), run(seed), "seed {seed}"));
 }
 
 #[test]
