@@ -224,7 +224,7 @@ impl Channel {
     #[cfg(test)]
     pub fn waiting(&self) -> (usize, usize) {
         let queue = self.lock();
-        (queue.entries, queue.waiting.len())
+        (queue.entries as usize, queue.waiting.len())
     }
 
     pub fn is_lagging(&self) -> bool {

@@ -4,7 +4,9 @@ use super::run::{Outcome, run};
 
 /// The command that shows a seed again.
 fn again(seed: u64) -> String {
-    format!("HONGYAN_SIM_SEED={seed} cargo test --profile sim -p hongyan --lib sim::tests::one_seed -- --ignored --nocapture")
+    format!(
+        "HONGYAN_SIM_SEED={seed} cargo test --profile sim -p hongyan --lib sim::tests::one_seed -- --ignored --nocapture"
+    )
 }
 
 #[test]
