@@ -47,7 +47,7 @@ use bytes::Bytes;
 use conversation::Conversation;
 use effect::Effect;
 use gathering::Gathering;
-use hongyan_proto::{Uid, wire};
+use hongyan_proto::{Uid, canary, wire};
 use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
@@ -242,6 +242,9 @@ impl Committer {
         let is_urgent = std::mem::take(&mut self.is_urgent);
         let durability = self.settings.syncing.durability(is_urgent);
         self.cursors_due = None;
+        if canary::is("effects-before-commit") {
+            self.apply_effects();
+        }
         match self.commit_rows(batch, durability).await {
             Ok(()) => {
                 self.schedule_sync(now);
@@ -272,6 +275,9 @@ impl Committer {
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
     async fn fail(&mut self, error: &StoreError, touched: &[UserNo], now: Now) {
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
+        if canary::is("effects-of-a-failed-commit") {
+            self.apply_effects();
+        }
         for effect in self.effects.drain(..) {
             effect.fail(error);
         }
@@ -283,10 +289,14 @@ impl Committer {
 
     /// Empties the caches and reads the store's counters anew.
     async fn forget_memory(&mut self) -> Result<(), StoreError> {
-        self.users.clear();
+        if !canary::is("users-of-a-failed-commit") {
+            self.users.clear();
+        }
         self.names.clear();
         self.pairs.clear();
-        self.conversations.clear();
+        if !canary::is("numbers-of-a-failed-commit") {
+            self.conversations.clear();
+        }
         self.knows_expiry = false;
         self.touched.clear();
         self.visitors.clear();
@@ -309,6 +319,9 @@ impl Committer {
             }
             if std::mem::take(&mut user.account_changed) {
                 self.batch.put(Table::Users, keys::user(no), encode(&user.account));
+            }
+            if canary::is("answers-apart-from-messages") && self.is_urgent {
+                continue;
             }
             for device in user.devices.iter_mut().filter(|device| device.changed) {
                 device.changed = false;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hongyan_proto::{
+    canary,
     server::encode_item,
     wire::{self, entry::Item},
 };
@@ -48,10 +49,14 @@ impl Committer {
     async fn try_acked(&mut self, ack: Ack, now: Now) -> Result<(), StoreError> {
         let Ack { user: no, device, conn_epoch, useq } = ack;
         let Some(user) = self.user(no, now).await? else { return Ok(()) };
-        let Some(device) = user.device_mut(device).filter(|device| device.record.conn_epoch == conn_epoch) else {
+        let Some(device) = user
+            .device_mut(device)
+            .filter(|device| device.record.conn_epoch == conn_epoch || canary::is("ack-not-fenced"))
+        else {
             return Ok(());
         };
         device.confirm_token();
+        let useq = if canary::is("cursor-before-ack") { useq + 1 } else { useq };
         if useq > device.record.cursor {
             device.record.cursor = useq;
             device.changed = true;
@@ -65,6 +70,9 @@ impl Committer {
     /// What is in memory is about to be forgotten: how far the devices of these users have acked is not, for it may not be
     /// in the log.
     pub(super) fn remember_acks(&mut self, touched: &[UserNo], now: Now) {
+        if canary::is("acks-of-a-failed-commit") {
+            return;
+        }
         for user in touched.iter().filter_map(|no| self.users.get(no)) {
             for device in &user.devices {
                 let DeviceRecord { conn_epoch, cursor, .. } = device.record;

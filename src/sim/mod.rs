@@ -11,6 +11,7 @@
 //! healed and must drain. What is checked meanwhile and afterwards is in [`ledger`] and at the end of [`run`]; peers that
 //! mean no good are in [`rogue`]. The same seed does the same, to the last bit.
 
+mod canaries;
 mod chance;
 mod clock;
 mod device;

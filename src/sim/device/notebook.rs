@@ -72,7 +72,8 @@ impl Notebook {
             Note::Shown { pair, cseq, way } => {
                 let before = self.shown.entry(pair).or_default().insert(cseq, way);
                 // The history may bring what was pushed, and the log what was loaded.
-                if before == Some(Way::Pushed) && way == Way::Pushed {
+                let is_repeated = matches!(before, Some(Way::Pushed | Way::Own)) && way == Way::Pushed;
+                if is_repeated {
                     return Err(format!("I2: message {cseq} of {pair:?} was pushed to one device twice"));
                 }
             }
@@ -99,6 +100,9 @@ impl Notebook {
             Note::DeviceEpoch(device_epoch) => {
                 self.device_epoch = device_epoch;
                 self.resume_token = Bytes::new();
+                // What it sent under its older epoch comes to it as that of another device.
+                let own = self.shown.values_mut().flat_map(BTreeMap::values_mut).filter(|way| **way == Way::Own);
+                own.for_each(|way| *way = Way::Loaded);
             }
         }
         Ok(())
