@@ -4,7 +4,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use hongyan_proto::{Uid, wire};
+use hongyan_proto::{Uid, canary, wire};
 
 use crate::{
     accounts,
@@ -108,7 +108,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.core.sessions.unbind(&self.channel);
+        if !canary::is("route-not-removed") {
+            self.core.sessions.unbind(&self.channel);
+        }
         self.core.presence.forget(&self.channel);
         self.core.metrics.sessions.dec();
         let _ = self.core.queue.put(Op::Left(self.channel.clone()));

@@ -49,6 +49,8 @@ mod restore;
 pub mod server;
 mod sessions;
 mod signals;
+#[cfg(test)]
+mod sim;
 pub mod store;
 mod sync;
 pub mod tls;

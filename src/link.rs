@@ -6,7 +6,7 @@ mod transport;
 use std::{future::poll_fn, io, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
 
 use hongyan_proto::{
-    BytesMut, CloseCode,
+    BytesMut, CloseCode, canary,
     server::{Connection, Event},
     wire,
 };
@@ -322,7 +322,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Page::Entries(entries) => {
                 let now = self.core.environment.now();
                 for entry in entries {
-                    let own = if entry.own_device == channel.device.0 { entry.own_send_no } else { 0 };
+                    let is_own = entry.own_device == channel.device.0 && !canary::is("own-message-as-news");
+                    let own = if is_own { entry.own_send_no } else { 0 };
                     self.connection.push(entry.useq, own, &entry.item, now);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,13 +35,13 @@ const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
 
 /// What decides who may come in.
 pub struct Gate {
-    pub tokens: Tokens,
-    pub passwords: PasswordPool,
+    pub tokens: Arc<Tokens>,
+    pub passwords: Arc<PasswordPool>,
     backoff: Mutex<Backoff>,
 }
 
 impl Gate {
-    pub fn new(tokens: Tokens, passwords: PasswordPool, backoff: Backoff) -> Self {
+    pub fn new(tokens: Arc<Tokens>, passwords: Arc<PasswordPool>, backoff: Backoff) -> Self {
         Self { tokens, passwords, backoff: Mutex::new(backoff) }
     }
 

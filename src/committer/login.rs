@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, wire};
+use hongyan_proto::{CloseCode, canary, wire};
 
 use super::{
     Committer, Now,
@@ -87,7 +87,9 @@ impl Committer {
         let is_full = user.devices.len() >= devices_per_user;
         self.check_channels(no, known.map(|(_, device, ..)| device))?;
         let device = match known {
-            Some((_, device, device_epoch, last_send_no)) if device_epoch == credential.device_epoch => {
+            Some((_, device, device_epoch, last_send_no))
+                if device_epoch == credential.device_epoch || canary::is("no-device-epoch") =>
+            {
                 if credential.last_send_no < last_send_no {
                     return Err(refused(CloseCode::STATE_LOST, "this device has sent more than it remembers"));
                 }
@@ -133,7 +135,7 @@ impl Committer {
         device.changed = true;
         let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
-        let reset = cursor < bounds.low || cursor > bounds.head;
+        let reset = (cursor < bounds.low || cursor > bounds.head) && !canary::is("resume-below-the-log");
         Ok((no, device_no, Place { cursor, reset, is_proved: !reset }))
     }
 
@@ -210,7 +212,8 @@ impl Committer {
         // A device that is new here has nothing yet.
         let cursor = credential.cursor.unwrap_or_else(|| known.map_or(0, |known| known.record.cursor));
         let foreign = cursor > 0 && credential.cursor.is_some() && credential.log_epoch != log_epoch;
-        let reset = foreign || cursor < bounds.low || cursor > bounds.head;
+        let beyond = (cursor < bounds.low || cursor > bounds.head) && !canary::is("login-below-the-log");
+        let reset = foreign || beyond;
         Place { cursor, reset, is_proved: !reset }
     }
 
@@ -259,7 +262,8 @@ impl Device {
     /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
     /// client has given it up.
     fn check_order(&self, live: Option<Instant>, accepted_at: Instant) -> Result<(), LoginError> {
-        match self.accepted_at.max(live).is_some_and(|newest| newest > accepted_at) {
+        let is_older = self.accepted_at.max(live).is_some_and(|newest| newest > accepted_at);
+        match is_older && !canary::is("older-connection-wins") {
             true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
             false => Ok(()),
         }

@@ -51,13 +51,14 @@ use hongyan_proto::{Uid, canary, wire};
 use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
+use receipts::Ack;
 use rustc_hash::FxBuildHasher;
 pub use syncing::Syncing;
 use user::User;
 
 use crate::{
     environment::{Environment, Timer},
-    log::{AccountRecord, ConversationNo, Log, RunRecord, UserNo, keys, keys::meta},
+    log::{AccountRecord, ConversationNo, DeviceNo, Log, RunRecord, UserNo, keys, keys::meta},
     metrics::Metrics,
     sessions::Sessions,
     store::{Batch, Durability, StoreError, Table},
@@ -143,6 +144,8 @@ pub struct Committer {
     cursors_due: Option<Instant>,
     /// When what was committed since the last sync must be synced.
     sync_due: Option<Instant>,
+    /// Acks that are not in the log, as it could not be read or written. No device says them again.
+    lost_acks: NumberMap<(UserNo, DeviceNo), Ack>,
     /// Whose delivered receipts are written when; each user once, in rising time.
     receipts_due: VecDeque<(Instant, UserNo)>,
     /// When to look for users who have had nothing to do for a while. None: no user is in memory.
@@ -181,6 +184,7 @@ impl Committer {
             is_urgent: false,
             cursors_due: None,
             sync_due: None,
+            lost_acks: NumberMap::default(),
             receipts_due: VecDeque::new(),
             sweep_due: None,
             expiry_due: None,
@@ -192,15 +196,14 @@ impl Committer {
 
     /// Works through `ops` and everything that has fallen due: one commit.
     pub async fn process(&mut self, ops: Vec<Op>, now: Now) {
+        self.recover_acks(now).await;
         if let Err(error) = self.stage_expired(now).await {
             tracing::error!(%error, "messages that have expired could not be read");
         }
         for op in ops {
             self.stage(op, now).await;
         }
-        if let Err(error) = self.stage_receipts(now).await {
-            tracing::error!(%error, "delivered receipts could not be read");
-        }
+        self.stage_receipts(now).await;
         let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
         if self.is_urgent || cursors_are_due {
             self.commit(now).await;
@@ -224,7 +227,7 @@ impl Committer {
     async fn stage(&mut self, op: Op, now: Now) {
         match op {
             Op::Submit(submit) => self.submit(submit, now).await,
-            Op::Acked { channel, useq } => self.acked(&channel, useq, now).await,
+            Op::Acked { channel, useq } => self.acked(Ack::new(&channel, useq), now).await,
             Op::Login(login) => self.log_in(*login, now).await,
             Op::Left(channel) => self.left(&channel, now).await,
             Op::Account(change) => self.change_account(*change, now).await,
@@ -234,17 +237,20 @@ impl Committer {
     }
 
     async fn commit(&mut self, now: Now) {
-        self.write_touched();
+        let touched = self.write_touched();
         let batch = std::mem::take(&mut self.batch);
         let is_urgent = std::mem::take(&mut self.is_urgent);
         let durability = self.settings.syncing.durability(is_urgent);
         self.cursors_due = None;
+        if canary::is("effects-before-commit") {
+            self.apply_effects();
+        }
         match self.commit_rows(batch, durability).await {
             Ok(()) => {
                 self.schedule_sync(now);
                 self.apply_effects();
             }
-            Err(error) => self.fail(&error, now).await,
+            Err(error) => self.fail(&error, &touched, now).await,
         }
     }
 
@@ -267,11 +273,15 @@ impl Committer {
     }
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
-    async fn fail(&mut self, error: &StoreError, now: Now) {
+    async fn fail(&mut self, error: &StoreError, touched: &[UserNo], now: Now) {
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
+        if canary::is("effects-of-a-failed-commit") {
+            self.apply_effects();
+        }
         for effect in self.effects.drain(..) {
             effect.fail(error);
         }
+        self.remember_acks(touched, now);
         if let Err(error) = self.forget_memory().await {
             tracing::error!(%error, "the log cannot be read");
         }
@@ -280,25 +290,28 @@ impl Committer {
 
     /// Empties the caches and reads the store's counters anew.
     async fn forget_memory(&mut self) -> Result<(), StoreError> {
-        self.users.clear();
+        if !canary::is("users-of-a-failed-commit") {
+            self.users.clear();
+        }
         self.names.clear();
         self.pairs.clear();
-        if !canary::is("failed-commit-keeps-numbers") {
+        if !canary::is("numbers-of-a-failed-commit") {
             self.conversations.clear();
         }
         self.knows_expiry = false;
         self.touched.clear();
         self.visitors.clear();
-        self.receipts_due.clear();
         self.hours = self.log.meta(meta::HOURS).await?;
         self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
         self.last_conversation = self.log.meta(meta::LAST_CONVERSATION).await?;
         Ok(())
     }
 
-    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user.
-    fn write_touched(&mut self) {
-        for no in std::mem::take(&mut self.touched) {
+    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user. Says
+    /// whose they are.
+    fn write_touched(&mut self) -> Vec<UserNo> {
+        let touched = std::mem::take(&mut self.touched);
+        for no in touched.iter().copied() {
             let Some(user) = self.users.get_mut(&no) else { continue };
             if !user.run.is_empty() {
                 let first = user.bounds.head + 1 - user.run.len() as u64;
@@ -308,11 +321,15 @@ impl Committer {
             if std::mem::take(&mut user.account_changed) {
                 self.batch.put(Table::Users, keys::user(no), encode(&user.account));
             }
+            if canary::is("answers-apart-from-messages") && self.is_urgent {
+                continue;
+            }
             for device in user.devices.iter_mut().filter(|device| device.changed) {
                 device.changed = false;
                 self.batch.put(Table::Devices, keys::device(no, device.no), encode(&device.to_record()));
             }
         }
+        touched
     }
 
     // ------------------------------------------------------------ memory

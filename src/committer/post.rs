@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     codec::message_item,
     server::encode_item,
     wire::{self, NackCode, Role, entry::Item},
@@ -117,6 +117,7 @@ impl Committer {
         let cseq = self.next_cseq(no);
         let extras = self.with_expiry(no, cseq, extras, now);
         let (to, from) = (self.name_for(author, no), self.users[&author].uid.as_str());
+        let from = if canary::is("forged-sender") { &*to } else { from };
         let item = match extras {
             None => message_item(from, &to, cseq, now.unix_ms, &content),
             extras => {

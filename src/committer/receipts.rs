@@ -1,7 +1,7 @@
 //! Delivered receipts: when a device of the recipient has stored a message, its sender learns it, per conversation and
 //! number, gathered over a short time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, time::Duration};
 
 use hongyan_proto::{
     canary,
@@ -9,27 +9,54 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
-use super::{Committer, Now, effect::Effect};
+use super::{CURSOR_DELAY, Committer, Now, effect::Effect};
 use crate::{
     channel::Channel,
-    log::{ConversationNo, EntryRef, Of, UserNo},
+    log::{ConversationNo, DeviceNo, DeviceRecord, EntryRef, Of, UserNo},
     store::StoreError,
 };
 
 /// References looked at in one step.
 const STEP: usize = 4096;
+/// When receipts that could not be written are tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A device says that it has stored everything up to `useq`.
+#[derive(Clone, Copy)]
+pub(super) struct Ack {
+    user: UserNo,
+    device: DeviceNo,
+    conn_epoch: u64,
+    useq: u64,
+}
+
+impl Ack {
+    pub fn new(channel: &Channel, useq: u64) -> Self {
+        Self { user: channel.user, device: channel.device, conn_epoch: channel.conn_epoch, useq }
+    }
+}
 
 impl Committer {
-    /// A device has stored everything up to `useq`.
-    pub(super) async fn acked(&mut self, channel: &Arc<Channel>, useq: u64, now: Now) {
-        let no = channel.user;
-        // The ack comes from a live channel; if its user cannot be read, the device will ack again.
-        let Ok(Some(user)) = self.user(no, now).await else { return };
-        let Some(device) = user.device_mut(channel.device) else { return };
-        if device.record.conn_epoch != channel.conn_epoch {
-            return;
+    /// A device has stored a part of the log.
+    pub(super) async fn acked(&mut self, ack: Ack, now: Now) {
+        if let Err(error) = self.try_acked(ack, now).await {
+            tracing::error!(%error, "an ack could not be noted");
+            self.lost_acks.insert((ack.user, ack.device), ack);
+            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
         }
+    }
+
+    async fn try_acked(&mut self, ack: Ack, now: Now) -> Result<(), StoreError> {
+        let Ack { user: no, device, conn_epoch, useq } = ack;
+        let Some(user) = self.user(no, now).await? else { return Ok(()) };
+        let Some(device) = user
+            .device_mut(device)
+            .filter(|device| device.record.conn_epoch == conn_epoch || canary::is("ack-not-fenced"))
+        else {
+            return Ok(());
+        };
         device.confirm_token();
+        let useq = if canary::is("cursor-before-ack") { useq + 1 } else { useq };
         if useq > device.record.cursor {
             device.record.cursor = useq;
             device.changed = true;
@@ -37,6 +64,32 @@ impl Committer {
         self.touch_lazily(no, now);
         self.schedule_receipts(no, now);
         self.trim(no).await;
+        Ok(())
+    }
+
+    /// What is in memory is about to be forgotten: how far the devices of these users have acked is not, for it may not be
+    /// in the log.
+    pub(super) fn remember_acks(&mut self, touched: &[UserNo], now: Now) {
+        if canary::is("acks-of-a-failed-commit") {
+            return;
+        }
+        for user in touched.iter().filter_map(|no| self.users.get(no)) {
+            for device in &user.devices {
+                let DeviceRecord { conn_epoch, cursor, .. } = device.record;
+                let ack = Ack { user: user.no, device: device.no, conn_epoch, useq: cursor };
+                self.lost_acks.insert((ack.user, ack.device), ack);
+                self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+            }
+        }
+    }
+
+    /// Notes again what could not be noted.
+    pub(super) async fn recover_acks(&mut self, now: Now) {
+        if !self.lost_acks.is_empty() {
+            for ack in std::mem::take(&mut self.lost_acks).into_values() {
+                self.acked(ack, now).await;
+            }
+        }
     }
 
     /// Sees to it that the senders learn what has reached the user by now.
@@ -49,15 +102,14 @@ impl Committer {
     }
 
     /// Writes the receipts that have fallen due.
-    pub(super) async fn stage_receipts(&mut self, now: Now) -> Result<(), StoreError> {
-        while let Some((due, no)) = self.receipts_due.front().copied() {
-            if due > now.instant {
-                break;
+    pub(super) async fn stage_receipts(&mut self, now: Now) {
+        while let Some((_, no)) = self.receipts_due.pop_front_if(|(due, _)| *due <= now.instant) {
+            if let Err(error) = self.stage_receipts_of(no, now).await {
+                tracing::error!(%error, "delivered receipts could not be read");
+                self.receipts_due.push_back((now.instant + RETRY_DELAY, no));
+                return;
             }
-            self.receipts_due.pop_front();
-            self.stage_receipts_of(no, now).await?;
         }
-        Ok(())
     }
 
     async fn stage_receipts_of(&mut self, no: UserNo, now: Now) -> Result<(), StoreError> {

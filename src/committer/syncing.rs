@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use hongyan_proto::canary;
+
 use super::{Committer, Now};
 use crate::store::{Batch, Durability};
 
@@ -22,7 +24,11 @@ pub enum Syncing {
 impl Syncing {
     /// What a commit must promise. Cursors alone, which nobody waits for, may always be lost: a device names its own.
     pub(super) fn durability(self, is_urgent: bool) -> Durability {
-        if is_urgent && self == Syncing::EachCommit { Durability::Synced } else { Durability::Buffered }
+        if is_urgent && self == Syncing::EachCommit && !canary::is("ack-before-sync") {
+            Durability::Synced
+        } else {
+            Durability::Buffered
+        }
     }
 }
 

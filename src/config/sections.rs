@@ -98,7 +98,8 @@ settings! {
         /// At least 1KiB below max_frame, for what surrounds the content.
         max_content: u64 = 32 * KIB, Size(1..=MIB);
         /// Entries pushed to a device and not yet acked. At the limit pushing waits for acks; nothing is dropped.
-        push_window: u64 = 64, Count(1..=1024);
+        /// A device may leave up to 15 of its own messages unacked, which count too.
+        push_window: u64 = 64, Count(16..=1024);
         /// Messages that a device may have sent and not yet got an answer for.
         /// A message beyond it is the client's mistake and closes the connection.
         send_window: u64 = 64, Count(1..=256);

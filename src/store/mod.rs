@@ -177,7 +177,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Applies all of `batch` or nothing. After an error that [`StoreError::is_permanent`], every later commit fails too.
     ///
     /// Batches are applied in the order of the calls, whether or not the future is polled; dropping it does not take the
-    /// batch back. A synced commit, even of an empty batch, makes every earlier buffered one durable as well.
+    /// batch back. A synced commit, even of an empty batch, makes every earlier buffered one durable as well. What failed is
+    /// not seen by reads; when the store is opened again it may be there, or not.
     ///
     /// # Panics
     /// On an empty key, or one longer than [`MAX_KEY_BYTES`], and on a value longer than [`MAX_VALUE_BYTES`].

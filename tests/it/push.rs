@@ -43,31 +43,29 @@ fn send_many(client: &mut WireClient, first: u64, count: u64, to: &str, content:
 
 #[test]
 fn no_more_than_the_window_is_pushed_ahead_of_the_ack() {
-    let server = TestServer::with("[limits]\npush_window = 8\n");
+    let server = TestServer::with("[limits]\npush_window = 16\n");
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     let (mut bob, welcome) = WireClient::login_as(&server, "bob", "phone");
-    assert_eq!(welcome.limits.unwrap().push_window, 8);
-    send_many(&mut alice, 1, 30, "bob", b"hi");
-    (1..=8).for_each(|useq| drop(bob.expect_message(useq)));
+    assert_eq!(welcome.limits.unwrap().push_window, 16);
+    send_many(&mut alice, 1, 50, "bob", b"hi");
+    (1..=16).for_each(|useq| drop(bob.expect_message(useq)));
     let head = bob.ping().head;
-    assert!([8, 30].contains(&head), "nothing beyond the window: {head}");
+    assert!([16, 50].contains(&head), "nothing beyond the window: {head}");
     // An ack opens the window by as much.
     bob.ack(3);
-    (9..=11).for_each(|useq| drop(bob.expect_message(useq)));
+    (17..=19).for_each(|useq| drop(bob.expect_message(useq)));
     bob.ping();
     // What is asked for again comes again, and no further than the window.
-    bob.send(Frame::SyncReq(wire::SyncReq { after: 9 }));
-    (10..=11).for_each(|useq| drop(bob.expect_message(useq)));
+    bob.send(Frame::SyncReq(wire::SyncReq { after: 17 }));
+    (18..=19).for_each(|useq| drop(bob.expect_message(useq)));
     bob.send(Frame::SyncReq(wire::SyncReq { after: 0 }));
-    (4..=11).for_each(|useq| drop(bob.expect_message(useq)));
+    (4..=19).for_each(|useq| drop(bob.expect_message(useq)));
     bob.ping();
-    bob.ack(11);
-    (12..=19).for_each(|useq| drop(bob.expect_message(useq)));
     bob.ack(19);
-    (20..=27).for_each(|useq| drop(bob.expect_message(useq)));
-    bob.ack(27);
-    (28..=30).for_each(|useq| drop(bob.expect_message(useq)));
-    bob.ack(30);
+    (20..=35).for_each(|useq| drop(bob.expect_message(useq)));
+    bob.ack(35);
+    (36..=50).for_each(|useq| drop(bob.expect_message(useq)));
+    bob.ack(50);
     assert_eq!(bob.ping().head, 0);
 }
 

@@ -55,7 +55,7 @@ const PLANTED: [&str; 15] = [
     "recall-leaves-the-body-in-an-edit",
     "reaction-counted-twice",
     "role-before-the-batch",
-    "failed-commit-keeps-numbers",
+    "numbers-of-a-failed-commit",
 ];
 
 /// Numbers that a seed gives: splitmix64.

@@ -1,0 +1,181 @@
+//! One turn of a device: read, understand, store, and only then ack, answer and write.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use hongyan_proto::{CloseCode, code::Class, wire};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Crash, Device, Line, Note};
+
+/// Bytes that may wait for the network before no more messages are written.
+const MAX_OUT: usize = 64 * 1024;
+/// How long a login that was given up may still reach the server. A server that was paused answers late.
+const STRAY_LOGIN: std::time::Duration = std::time::Duration::from_secs(120);
+
+impl Device {
+    /// False: there is nothing more to do now.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>) -> bool {
+        let now = self.world.clock.now();
+        if self.leave_at.is_some_and(|at| at <= now) {
+            self.move_away();
+            return true;
+        }
+        let read = self.read(context);
+        let Some(line) = &mut self.line else { return true };
+        if line.connection.poll_timeout().is_some_and(|due| due <= now) {
+            line.connection.handle_timeout(now);
+        }
+        self.handle_events();
+        self.resume_held();
+        if self.crash == Some(Crash::BeforeCommit) {
+            self.crash = None;
+            self.restart();
+            return true;
+        }
+        self.commit();
+        if self.crash == Some(Crash::AfterCommit) {
+            self.crash = None;
+            self.restart();
+            return true;
+        }
+        self.produce();
+        let Some(line) = &mut self.line else { return true };
+        write(line, context);
+        if line.is_over {
+            self.line = None;
+            return true;
+        }
+        read
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> bool {
+        let deaf = self.deaf_until > self.world.clock.now();
+        let Some(line) = self.line.as_mut().filter(|_| !deaf) else { return false };
+        let mut space = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut space);
+        match Pin::new(&mut line.end).poll_read(context, &mut buffer) {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                let acked = self.notebook.cursor.unwrap_or(0).max(line.reload.base);
+                let window = self.notebook.limits.as_ref().map_or(64, |limits| limits.push_window.into());
+                if let Err(broken) = line.tap.watch(buffer.filled(), acked, window) {
+                    self.world.ledger.borrow_mut().violated(|| format!("u{} {}: {broken}", self.user, self.name));
+                }
+                line.connection.handle_bytes(BytesMut::from(buffer.filled()));
+                true
+            }
+            Poll::Ready(_) => {
+                self.on_broken();
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    /// The transport is gone without a close code.
+    fn on_broken(&mut self) {
+        self.on_end(CloseCode(0), "the connection broke");
+        self.line = None;
+        self.forget();
+    }
+
+    pub(super) fn on_end(&mut self, code: CloseCode, reason: &str) {
+        let Some(line) = &mut self.line else { return };
+        let now = self.world.clock.now();
+        line.is_over = true;
+        if !line.is_answered {
+            self.distrust = true;
+            self.stray = Some(now);
+        }
+        if now > line.opened + std::time::Duration::from_secs(5) {
+            self.attempts = 0;
+        }
+        let was_resuming = line.is_resuming;
+        self.held.clear();
+        self.leave_at = None;
+        self.pause();
+        if code == CloseCode::STATE_LOST {
+            // What is unanswered may have been taken under the old epoch.
+            let mut ledger = self.world.ledger.borrow_mut();
+            self.notebook.outbox.values().for_each(|(_, content)| ledger.let_loose(content));
+            let device_epoch = self.chance.within(1, 1 << 30) as u32;
+            self.round.push(Note::DeviceEpoch(device_epoch));
+        } else if code == CloseCode::RESUME_REFUSED && was_resuming {
+            self.round.push(Note::Token(bytes::Bytes::new()));
+        } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
+            let stray = self.stray.filter(|since| code == CloseCode::REPLACED && now < *since + STRAY_LOGIN);
+            if stray.is_none() {
+                let ended = format!("I7: u{} {} is stopped by {code} {reason}", self.user, self.name);
+                self.world.ledger.borrow_mut().violated(|| ended.clone());
+                self.stopped = Some(ended);
+            }
+        }
+    }
+
+    /// After a GOAWAY: the old connection stays open, unread, while the new one is made.
+    fn move_away(&mut self) {
+        let until = self.world.clock.now() + std::time::Duration::from_secs(1);
+        if let Some(line) = self.line.take() {
+            self.abandoned.push((until, line.end));
+        }
+        self.forget();
+        self.next_try = self.world.clock.now();
+    }
+
+    /// Writes what the turn has brought into the notebook, and tells the connection.
+    fn commit(&mut self) {
+        let mut ledger = self.world.ledger.borrow_mut();
+        for note in self.round.drain(..) {
+            match &note {
+                Note::Shown { pair, cseq, .. } => ledger.on_stored(self.user, *pair, *cseq),
+                Note::Receipt { peer, cseq } => ledger.on_receipt(self.user, *peer, *cseq),
+                _ => {}
+            }
+            if let Err(impossible) = self.notebook.write(note) {
+                ledger.violated(|| format!("u{} {}: {impossible}", self.user, self.name));
+            }
+        }
+        drop(ledger);
+        let (cursor, last) = (self.notebook.cursor.unwrap_or(0), self.notebook.last_send_no);
+        if let Some(line) = &mut self.line {
+            line.connection.queued(last);
+            if line.connection.is_live() {
+                line.connection.stored(cursor.min(line.connection.applied()));
+            }
+        }
+    }
+
+    fn produce(&mut self) {
+        let now = self.world.clock.now();
+        let Some(line) = &mut self.line else { return };
+        if line.connection.is_live()
+            && self.notebook.is_reloading
+            && let Some(request) = line.reload.next_request()
+        {
+            line.connection.request(&request);
+        }
+        while line.out.len() < MAX_OUT
+            && let Some(send_no) = line.connection.poll_send(now)
+        {
+            match self.notebook.outbox.get(&send_no) {
+                Some((to, content)) => {
+                    let (to, content) = (super::ledger::uid(*to), content.clone());
+                    line.connection.send(&wire::Send { send_no, to, content, ..Default::default() }, now);
+                }
+                None => line.connection.skip(send_no, now),
+            }
+        }
+        line.out.extend_from_slice(&line.connection.take_output(now));
+    }
+}
+
+/// Writes as much as the network takes. That it fails will be read.
+pub(super) fn write(line: &mut Line, context: &mut Context<'_>) {
+    while !line.out.is_empty() {
+        let Poll::Ready(Ok(written)) = Pin::new(&mut line.end).poll_write(context, &line.out) else { return };
+        let _ = line.out.split_to(written);
+    }
+}

@@ -1,0 +1,178 @@
+//! The machine the server runs on: starting it on what the disk holds, killing it, taking connections in.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    path::Path,
+    pin::pin,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{hmac, rand::SystemRandom};
+
+use super::{
+    chance::Chance,
+    clock::{Clock, SimTimer, Simulated},
+    disk::Disk,
+    executor::{Owner, Spawner},
+    network::End,
+};
+use crate::{
+    auth::{
+        backoff::{Backoff, BackoffPolicy},
+        keys::{KeyRing, SigningKey, VerifyKey},
+        password::{PasswordCost, PasswordPool},
+        token::{TokenPolicy, Tokens},
+    },
+    committer,
+    config::Config,
+    core::Core,
+    link::Link,
+    listener::Strangers,
+    log::Log,
+    login::Gate,
+    open,
+};
+
+const SECRET: &[u8] = b"a secret of at least 32 bytes, known to all simulations";
+
+/// What checks credentials; the same in all runs, for making it takes longer than a run.
+struct Credentials {
+    tokens: Arc<Tokens>,
+    passwords: Arc<PasswordPool>,
+}
+
+fn credentials() -> &'static Credentials {
+    static CREDENTIALS: OnceLock<Credentials> = OnceLock::new();
+    CREDENTIALS.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let own = SigningKey::load_or_create(&folder.path().join("key"), &SystemRandom::new());
+        let backend = VerifyKey::hs256(Some("sim".into()), SECRET).expect("the secret is long enough");
+        let keys = KeyRing::new(own.expect("a key can be made"), vec![backend]).expect("two different keys");
+        let (issuer, audience) = ("hongyan".into(), "hongyan".into());
+        let policy = TokenPolicy { issuer, audience, leeway: Duration::from_secs(30) };
+        let passwords = PasswordPool::new(PasswordCost::default(), 4).expect("the default cost is legal");
+        Credentials { tokens: Arc::new(Tokens::new(keys, policy)), passwords: Arc::new(passwords) }
+    })
+}
+
+/// A token that no jump of the calendar expires.
+pub fn token(uid: &str) -> String {
+    let claims = serde_json::json!({
+        "iss": "hongyan", "aud": "hongyan", "sub": uid, "exp": 9_000_000_000_u64, "iat": 8_000_000_000_u64,
+    });
+    let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": "sim" });
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let signed = format!("{header}.{claims}");
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+pub struct Host {
+    clock: Arc<Clock>,
+    spawner: Spawner,
+    pub disk: Arc<Disk>,
+    config: Rc<Config>,
+    chance: RefCell<Chance>,
+    is_running: Cell<bool>,
+    /// None: the server does not run, or is not ready yet.
+    core: Rc<RefCell<Option<Arc<Core>>>>,
+    strangers: RefCell<Arc<Strangers>>,
+    /// Connections whose link has not ended.
+    links: Rc<Cell<usize>>,
+}
+
+impl Host {
+    pub fn new(clock: &Arc<Clock>, spawner: &Spawner, disk: Arc<Disk>, config: Config, chance: Chance) -> Self {
+        Self {
+            clock: clock.clone(),
+            spawner: spawner.clone(),
+            disk,
+            strangers: RefCell::new(strangers(&config)),
+            config: Rc::new(config),
+            chance: RefCell::new(chance),
+            is_running: Cell::default(),
+            core: Rc::default(),
+            links: Rc::default(),
+        }
+    }
+
+    /// Starts the server's process. It takes connections as soon as it has read its store.
+    pub fn start(&self) {
+        self.is_running.set(true);
+        *self.strangers.borrow_mut() = strangers(&self.config);
+        let (clock, slot, config) = (self.clock.clone(), self.core.clone(), self.config.clone());
+        let log = Log::new(self.disk.clone());
+        let log_epoch = self.chance.borrow_mut().number().max(1);
+        self.spawner.spawn(Owner::Server, async move {
+            let gate = Gate::new(
+                credentials().tokens.clone(),
+                credentials().passwords.clone(),
+                Backoff::new(BackoffPolicy::default()),
+            );
+            let environment = Box::new(Simulated(clock.clone()));
+            let prepared = open::prepare(&log, Path::new("simulated"), log_epoch).await;
+            let assembled = match prepared {
+                Ok(()) => open::assemble(&config, log, gate, environment).await,
+                // The operator starts it again when the disk answers.
+                Err(_) => return,
+            };
+            let Ok((core, committer)) = assembled else { return };
+            let core = Arc::new(core);
+            *slot.borrow_mut() = Some(core.clone());
+            committer::run(committer, &core.queue, &*core.environment, pin!(SimTimer::new(&clock))).await;
+        });
+    }
+
+    /// The process is gone; its tasks are the executor's to drop.
+    pub fn on_killed(&self) {
+        *self.core.borrow_mut() = None;
+        self.is_running.set(false);
+    }
+
+    /// There is a process, which may still be reading its store.
+    pub fn is_running(&self) -> bool {
+        self.is_running.get()
+    }
+
+    pub fn core(&self) -> Option<Arc<Core>> {
+        self.core.borrow().clone()
+    }
+
+    pub fn links(&self) -> usize {
+        self.links.get()
+    }
+
+    /// Takes a connection in, as the listener does. False: nobody listens.
+    pub fn accept(&self, end: End, address: IpAddr) -> bool {
+        let Some(core) = self.core().filter(|core| !core.is_draining()) else { return false };
+        let Some(admission) = self.strangers.borrow().admit(address) else { return false };
+        let (clock, links) = (self.clock.clone(), self.links.clone());
+        let accepted_at = clock.now();
+        links.set(links.get() + 1);
+        let counted = Counted(links);
+        self.spawner.spawn(Owner::Server, async move {
+            let mut link = Link::new(end, address, core, admission, accepted_at);
+            // How a link ends is for the log only.
+            let _ = link.run(pin!(SimTimer::new(&clock))).await;
+            drop(counted);
+        });
+        true
+    }
+}
+
+fn strangers(config: &Config) -> Arc<Strangers> {
+    Strangers::new(config.limits.max_unauthenticated as usize, config.limits.max_unauthenticated_per_ip as usize)
+}
+
+/// A link that has not ended.
+struct Counted(Rc<Cell<usize>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The simulation: many devices and a whole server under one seeded scheduler and a clock that passes only when nobody
+//! has anything to do. Only tests see it.
+//!
+//! Real are, on the server's side, everything between the socket and the store: `Link`, the protocol's `Connection`,
+//! login, dispatch, deliver, sync, requests, the session map, the channels, the committer and its queue; on the device's
+//! side the client's `Connection`. Simulated are the time ([`clock`]), who runs next ([`executor`]), the network
+//! ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage of each device
+//! ([`device`]).
+//!
+//! One run ([`run`]) follows a [`plan`] that its seed decides: who writes to whom and what goes wrong when. Then all is
+//! healed and must drain. What is checked meanwhile and afterwards is in [`ledger`] and at the end of [`run`]; peers that
+//! mean no good are in [`rogue`]. The same seed does the same, to the last bit.
+
+mod canaries;
+mod chance;
+mod clock;
+mod device;
+mod disk;
+mod executor;
+mod host;
+mod ledger;
+mod network;
+mod plan;
+mod rogue;
+mod run;
+mod tests;
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+/// What everybody in a run shares.
+struct World {
+    clock: Arc<clock::Clock>,
+    spawner: executor::Spawner,
+    chance: RefCell<chance::Chance>,
+    host: host::Host,
+    ledger: RefCell<ledger::Ledger>,
+    /// The users' tokens, by their numbers.
+    tokens: Vec<String>,
+    rogue_token: String,
+    stolen_tokens: RefCell<rogue::StolenTokens>,
+    /// Nothing bad has happened to the server so far.
+    is_calm: Cell<bool>,
+}

@@ -1,0 +1,196 @@
+//! What a seed decides before anything runs: how large the world is, how the server is set up, what will go wrong.
+
+use std::time::Duration;
+
+use super::{
+    chance::Chance,
+    disk::DiskSpeed,
+    ledger::User,
+    network::{Cut, Road},
+    rogue::Trick,
+};
+use crate::{config::Config, sim::device::Crash};
+
+/// Something that goes wrong. Numbers of devices are places in the run's list.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Cut(usize, Cut),
+    Stall(usize, Duration),
+    DeviceCrash(usize, Crash),
+    /// The device leaves its connection and the bytes in it to themselves for a while.
+    Abandon(usize, Duration),
+    LoseState(usize),
+    /// The device's disk is copied, or the last copy of it put back.
+    TurnBack(usize),
+    Slow(usize, Duration),
+    Deaf(usize, Duration),
+    Away(usize, Duration),
+    Kill,
+    PowerCut,
+    Drain,
+    Pause(Duration),
+    DiskFull(Duration),
+    SyncFails,
+    ReadsFail(Duration),
+    DiskSlow(Duration),
+    /// The server's calendar is off by so many milliseconds.
+    Calendar(i64),
+    Hours(u64),
+    Rogue(Trick),
+}
+
+/// How often each kind of fault happens among those that a seed allows.
+const KINDS: [(usize, u32); 20] = [
+    (0, 8),
+    (1, 4),
+    (2, 5),
+    (3, 4),
+    (4, 2),
+    (5, 2),
+    (6, 4),
+    (7, 4),
+    (8, 3),
+    (9, 4),
+    (10, 4),
+    (11, 2),
+    (12, 2),
+    (13, 2),
+    (14, 2),
+    (15, 1),
+    (16, 2),
+    (17, 2),
+    (18, 1),
+    (19, 5),
+];
+
+const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 3600 * 1000;
+
+/// One message that an application will send.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub at: Duration,
+    pub device: usize,
+    pub to: User,
+    pub filler: usize,
+}
+
+pub struct Plan {
+    pub users: usize,
+    /// The user of each device.
+    pub devices: Vec<User>,
+    pub config: Config,
+    pub disk: DiskSpeed,
+    pub active: Duration,
+    pub wishes: Vec<Wish>,
+    pub faults: Vec<(Duration, Fault)>,
+}
+
+impl Plan {
+    pub fn new(chance: &mut Chance) -> Self {
+        let is_heavy = chance.one_in(40);
+        let users = if is_heavy { 2 } else { 2 + chance.below(3) };
+        let mut devices: Vec<User> = (0..users).collect();
+        for user in 0..users {
+            (0..chance.pick(&[0, 0, 0, 1, 1, 2])).for_each(|_| devices.push(user));
+        }
+        let active = chance.span(1_000_000, if is_heavy { 10_000_000 } else { 30_000_000 });
+        let messages = if is_heavy { 400 + chance.below(1200) } else { 20 + chance.below(90) };
+        let wishes = wishes(chance, messages, users, &devices, active);
+        let faults = faults(chance, devices.len(), active);
+        let disk =
+            DiskSpeed { commit_us: chance.pick(&[0, 500, 5_000, 30_000]), yields_one_in: chance.pick(&[0, 0, 4]) };
+        Self { users, devices, config: config(chance), disk, active, wishes, faults }
+    }
+}
+
+fn config(chance: &mut Chance) -> Config {
+    let mut config = Config::default();
+    // Not everybody has logged in before the first message to them is written.
+    config.auth.accept_unknown_recipients = true;
+    config.limits.push_window = chance.pick(&[16, 24, 64, 64]);
+    config.limits.send_window = chance.pick(&[4, 16, 64, 64]);
+    config.limits.committer_queue = chance.pick(&[2_000, 1 << 20]);
+    config.heartbeat.interval = Duration::from_secs(chance.pick(&[10, 20, 60]));
+    config.delivery.ack_timeout = Duration::from_millis(chance.pick(&[300, 3000]));
+    config.delivery.lagging_timeout = Duration::from_secs(chance.pick(&[30, 300]));
+    config.delivery.receipt_delay = Duration::from_millis(chance.pick(&[0, 100, 500]));
+    config.retention.timeline_entries = chance.pick(&[1, 100, 100_000]);
+    config
+}
+
+fn wishes(chance: &mut Chance, messages: usize, users: usize, devices: &[User], active: Duration) -> Vec<Wish> {
+    let mut wishes = Vec::with_capacity(messages);
+    let active_us = active.as_micros() as u64;
+    while wishes.len() < messages {
+        // People write in bursts.
+        let (at, device) = (chance.span(0, active_us), chance.below(devices.len()));
+        let mut to = chance.below(users);
+        if to == devices[device] && !chance.one_in(10) {
+            to = (to + 1) % users;
+        }
+        for _ in 0..chance.pick(&[1, 1, 1, 2, 5, 40]) {
+            let filler = chance.pick(&[0, 10, 10, 30, 30, 100, 3_000]);
+            let filler = if filler == 3_000 && chance.one_in(4) { 30_000 } else { filler };
+            wishes.push(Wish { at: at + chance.span(0, 20_000), device, to, filler });
+        }
+    }
+    wishes.truncate(messages);
+    wishes
+}
+
+/// Each seed allows a part of the kinds only: faults that always come together hide what each of them does.
+fn faults(chance: &mut Chance, devices: usize, active: Duration) -> Vec<(Duration, Fault)> {
+    if chance.one_in(10) {
+        return Vec::new();
+    }
+    let share = chance.pick(&[2, 3, 6]);
+    let allowed: Vec<usize> = KINDS
+        .iter()
+        .filter(|_| chance.one_in(share))
+        .flat_map(|(kind, weight)| vec![*kind; *weight as usize])
+        .collect();
+    if allowed.is_empty() {
+        return Vec::new();
+    }
+    let count = 1 + chance.below(14);
+    let active_us = active.as_micros() as u64;
+    (0..count).map(|_| (chance.span(0, active_us), fault(chance, chance.clone().pick(&allowed), devices))).collect()
+}
+
+fn fault(chance: &mut Chance, kind: usize, devices: usize) -> Fault {
+    let device = chance.below(devices);
+    let short = chance.span(1_000, 3_000_000);
+    let long = chance.span(100_000, 30_000_000);
+    match kind {
+        0 => Fault::Cut(device, chance.pick(&[Cut::Fin, Cut::Reset, Cut::Silence])),
+        1 => Fault::Stall(device, long),
+        2 => Fault::DeviceCrash(device, chance.pick(&[Crash::BeforeCommit, Crash::AfterCommit])),
+        3 => Fault::Abandon(device, short),
+        4 => Fault::LoseState(device),
+        5 => Fault::TurnBack(device),
+        6 => Fault::Slow(device, long),
+        7 => Fault::Deaf(device, long),
+        8 => Fault::Away(device, long),
+        9 => Fault::Kill,
+        10 => Fault::PowerCut,
+        11 => Fault::Drain,
+        12 => Fault::Pause(if chance.one_in(4) { long * 2 } else { short }),
+        13 => Fault::DiskFull(short),
+        14 => Fault::SyncFails,
+        15 => Fault::ReadsFail(short),
+        16 => Fault::DiskSlow(short),
+        17 => Fault::Calendar(chance.pick(&[-TEN_YEARS_MS, -3_600_000, 3_600_000, TEN_YEARS_MS])),
+        18 => Fault::Hours(chance.pick(&[1, 24, 400])),
+        _ => Fault::Rogue(chance.pick(Trick::ALL)),
+    }
+}
+
+/// How a device reaches the server.
+pub fn road(chance: &mut Chance) -> Road {
+    Road {
+        latency: chance.span(50, chance.clone().pick(&[500, 20_000, 20_000, 300_000])),
+        jitter: chance.span(0, chance.clone().pick(&[1, 5_000, 100_000])),
+        piece: chance.pick(&[1, 7, 100, 1400, 1400, 4096]),
+        capacity: chance.pick(&[256, 4096, 65536, 65536]),
+    }
+}
