@@ -5,7 +5,10 @@ use std::{
     collections::BinaryHeap,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -19,11 +22,12 @@ const BEGINNING_MS: u64 = 1_800_000_000_000;
 /// One run's time and its timers.
 pub struct Clock {
     start: Instant,
+    /// Nanoseconds since the start.
+    passed: AtomicU64,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    passed: Duration,
     /// How far the calendar is off.
     calendar_ms: i64,
     timers: BinaryHeap<Reverse<Alarm>>,
@@ -60,8 +64,8 @@ impl Ord for Alarm {
 
 impl Clock {
     pub fn new(chance: Chance) -> Arc<Self> {
-        let inner = Inner { passed: Duration::ZERO, calendar_ms: 0, timers: BinaryHeap::new(), alarms: 0, chance };
-        Arc::new(Self { start: Instant::now(), inner: Mutex::new(inner) })
+        let inner = Inner { calendar_ms: 0, timers: BinaryHeap::new(), alarms: 0, chance };
+        Arc::new(Self { start: Instant::now(), passed: AtomicU64::new(0), inner: Mutex::new(inner) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -74,12 +78,15 @@ impl Clock {
 
     /// Since the run began.
     pub fn passed(&self) -> Duration {
-        self.inner().passed
+        Duration::from_nanos(self.passed.load(Ordering::Relaxed))
+    }
+
+    fn set_passed(&self, passed: Duration) {
+        self.passed.store(passed.max(self.passed()).as_nanos() as u64, Ordering::Relaxed);
     }
 
     pub fn unix_ms(&self) -> u64 {
-        let inner = self.inner();
-        (BEGINNING_MS + inner.passed.as_millis() as u64).saturating_add_signed(inner.calendar_ms)
+        (BEGINNING_MS + self.passed().as_millis() as u64).saturating_add_signed(self.inner().calendar_ms)
     }
 
     /// Somebody sets the calendar to a wrong date, or to the right one.
@@ -100,10 +107,10 @@ impl Clock {
         let mut inner = self.inner();
         let next = inner.timers.peek().map(|Reverse(alarm)| alarm.at);
         let Some(next) = next.filter(|next| *next <= until) else {
-            inner.passed = inner.passed.max(until);
+            self.set_passed(until);
             return false;
         };
-        inner.passed = inner.passed.max(next);
+        self.set_passed(next);
         while inner.timers.peek().is_some_and(|Reverse(alarm)| alarm.at <= next) {
             if let Some(Reverse(alarm)) = inner.timers.pop() {
                 alarm.waker.wake();

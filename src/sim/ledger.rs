@@ -98,6 +98,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the message may come a second time, under another number of its device.
+    pub fn is_loose(&self, content: &[u8]) -> bool {
+        self.id(content).is_some_and(|id| self.sent[id].is_loose)
+    }
+
     /// A message is seen at a place of a conversation, by whomever (I2, I3, I5).
     pub fn on_place(&mut self, seen_by: User, from: &str, to: &str, cseq: u64, content: &[u8]) -> Option<Pair> {
         let Some(id) = self.id(content) else {

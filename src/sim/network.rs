@@ -102,8 +102,9 @@ impl Line {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let now = self.clock.now();
-        let most = self.road.piece.min(buffer.remaining());
         let way = &mut self.ways[1 - side];
+        // Byte by byte is for what is short; the rest of something long need not take for ever.
+        let most = self.road.piece.max(way.bytes / 16).min(buffer.remaining());
         let is_open = self.state == State::Open;
         if let Some((_, piece)) = way.pieces.front_mut().filter(|(at, _)| is_open && *at <= now) {
             let taken = piece.split_to(piece.len().min(1 + self.chance.below(most)));
@@ -141,7 +142,7 @@ impl Line {
         way.bytes += taken;
         if self.state == State::Open {
             while left.has_remaining() {
-                way.pieces.push_back((arrival, left.split_to(left.len().min(self.road.piece))));
+                way.pieces.push_back((arrival, left.split_to(left.len().min(self.road.piece.max(1400)))));
             }
             if let Some(reader) = way.reader.take() {
                 self.clock.wake_at(arrival, &reader);

@@ -238,7 +238,11 @@ impl Run {
             Fault::TurnBack(number) => {
                 match self.copies[number].take() {
                     Some(copy) => device(number).turn_back(copy),
-                    None => self.copies[number] = Some(self.devices[number].borrow().notebook.clone()),
+                    // A store that was copied before the first login is a new device's.
+                    None => {
+                        let copy = self.devices[number].borrow().notebook.clone();
+                        self.copies[number] = Some(copy).filter(|copy| copy.cursor.is_some());
+                    }
                 };
             }
             Fault::Away(number, span) => {

@@ -74,7 +74,11 @@ impl Device {
             Event::Refused(nack) => {
                 let what = format!("I1: u{} {}: a good message was refused: {nack:?}", self.user, self.name);
                 let is_repeated = nack.code() == NackCode::NackAnswerExpired;
-                self.world.ledger.borrow_mut().check(is_repeated, || what);
+                let mut ledger = self.world.ledger.borrow_mut();
+                ledger.check(is_repeated, || what);
+                // It was taken before, and comes out of the log.
+                self.notebook.outbox.get(&nack.send_no).iter().for_each(|(_, content)| ledger.let_loose(content));
+                drop(ledger);
                 self.round.push(Note::Answered { send_no: nack.send_no });
             }
             Event::Reset(reset) => self.on_reset(reset.log_epoch, reset.head),
@@ -84,8 +88,8 @@ impl Device {
                 self.leave_at = Some(self.world.clock.now() + spread);
             }
             Event::Closed { code, reason, .. } => self.on_end(code, &reason),
-            // Its answer has been told before.
-            Event::Own(_) | Event::Postponed(_) | Event::Signal(_) => {}
+            Event::Own(entry) => self.on_own(*entry),
+            Event::Postponed(_) | Event::Signal(_) => {}
         }
     }
 
@@ -175,6 +179,7 @@ impl Device {
             Some(Wire::Message(message)) => {
                 let is_synced = !self.world.host.disk.is_unsynced(&message.content);
                 let mut ledger = self.world.ledger.borrow_mut();
+                let is_synced = is_synced || ledger.is_loose(&message.content);
                 ledger.check(is_synced, || format!("I4: u{user} is shown entry {} before its sync", entry.useq));
                 let wire::Message { from, to, cseq, content, .. } = &message;
                 let Some(pair) = ledger.on_place(user, from, to, *cseq, content) else { return };
@@ -194,6 +199,16 @@ impl Device {
         }
     }
 
+    /// The device's own message, out of the log. Its answer came before, though it may have been that it is too old for one.
+    fn on_own(&mut self, entry: wire::Entry) {
+        let Some(Wire::Message(message)) = entry.item else { return };
+        let wire::Message { from, to, cseq, content, .. } = &message;
+        let mut ledger = self.world.ledger.borrow_mut();
+        let Some(pair) = ledger.on_place(self.user, from, to, *cseq, content) else { return };
+        ledger.on_entry(self.user, entry.useq, Item::Message(pair, *cseq));
+        self.round.push(Note::Shown { pair, cseq: *cseq, way: Way::Own });
+    }
+
     fn on_answered(&mut self, ack: wire::SendAck) {
         let user = self.user;
         let Some((to, content)) = self.notebook.outbox.get(&ack.send_no).cloned() else {
@@ -205,6 +220,7 @@ impl Device {
         };
         let is_synced = !self.world.host.disk.is_unsynced(&content);
         let mut ledger = self.world.ledger.borrow_mut();
+        let is_synced = is_synced || ledger.is_loose(&content);
         ledger.check(is_synced, || format!("I4: send_no {} of u{user} was acked before its sync", ack.send_no));
         ledger.on_acked(user, &content, ack.cseq);
         let pair = pair(user, to);

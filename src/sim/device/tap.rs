@@ -10,11 +10,13 @@ pub struct Tap {
     decoder: Decoder,
     /// The device has been told of every entry up to here.
     told: u64,
+    /// What the server takes for acked without an ack.
+    granted: u64,
 }
 
 impl Tap {
     pub fn new(cursor: u64) -> Self {
-        Self { decoder: Decoder::default(), told: cursor }
+        Self { decoder: Decoder::default(), told: cursor, granted: cursor }
     }
 
     /// Err: the server has broken a rule. `acked` is what the device may have acked, at the most.
@@ -23,14 +25,15 @@ impl Tap {
         while let Ok(Some(raw)) = self.decoder.next_frame(MAX_FRAME) {
             let Ok(Some(frame)) = Frame::decode(raw) else { continue };
             match frame {
-                Frame::Welcome(welcome) => self.told = welcome.cursor,
-                Frame::SyncReset(reset) => self.told = reset.head,
+                Frame::Welcome(welcome) => (self.told, self.granted) = (welcome.cursor, welcome.cursor),
+                Frame::SyncReset(reset) => (self.told, self.granted) = (reset.head, reset.head),
                 Frame::SendAck(ack) if ack.useq == self.told + 1 => self.told = ack.useq,
                 Frame::Push(entry) => {
                     if entry.useq > self.told + 1 {
                         return Err(format!("R8: entry {} was pushed after {}", entry.useq, self.told));
                     }
-                    if entry.useq > acked.max(self.told.min(acked)) + window {
+                    let acked = acked.max(self.granted);
+                    if entry.useq > acked + window {
                         return Err(format!("R6: entry {} was pushed, the window is {acked} + {window}", entry.useq));
                     }
                     self.told = self.told.max(entry.useq);
