@@ -2,8 +2,8 @@
 //!
 //! A WebSocket carries the native protocol itself ([`websocket`]): the same link, the same connection, another transport.
 //! Everything else speaks for a device of [`devices`], whose session outlives its requests: [`login`] makes one,
-//! [`access`] finds it by its bearer token, [`operations`] act for it, and [`events`] reads its log through a [`feed`],
-//! one poll at a time or as one of the [`stream`]s. What is said is JSON of the protocol's own messages ([`json`]), and
+//! [`access`] finds it by its bearer token, [`operations`] act for it, [`requests`] ask, and [`events`] reads its log
+//! through a [`feed`], one poll at a time or as one of the [`stream`]s. What is said is JSON of the protocol's own messages ([`json`]), and
 //! what goes wrong a [`problem`]. [`openapi`] describes it all to machines, `docs/http.md` to people.
 //!
 //! *Architecture Invariant*: a gateway never touches the store or the session map. It asks `login` and `dispatch`.
@@ -18,6 +18,7 @@ mod openapi;
 mod operations;
 mod origin;
 mod problem;
+mod requests;
 mod stream;
 mod websocket;
 
@@ -73,10 +74,18 @@ impl Gateway {
             .route("/v1/messages", post(operations::send))
             .route("/v1/ack", post(operations::ack))
             .route("/v1/signal", post(operations::signal))
-            .route("/v1/request", post(operations::request))
-            .route("/v1/account", get(operations::account))
-            .route("/v1/conversations", get(operations::conversations))
-            .route("/v1/conversations/{conversation}/messages", get(operations::history))
+            .route("/v1/messages/{sendNo}/status", get(requests::sent_status))
+            .route("/v1/request", post(requests::request))
+            .route("/v1/account", get(requests::account))
+            .route("/v1/conversations", get(requests::conversations))
+            .route("/v1/conversations/{conversation}", get(requests::conversation))
+            .route("/v1/conversations/{conversation}/messages", get(requests::messages))
+            .route("/v1/conversations/{conversation}/messages/{cseq}/status", get(requests::status))
+            .route("/v1/conversations/{conversation}/group", get(requests::group))
+            .route("/v1/conversations/{conversation}/members", get(requests::members))
+            .route("/v1/presence", post(requests::presence))
+            .route("/v1/contacts", get(requests::contacts))
+            .route("/v1/privacy", get(requests::privacy))
             .route("/v1/ws", get(websocket::upgrade))
             .route("/v1/openapi.json", get(openapi::document))
             .fallback(unknown_path)

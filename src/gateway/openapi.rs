@@ -1,19 +1,19 @@
 //! `GET /v1/openapi.json`: the operations as their handlers declare them, and the protocol's messages as their
 //! descriptors have them, so that neither can be forgotten here.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use axum::{http::header, response::IntoResponse};
 use hongyan_proto::DESCRIPTORS;
 use prost::Message;
 use prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{events, login, operations, problem::Problem, websocket};
+use super::{events, login, operations, problem::Problem, requests, websocket};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,18 +28,33 @@ use super::{events, login, operations, problem::Problem, websocket};
         operations::ack,
         operations::send,
         operations::signal,
-        operations::request,
-        operations::account,
-        operations::conversations,
-        operations::history,
+        requests::request,
+        requests::account,
+        requests::conversations,
+        requests::conversation,
+        requests::messages,
+        requests::status,
+        requests::sent_status,
+        requests::group,
+        requests::members,
+        requests::presence,
+        requests::contacts,
+        requests::privacy,
         websocket::upgrade,
     ),
-    components(schemas(Problem, login::Registration, events::Form))
+    components(schemas(Problem, login::Registration, events::Form)),
+    security(("bearer" = []), ("cookie" = []))
 )]
 struct Operations;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut document = serde_json::to_value(Operations::openapi()).expect("an OpenAPI document is plain JSON");
+    for operation in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for operation in operation.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            operation["responses"]["default"] = json!({ "description": "a problem", "content": {
+                "application/problem+json": { "schema": reference("Problem") } } });
+        }
+    }
     let components = &mut document["components"];
     components["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer" },
@@ -83,22 +98,52 @@ fn envelopes() -> Map<String, Value> {
 
 fn messages() -> Map<String, Value> {
     let files = FileDescriptorSet::decode(DESCRIPTORS).expect("the descriptors were written by the build").file;
-    let messages = files.iter().flat_map(|file| &file.message_type);
-    let nested = messages.clone().flat_map(|message| &message.enum_type);
-    let enums = files.iter().flat_map(|file| &file.enum_type).chain(nested).map(|each| {
-        let names: Vec<&str> = each.value.iter().map(|value| value.name()).collect();
-        (each.name().to_owned(), json!({ "type": "string", "enum": names }))
-    });
-    messages.map(|message| (message.name().to_owned(), schema(message))).chain(enums).collect()
+    let mut schemas = Map::new();
+    for file in &files {
+        let comments = comments(file);
+        for (each, index) in file.enum_type.iter().zip(0..) {
+            schemas.insert(each.name().into(), enumeration(each, comments.get(&vec![5, index])));
+        }
+        for (message, index) in file.message_type.iter().zip(0..) {
+            for each in &message.enum_type {
+                schemas.insert(each.name().into(), enumeration(each, None));
+            }
+            let schema = schema(message, |path| comments.get(&[&[4, index], path].concat()).cloned());
+            schemas.insert(message.name().into(), schema);
+        }
+    }
+    schemas
 }
 
-fn schema(message: &DescriptorProto) -> Value {
-    let mut properties: Map<String, Value> =
-        message.field.iter().map(|field| (field.json_name().to_owned(), field_schema(field))).collect();
+/// What the definitions say of each thing above it, by its path as in `SourceCodeInfo`.
+fn comments(file: &FileDescriptorProto) -> HashMap<Vec<i32>, String> {
+    let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+    let comments = locations.filter_map(|location| Some((location.path.clone(), location.leading_comments.clone()?)));
+    comments.map(|(path, comment)| (path, comment.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
+}
+
+fn enumeration(each: &EnumDescriptorProto, comment: Option<&String>) -> Value {
+    let names: Vec<&str> = each.value.iter().map(|value| value.name()).collect();
+    described(json!({ "type": "string", "enum": names }), comment.cloned())
+}
+
+fn described(mut schema: Value, comment: Option<String>) -> Value {
+    if let Some(comment) = comment {
+        schema["description"] = comment.into();
+    }
+    schema
+}
+
+/// `comment`: of the message, or by a path in it.
+fn schema(message: &DescriptorProto, comment: impl Fn(&[i32]) -> Option<String>) -> Value {
+    let fields = message.field.iter().zip(0..);
+    let fields = fields.map(|(field, index)| (field, described(field_schema(field), comment(&[2, index]))));
+    let mut properties: Map<String, Value> = fields.map(|(field, schema)| (field.json_name().into(), schema)).collect();
     if properties.contains_key("content") {
         properties.insert("text".into(), json!({ "type": "string", "description": "in place of `content`" }));
     }
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    let schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    described(schema, comment(&[]))
 }
 
 fn field_schema(field: &FieldDescriptorProto) -> Value {
@@ -150,7 +195,10 @@ mod tests {
             let name = reference.strip_prefix("#/components/schemas/").unwrap();
             assert!(schemas.contains_key(name), "{reference}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 14);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 22);
         assert_eq!(schemas["Send"]["properties"]["text"]["type"], "string");
+        assert_eq!(schemas["Recall"]["description"], "Takes a message back: its body leaves the store.");
+        assert_eq!(schemas["Recall"]["properties"]["author"]["description"], "By the server: who wrote it.");
+        assert!(document["paths"]["/v1/privacy"]["get"]["responses"]["default"].is_object());
     }
 }

@@ -35,7 +35,7 @@ const JSON: &str = "hongyan.v1.json";
 /// What a socket reads at once, and keeps for as long as it lives.
 const READ_BYTES: usize = 1024;
 
-#[utoipa::path(get, path = "/v1/ws", tag = "reading", summary = "The native protocol over a WebSocket", params(("Sec-WebSocket-Protocol" = String, Header, description = "hongyan.v1 or hongyan.v1.json")), responses((status = 101, description = "a WebSocket"), (status = "default", description = "a problem", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/ws", tag = "reading", summary = "The native protocol over a WebSocket", params(("Sec-WebSocket-Protocol" = String, Header, description = "hongyan.v1 or hongyan.v1.json")), responses((status = 101, description = "a WebSocket")), security(()))]
 pub async fn upgrade(
     State(gateway): State<Arc<Gateway>>,
     peer: Peer,

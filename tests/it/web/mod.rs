@@ -3,6 +3,7 @@
 mod basics;
 mod curl;
 mod http;
+mod messenger;
 mod mixed;
 mod parked;
 mod problems;
