@@ -133,7 +133,9 @@ impl Channel {
 
     /// The device is to hear how far its large groups have come.
     pub fn owe_hints(&self) {
-        self.lock().hints_due = true;
+        let mut queue = self.lock();
+        queue.hints_due = true;
+        queue.ring();
     }
 
     /// Whether the device is to hear how far its large groups have come, once.
@@ -198,13 +200,18 @@ impl Channel {
         Poll::Pending
     }
 
-    /// The next thing to write; an entry only if there is room for one in the device's window.
+    /// The next thing to write; an entry only if there is room for one in the device's window. Answers to SENDs do not wait
+    /// for that behind entries.
     pub fn take(&self, room_for_entry: bool) -> Option<Outbound> {
         let mut queue = self.lock();
-        if !room_for_entry && matches!(queue.waiting.front()?, Outbound::Entry { .. }) {
-            return None;
-        }
-        let next = queue.waiting.pop_front()?;
+        let next = match queue.waiting.front()? {
+            Outbound::Entry { .. } if !room_for_entry => {
+                let is_answer = |waiting: &Outbound| matches!(waiting, Outbound::Acked(_) | Outbound::Refused(_));
+                let answer = queue.waiting.iter().position(is_answer)?;
+                queue.waiting.remove(answer)?
+            }
+            _ => queue.waiting.pop_front()?,
+        };
         if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
             queue.entries -= 1;
             queue.entry_bytes -= item.len() as u32;
@@ -265,6 +272,9 @@ impl Queue {
 
     fn lag(&mut self) {
         self.lagging = true;
+        if self.entries == 0 {
+            return;
+        }
         let (mut entries, mut entry_bytes) = (0, 0);
         self.waiting.retain(|outbound| match outbound {
             Outbound::Entry { .. } => false,
@@ -297,6 +307,25 @@ mod tests {
         channel.offer(7, &Bytes::from_static(b"seven"));
         assert!(channel.take(false).is_none(), "no room in the window");
         assert!(matches!(channel.take(true), Some(Outbound::Entry { useq: 7, .. })));
+    }
+
+    #[test]
+    fn answers_overtake_entries_that_the_window_holds_back() {
+        let channel = channel();
+        assert!(channel.catch_up(5));
+        let item = Bytes::from_static(b"entry");
+        let ack = |send_no| Outbound::Acked(wire::SendAck { send_no, ..Default::default() });
+        channel.offer(6, &item);
+        channel.answer(ack(1));
+        channel.offer(7, &item);
+        channel.answer(ack(2));
+        for expected in 1..=2 {
+            assert!(matches!(channel.take(false), Some(Outbound::Acked(ack)) if ack.send_no == expected));
+        }
+        assert!(channel.take(false).is_none());
+        for expected in 6..=7 {
+            assert!(matches!(channel.take(true), Some(Outbound::Entry { useq, .. }) if useq == expected));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
 pub fn submit(core: &Core, channel: &Arc<Channel>, send: wire::Send, number: SendNumber) {
     core.metrics.messages_received.inc();
     let send_no = send.send_no;
-    let body = form::check(send, core.limits().max_content as usize);
+    let body = form::check(send, core.limits());
     if !core.queue.put(Op::Submit(Submit { channel: channel.clone(), number, body })) {
         let code = NackCode::NackUnavailable as i32;
         let reason = "the server is stopping".into();

@@ -28,6 +28,16 @@ pub struct Conversation {
     pub last_used: Instant,
 }
 
+/// Where something is to be written.
+pub(super) enum Destination {
+    /// A conversation that is in memory.
+    There(ConversationNo),
+    /// The first conversation with this user, who is in memory.
+    New(UserNo),
+    /// The same with somebody who has no account yet.
+    NewUser(Uid),
+}
+
 impl Conversation {
     /// The group, if it is one.
     pub fn group(&self) -> Option<&GroupRecord> {
@@ -44,7 +54,7 @@ impl Committer {
 
     /// A row as the batch under way will leave it.
     pub(super) async fn row<T: Message + Default>(
-        &self,
+        &mut self,
         table: Table,
         key: bytes::Bytes,
     ) -> Result<Option<T>, StoreError> {
@@ -57,7 +67,7 @@ impl Committer {
     }
 
     pub(super) async fn membership(
-        &self,
+        &mut self,
         user: UserNo,
         no: ConversationNo,
     ) -> Result<Option<MembershipRecord>, StoreError> {
@@ -104,27 +114,28 @@ impl Committer {
         Ok(Some(conversation))
     }
 
-    /// The conversation of two users, made in this batch if there is none. It is in memory afterwards.
+    /// The conversation of two users, in memory. None: they have none.
     pub(super) async fn conversation_of_two(
         &mut self,
         a: UserNo,
         b: UserNo,
         now: Now,
-    ) -> Result<ConversationNo, StoreError> {
+    ) -> Result<Option<ConversationNo>, StoreError> {
         let pair = (a.min(b), a.max(b));
         let known = match self.pairs.get(&pair) {
             Some(no) => Some(*no),
             None => self.log.conversation_between(a, b).await?,
         };
-        let no = match known {
-            Some(no) if self.conversation(no, now).await?.is_some() => no,
-            _ => self.create_conversation_of_two(pair, now),
-        };
+        let Some(no) = known else { return Ok(None) };
+        if self.conversation(no, now).await?.is_none() {
+            return Ok(None);
+        }
         self.pairs.insert(pair, no);
-        Ok(no)
+        Ok(Some(no))
     }
 
-    fn create_conversation_of_two(&mut self, (first, second): (UserNo, UserNo), now: Now) -> ConversationNo {
+    fn create_conversation_of_two(&mut self, a: UserNo, b: UserNo, now: Now) -> ConversationNo {
+        let (first, second) = (a.min(b), a.max(b));
         let record = ConversationRecord { first_user: first.0, second_user: second.0, ..Default::default() };
         let readers = two(first, second);
         for reader in &readers {
@@ -133,6 +144,7 @@ impl Committer {
         }
         let no = self.create_conversation(record, readers, now);
         self.batch.put(Table::Pairs, keys::pair(first, second), keys::number(no.0));
+        self.pairs.insert((first, second), no);
         no
     }
 
@@ -152,29 +164,39 @@ impl Committer {
 
     // ------------------------------------------------------------ who may
 
-    /// The conversation that `user` means; one with another user is made if it is the first time.
+    /// Where `user` means to write, or to do something. What is not there yet is made by [`Self::arrive`].
     pub(super) async fn destination(
         &mut self,
         user: UserNo,
         to: &ConversationId,
         now: Now,
-    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
-        match to {
-            ConversationId::User(uid) => match self.recipient(uid, now).await? {
-                Some(recipient) => Ok(Ok(self.conversation_of_two(user, recipient, now).await?)),
-                None => Ok(Err(refusal(NackCode::NackNotFound, "there is no such user here"))),
-            },
-            ConversationId::Group(number) => self.group_of(user, ConversationNo(*number), now).await,
-        }
+    ) -> Result<Result<Destination, Refusal>, StoreError> {
+        let uid = match to {
+            ConversationId::User(uid) => uid,
+            ConversationId::Group(number) => {
+                let group = self.group_of(user, ConversationNo(*number), now).await?;
+                return Ok(group.map(Destination::There));
+            }
+        };
+        let known = match self.user_no(uid.as_str(), now).await? {
+            // The user may have been let go of while its name was kept.
+            Some(no) => self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no),
+            None if self.settings.accept_unknown_recipients => return Ok(Ok(Destination::NewUser(uid.clone()))),
+            None => None,
+        };
+        let Some(peer) = known else { return Ok(Err(refusal(NackCode::NackNotFound, "there is no such user here"))) };
+        let found = self.conversation_of_two(user, peer, now).await?;
+        Ok(Ok(found.map_or(Destination::New(peer), Destination::There)))
     }
 
-    async fn recipient(&mut self, uid: &Uid, now: Now) -> Result<Option<UserNo>, StoreError> {
-        match self.user_no(uid.as_str(), now).await? {
-            // The user may have been let go of while its name was kept.
-            Some(no) => Ok(self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no)),
-            None if self.settings.accept_unknown_recipients => Ok(Some(self.create_user(uid, None, now))),
-            None => Ok(None),
-        }
+    /// The conversation at a destination, made in this batch if it is new: so nothing may be refused any more.
+    pub(super) fn arrive(&mut self, user: UserNo, destination: Destination, now: Now) -> ConversationNo {
+        let peer = match destination {
+            Destination::There(no) => return no,
+            Destination::New(peer) => peer,
+            Destination::NewUser(uid) => self.create_user(&uid, None, now),
+        };
+        self.create_conversation_of_two(user, peer, now)
     }
 
     /// A group that `user` is in. To a stranger it looks as if there were none.
@@ -195,7 +217,7 @@ impl Committer {
     }
 
     /// What somebody is in a group that is in memory.
-    pub(super) async fn role(&self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
+    pub(super) async fn role(&mut self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
         let Some(conversation) = self.conversations.get(&no) else { return Ok(Role::None) };
         let Some(group) = conversation.group() else { return Ok(Role::None) };
         if canary::is("role-before-the-batch") {
@@ -212,6 +234,20 @@ impl Committer {
         }
         let member: Option<MemberRecord> = self.row(Table::Members, keys::member(no, user)).await?;
         Ok(member.map_or(Role::None, |member| member.role()))
+    }
+
+    /// Whether `user` may write at a destination.
+    pub(super) async fn may_write_at(
+        &mut self,
+        user: UserNo,
+        destination: &Destination,
+        now: Now,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        match destination {
+            Destination::There(no) => self.may_write(user, *no, now).await,
+            Destination::New(peer) => self.may_write_to(user, *peer, now).await,
+            Destination::NewUser(_) => Ok(Ok(())),
+        }
     }
 
     /// Whether `user` may write in this conversation.
@@ -233,6 +269,10 @@ impl Committer {
             });
         }
         let peer = conversation.record.peer_of(user).unwrap_or(user);
+        self.may_write_to(user, peer, now).await
+    }
+
+    async fn may_write_to(&mut self, user: UserNo, peer: UserNo, now: Now) -> Result<Result<(), Refusal>, StoreError> {
         let allowed = peer == user || self.is_admitted(peer, user, |account| account.may_write, now).await?;
         Ok(match allowed {
             true => Ok(()),

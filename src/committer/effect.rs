@@ -36,6 +36,10 @@ pub enum Effect {
         except: Option<UserNo>,
         item: Bytes,
     },
+    /// The online members of a large group are told how far it has come, and fetch what is new.
+    Hint {
+        no: ConversationNo,
+    },
     /// A user is in a large group from now on.
     Attend {
         user: UserNo,
@@ -87,6 +91,7 @@ impl Effect {
             Effect::Broadcast { no, except, item } => {
                 sessions.for_each_attending(no, except, |channel| channel.pass(&item));
             }
+            Effect::Hint { no } => sessions.for_each_attending(no, None, |channel| channel.owe_hints()),
             Effect::Attend { user, no } => sessions.attend(no, user),
             Effect::Depart { user, no } => sessions.depart(no, user),
             Effect::Veil { user, watcher } => sessions.veil(user, watcher),
@@ -140,6 +145,7 @@ impl Effect {
             Effect::Offer { .. }
             | Effect::Refer { .. }
             | Effect::Broadcast { .. }
+            | Effect::Hint { .. }
             | Effect::Attend { .. }
             | Effect::Depart { .. }
             | Effect::Veil { .. } => {}

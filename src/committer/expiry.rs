@@ -97,7 +97,7 @@ impl Committer {
 
     /// A message as the batch under way will leave it.
     pub(super) async fn stored_message(
-        &self,
+        &mut self,
         no: ConversationNo,
         cseq: u64,
     ) -> Result<Option<wire::Message>, StoreError> {

@@ -12,7 +12,7 @@ use hongyan_proto::{
 
 use super::{
     Committer, Now,
-    conversation::refusal,
+    conversation::{Destination, refusal},
     op::Refusal,
     publish::Publication,
     submit::{Done, Performed},
@@ -34,15 +34,24 @@ impl Committer {
         extras: Option<Box<wire::Extras>>,
         now: Now,
     ) -> Result<Result<Answer, Refusal>, StoreError> {
-        let no = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
-            Ok(no) => no,
+        let destination = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
+            Ok(destination) => destination,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.load_readers(no, now).await?;
+        let no = self.arrive(origin.user, destination, now);
         let (cseq, item) = self.write(origin.user, no, content, extras, now);
         let (author, time_ms) = (origin.user, now.unix_ms);
         let origin_of = Some((origin, send_no));
-        let useq = self.distribute(Publication { no, cseq, author, origin: origin_of, of: Of::Message, time_ms, item });
+        let useq = self.distribute(Publication {
+            no,
+            cseq,
+            author,
+            origin: origin_of,
+            of: Of::Message,
+            time_ms,
+            item,
+            by_reader: false,
+        });
         Ok(Ok(Answer { cseq, useq, time_ms, ..Default::default() }))
     }
 
@@ -54,8 +63,8 @@ impl Committer {
         forward: wire::Forward,
         now: Now,
     ) -> Performed {
-        let no = match self.place_to_post(user, to, None, now).await? {
-            Ok(no) => no,
+        let destination = match self.place_to_post(user, to, None, now).await? {
+            Ok(destination) => destination,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let Some(source) = self.known_conversation(user, &forward.conversation, now).await? else {
@@ -68,41 +77,59 @@ impl Committer {
         let forwarded_from = source.extras.map(|extras| extras.forwarded_from).filter(|from| !from.is_empty());
         let forwarded_from = forwarded_from.unwrap_or(source.from);
         let extras = Some(Box::new(wire::Extras { forwarded_from, ..Default::default() }));
-        self.load_readers(no, now).await?;
+        let no = self.arrive(user, destination, now);
         let (cseq, item) = self.write(user, no, source.content, extras, now);
         let time_ms = now.unix_ms;
-        self.distribute(Publication { no, cseq, author: user, origin: None, of: Of::Message, time_ms, item });
+        self.distribute(Publication {
+            no,
+            cseq,
+            author: user,
+            origin: None,
+            of: Of::Message,
+            time_ms,
+            item,
+            by_reader: false,
+        });
         self.is_urgent = true;
         Ok(Ok(Done { cseq, group: 0 }))
     }
 
+    /// Where a message is to go, if it may; whoever reads it there is in memory.
     async fn place_to_post(
         &mut self,
         user: UserNo,
         to: Option<&ConversationId>,
         extras: Option<&wire::Extras>,
         now: Now,
-    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+    ) -> Result<Result<Destination, Refusal>, StoreError> {
         let Some(to) = to else {
             return Ok(Err(refusal(NackCode::NackInvalid, "to: name a user or a group")));
         };
-        let no = match self.destination(user, to, now).await? {
-            Ok(no) => no,
+        let destination = match self.destination(user, to, now).await? {
+            Ok(destination) => destination,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Err(refusal) = self.may_write(user, no, now).await? {
+        if let Err(refusal) = self.may_write_at(user, &destination, now).await? {
             return Ok(Err(refusal));
         }
-        let Some(extras) = extras else { return Ok(Ok(no)) };
-        let conversation = &self.conversations[&no];
-        if extras.reply_to > conversation.head {
+        let (mut head, mut least) = (0, Role::None as i32);
+        if let Destination::There(no) = destination {
+            self.load_readers(no, now).await?;
+            let conversation = &self.conversations[&no];
+            head = conversation.head;
+            least = conversation.group().map_or(least, |group| group.may_mention_all);
+        }
+        let (reply_to, to_all) = extras.map_or((0, false), |extras| (extras.reply_to, extras.mention_all));
+        if reply_to > head {
             return Ok(Err(refusal(NackCode::NackInvalid, "reply_to: there is no such message")));
         }
-        let least = conversation.group().map_or(Role::None as i32, |group| group.may_mention_all);
-        if extras.mention_all && (self.role(no, user).await? as i32) < least {
+        if let Destination::There(no) = destination
+            && to_all
+            && (self.role(no, user).await? as i32) < least
+        {
             return Ok(Err(refusal(NackCode::NackForbidden, "your role in this group does not allow mention_all")));
         }
-        Ok(Ok(no))
+        Ok(Ok(destination))
     }
 
     /// Gives the message its number and writes its row.

@@ -26,6 +26,8 @@ pub(super) struct Publication<'a> {
     pub of: Of,
     pub time_ms: u64,
     pub item: Bytes,
+    /// What readers see of it depends on them, so that each reads it from the log.
+    pub by_reader: bool,
 }
 
 impl Committer {
@@ -56,7 +58,7 @@ impl Committer {
     /// The row is in the batch already. In a large group the online members get the item as it is, and nobody but its
     /// author's own devices a line in the log. Gives the author's useq for a plain message, otherwise 0.
     pub(super) fn distribute(&mut self, publication: Publication<'_>) -> u64 {
-        let Publication { no, cseq, author, origin, of, time_ms, item } = publication;
+        let Publication { no, cseq, author, origin, of, time_ms, item, by_reader } = publication;
         let (readers, is_large, is_group) = {
             let conversation = self.in_use(no);
             (std::mem::take(&mut conversation.readers), conversation.is_large(), conversation.group().is_some())
@@ -74,10 +76,15 @@ impl Committer {
             let by = if is_group && reader != author { author.0 } else { 0 };
             let reference = EntryRef { conversation: no.0, cseq, author: by, of: of.into(), ..Default::default() };
             let useq = self.append(reader, reference);
-            self.effects.push(Effect::Offer { user: reader, useq, item: item.clone() });
+            self.effects.push(match by_reader {
+                false => Effect::Offer { user: reader, useq, item: item.clone() },
+                true => Effect::Refer { user: reader, useq },
+            });
         }
         self.in_use(no).readers = readers;
-        if is_large {
+        if is_large && by_reader {
+            self.effects.push(Effect::Hint { no });
+        } else if is_large {
             let except = origin.is_some().then_some(author);
             self.effects.push(Effect::Broadcast { no, except, item });
         }
@@ -91,11 +98,12 @@ impl Committer {
         useq
     }
 
-    /// An act that everybody in the conversation learns of; the readers are in memory. `edited`: what an edit's content
-    /// is replaced by in the row, because it stands in the message already. Gives its cseq.
+    /// An act that everybody in the conversation learns of; the readers are in memory. Of an edit the row has no content,
+    /// because that stands in the message already. Gives its cseq.
     pub(super) fn announce(&mut self, no: ConversationNo, author: UserNo, what: What, now: Now) -> u64 {
         let cseq = self.next_cseq(no);
         let of = if matches!(what, What::Edit(_)) { Of::Edit } else { Of::Message };
+        let by_reader = matches!(&what, What::Edit(edit) if self.is_hidden_from_some(no, edit.cseq));
         let mut message = wire::Message {
             from: self.uid(author),
             to: self.name_for(author, no).into_owned(),
@@ -113,9 +121,14 @@ impl Committer {
             _ => item.clone(),
         };
         self.batch.put(Table::Messages, keys::message(no, cseq), row);
-        self.distribute(Publication { no, cseq, author, origin: None, of, time_ms: now.unix_ms, item });
+        self.distribute(Publication { no, cseq, author, origin: None, of, time_ms: now.unix_ms, item, by_reader });
         self.is_urgent = true;
         cseq
+    }
+
+    /// Whether a member of a group came when the message had been written, and sees nothing from before.
+    fn is_hidden_from_some(&self, no: ConversationNo, cseq: u64) -> bool {
+        self.conversations[&no].group().is_some_and(|group| cseq < group.hidden_below)
     }
 
     fn uid(&self, no: UserNo) -> String {

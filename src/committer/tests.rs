@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod acts;
+mod halves;
 mod kills;
 mod large;
 mod model;

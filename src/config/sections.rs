@@ -93,7 +93,7 @@ settings! {
         login_timeout: Duration = 5 * SECOND, Span(SECOND..=MINUTE);
         /// The largest frame after login, as LEN counts it. A longer one closes the connection before it is read.
         /// Before login the limit is always 4KiB.
-        max_frame: u64 = 64 * KIB, Size(2 * KIB..=MAX_FRAME);
+        max_frame: u64 = 64 * KIB, Size(16 * KIB..=MAX_FRAME);
         /// The largest content of one message. A larger one is refused; the connection lives.
         /// At least 1KiB below max_frame, for what surrounds the content.
         max_content: u64 = 32 * KIB, Size(1..=MIB);

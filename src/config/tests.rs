@@ -128,7 +128,7 @@ fn each_kind_of_value_says_what_it_allows() {
     refused(
         "",
         &[("HONGYAN_LIMITS__MAX_FRAME", "2MiB")],
-        &["limits.max_frame = \"2MiB\"", "(variable HONGYAN_LIMITS__MAX_FRAME)", "a size from 2KiB to 1MiB"],
+        &["limits.max_frame = \"2MiB\"", "(variable HONGYAN_LIMITS__MAX_FRAME)", "a size from 16KiB to 1MiB"],
     );
     refused("limits.max_frame = 65536", &[], &["limits.max_frame = 65536", "with its unit"]);
     refused("limits.send_window = 257", &[], &["limits.send_window = 257", "a whole number from 1 to 256"]);

@@ -4,6 +4,7 @@ use hongyan_proto::{
     ConversationId, Uid,
     wire::{self, Audience, JoinPolicy, NackCode, Role, act::What, contact_act},
 };
+use prost::Message;
 
 use crate::committer::op::{Addressed, Asked, Refusal};
 
@@ -15,12 +16,16 @@ const MAX_TITLE: usize = 128;
 const MAX_DESCRIPTION: usize = 2048;
 const MAX_DRAFT: usize = 4096;
 const MAX_LINK: usize = 64;
+/// What the server adds to a message or act before it is pushed, at the most: numbers, times, names.
+const PUSH_RESERVE: usize = 512;
 /// Messages that disappear do so within a year.
 const MAX_STAY_S: u32 = 366 * 24 * 60 * 60;
 
 type Checked<T> = Result<T, Refusal>;
 
-pub fn check(send: wire::Send, max_content: usize) -> Checked<Addressed> {
+pub fn check(send: wire::Send, limits: &wire::Limits) -> Checked<Addressed> {
+    let max_content = limits.max_content as usize;
+    check_size(&send, limits)?;
     let to = match send.to.as_str() {
         "" => None,
         to => Some(ConversationId::new(to).map_err(|_| invalid(TO))?),
@@ -46,6 +51,16 @@ fn invalid(reason: &'static str) -> Refusal {
 
 fn ensure(holds: bool, reason: &'static str) -> Checked<()> {
     if holds { Ok(()) } else { Err(invalid(reason)) }
+}
+
+/// What a SEND carries has to fit the PUSH that brings it to others.
+fn check_size(send: &wire::Send, limits: &wire::Limits) -> Checked<()> {
+    let carried = send.content.len()
+        + send.extras.as_ref().map_or(0, |extras| extras.encoded_len())
+        + send.act.as_ref().map_or(0, |act| act.encoded_len());
+    let reason = "the message with its mentions, or the act, does not fit a frame of max_frame in WELCOME";
+    let fits = carried + PUSH_RESERVE <= limits.max_frame as usize;
+    if fits { Ok(()) } else { Err(Refusal { code: NackCode::NackTooLarge, reason }) }
 }
 
 fn check_content(len: usize, max: usize) -> Checked<()> {
@@ -150,4 +165,51 @@ fn check_texts(title: &str, description: &str) -> Checked<()> {
 fn check_role(role: i32) -> Checked<()> {
     let is_rank = matches!(Role::try_from(role), Ok(Role::Member | Role::Admin | Role::Owner));
     ensure(is_rank, "a setting of a group names MEMBER, ADMIN or OWNER")
+}
+
+#[cfg(test)]
+mod tests {
+    use hongyan_proto::{server::encode_item, wire::entry::Item};
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_taken_fits_the_frame_that_brings_it_to_others() {
+        let limits = wire::Limits { max_frame: 16 << 10, max_content: 15 << 10, ..Default::default() };
+        let name = "n".repeat(64);
+        let mentions = vec![name.clone(); MAX_MENTIONS];
+        let extras = || wire::Extras { reply_to: u64::MAX, mentions: mentions.clone(), ..Default::default() };
+        let of = |len: usize| wire::Send {
+            to: name.clone(),
+            content: vec![7; len].into(),
+            extras: Some(extras().into()),
+            ..Default::default()
+        };
+        let taken = |len: usize| check(of(len), &limits).map_err(|refusal| refusal.code);
+        let largest = (0..15 << 10).rfind(|len| taken(*len).is_ok()).unwrap();
+        assert_eq!(taken(largest + 1).err(), Some(NackCode::NackTooLarge));
+        let set_by_server = wire::Extras {
+            expires_after_s: u32::MAX,
+            expires_ms: u64::MAX,
+            forwarded_from: name.clone(),
+            edited_ms: u64::MAX,
+            edited_cseq: u64::MAX,
+            ..extras()
+        };
+        let wire::Send { to, content, .. } = of(largest);
+        let message = wire::Message {
+            from: name.clone(),
+            to,
+            cseq: u64::MAX,
+            time_ms: u64::MAX,
+            content,
+            extras: Some(set_by_server.into()),
+            act: None,
+        };
+        let numbers = 2 * 11 + 1;
+        let pushed = encode_item(Item::Message(message)).len() + numbers;
+        assert!(pushed <= limits.max_frame as usize, "{pushed}");
+        let without = wire::Send { content: vec![7; 15 << 10].into(), ..Default::default() };
+        assert!(check(without, &limits).is_ok(), "max_content alone always fits");
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     server::encode_item,
     wire::{self, act::What, entry::Item},
 };
@@ -23,15 +23,16 @@ pub struct View {
 }
 
 impl View {
-    /// The newest thing of which the user may know. For members that is no bound at all.
-    fn horizon(&self) -> u64 {
-        horizon(&self.membership)
+    /// The cseqs of which the user may know, now and later.
+    fn known(&self) -> RangeInclusive<u64> {
+        known(&self.membership)
     }
 }
 
 /// What happened later is kept from a former member, also where it stands in an older row: an edit replaces a content.
-fn horizon(membership: &MembershipRecord) -> u64 {
-    if membership.is_former() { membership.last_cseq } else { u64::MAX }
+/// And an edit may be newer than a member, whose message is not.
+fn known(membership: &MembershipRecord) -> RangeInclusive<u64> {
+    membership.first_cseq..=if membership.is_former() { membership.last_cseq } else { u64::MAX }
 }
 
 impl Log {
@@ -65,7 +66,7 @@ impl Log {
         let rows = self.history(view.no, HistoryRange { after, before, ..range }).await?;
         let mut messages = Vec::with_capacity(rows.len());
         for (_, row) in rows {
-            messages.push(self.resolved(view.no, row, view.horizon()).await?);
+            messages.push(self.resolved(view.no, row, &view.known()).await?);
         }
         Ok(messages)
     }
@@ -87,7 +88,7 @@ impl Log {
             return Ok(None);
         }
         let row = self.stored(view.no, cseq).await?;
-        Ok(Some(self.resolved(view.no, row, view.horizon()).await?))
+        Ok(Some(self.resolved(view.no, row, &view.known()).await?))
     }
 
     /// A message or act of a timeline, encoded, as its user may see it now.
@@ -99,21 +100,27 @@ impl Log {
             return Ok(row);
         }
         let membership = self.membership(user, no).await?.unwrap_or_default();
-        Ok(encode_item(Item::Message(self.resolved(no, row, horizon(&membership)).await?)))
+        Ok(encode_item(Item::Message(self.resolved(no, row, &known(&membership)).await?)))
     }
 
-    /// A stored message or act as it is now, to somebody who may know of nothing above `horizon`. An edit is stored
+    /// A stored message or act as it is now, to somebody who may know of nothing outside `known`. An edit is stored
     /// without its content, which stands in the message.
-    async fn resolved(&self, no: ConversationNo, row: Bytes, horizon: u64) -> Result<wire::Message, StoreError> {
+    async fn resolved(
+        &self,
+        no: ConversationNo,
+        row: Bytes,
+        known: &RangeInclusive<u64>,
+    ) -> Result<wire::Message, StoreError> {
         let mut message = message_of(row)?;
         if let Some(What::Edit(edit)) = message.act.as_mut().and_then(|act| act.what.as_mut()) {
             let edited = message_of(self.stored(no, edit.cseq).await?)?;
-            if edited_cseq(&edited) <= horizon {
+            let is_seen = known.contains(&edit.cseq) || canary::is("hidden-message-seen-in-its-edit");
+            if is_seen && edited_cseq(&edited) <= *known.end() {
                 edit.content = edited.content;
                 let extras = edited.extras.unwrap_or_default();
                 (edit.mentions, edit.mention_all) = (extras.mentions, extras.mention_all);
             }
-        } else if edited_cseq(&message) > horizon {
+        } else if edited_cseq(&message) > *known.end() {
             message.content = Bytes::new();
         }
         Ok(message)

@@ -24,6 +24,8 @@ struct State {
     unsynced_commits: usize,
     is_full: bool,
     next_fault: Option<StoreError>,
+    /// Reads until one fails, once.
+    reads_to_fault: Option<usize>,
     /// Set by the first permanent fault: every later commit fails with it.
     failure: Option<StoreError>,
 }
@@ -36,6 +38,11 @@ impl MemoryEngine {
     /// Makes the next commit fail with `error` and change nothing; if the error is permanent, every later one too.
     pub fn fail_next_commit(&self, error: StoreError) {
         self.state().next_fault = Some(error);
+    }
+
+    /// Lets `reads` more reads succeed; the one after them fails.
+    pub fn fail_a_read_after(&self, reads: usize) {
+        self.state().reads_to_fault = Some(reads);
     }
 
     /// While full, every commit is refused with [`StoreError::DiskFull`] and changes nothing.
@@ -79,6 +86,18 @@ impl State {
         Ok(())
     }
 
+    /// To be called with every read.
+    fn count_read(&mut self) -> Result<(), StoreError> {
+        self.reads_to_fault = match self.reads_to_fault {
+            Some(0) => {
+                self.reads_to_fault = None;
+                return Err(StoreError::Io("a read fails on demand".into()));
+            }
+            left => left.map(|left| left - 1),
+        };
+        Ok(())
+    }
+
     fn scan(&self, scan: Scan) -> Vec<Row> {
         if scan.from >= scan.to {
             return Vec::new();
@@ -100,11 +119,15 @@ impl Engine for MemoryEngine {
     }
 
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
-        Box::pin(ready(Ok(self.state().tables[table.index()].get(&key).cloned())))
+        let mut state = self.state();
+        let counted = state.count_read();
+        Box::pin(ready(counted.map(|()| state.tables[table.index()].get(&key).cloned())))
     }
 
     fn scan(&self, scan: Scan) -> StoreFuture<'_, Vec<Row>> {
-        Box::pin(ready(Ok(self.state().scan(scan))))
+        let mut state = self.state();
+        let counted = state.count_read();
+        Box::pin(ready(counted.map(|()| state.scan(scan))))
     }
 
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {

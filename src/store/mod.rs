@@ -11,11 +11,14 @@ use std::{future::Future, ops::ControlFlow, pin::Pin};
 use bytes::Bytes;
 
 pub mod archive;
+mod batch;
 pub mod fjall;
 mod free_space;
 pub mod memory;
 #[cfg(test)]
 mod tests;
+
+pub use batch::{Batch, Write};
 
 /// A future that an engine returns; boxed so that the server can hold any engine behind one pointer.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -107,54 +110,6 @@ pub enum Durability {
     Synced,
     /// In the operating system's hands: survives a crash of the process.
     Buffered,
-}
-
-/// Changes that become visible and durable together, applied in order.
-#[derive(Debug, Default)]
-pub struct Batch {
-    pub writes: Vec<Write>,
-}
-
-impl Batch {
-    pub fn put(&mut self, table: Table, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.writes.push(Write { table, key: key.into(), value: Some(value.into()) });
-    }
-
-    pub fn remove(&mut self, table: Table, key: impl Into<Bytes>) {
-        self.writes.push(Write { table, key: key.into(), value: None });
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-    }
-
-    /// What the batch will leave under a key: `None` if it does not touch it, `Some(None)` if it removes it.
-    pub fn find(&self, table: Table, key: &[u8]) -> Option<Option<&Bytes>> {
-        let written = self.writes.iter().rev().find(|write| write.table == table && write.key == key);
-        written.map(|write| write.value.as_ref())
-    }
-
-    /// The bytes of all keys and values together.
-    pub fn size_bytes(&self) -> u64 {
-        self.writes.iter().map(|write| (write.key.len() + write.value.as_ref().map_or(0, Bytes::len)) as u64).sum()
-    }
-
-    /// Panics on a row that no engine can hold: such a batch is a mistake in this program.
-    fn assert_sizes(&self) {
-        for Write { table, key, value } in &self.writes {
-            let (key, value) = (key.len(), value.as_ref().map_or(0, Bytes::len));
-            assert!((1..=MAX_KEY_BYTES).contains(&key), "a key of {key} bytes for table {}", table.name());
-            assert!(value <= MAX_VALUE_BYTES, "a value of {value} bytes for table {}", table.name());
-        }
-    }
-}
-
-/// One row written (`value` is some) or removed (`value` is none).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    pub table: Table,
-    pub key: Bytes,
-    pub value: Option<Bytes>,
 }
 
 /// One row read.

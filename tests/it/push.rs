@@ -315,3 +315,16 @@ fn a_silent_client_is_closed_after_the_time_it_announced_and_half_of_it() {
     assert!(start.elapsed() >= Duration::from_millis(2500), "after {:?}", start.elapsed());
     patient.expect_close(CloseCode::IDLE_TIMEOUT);
 }
+
+#[test]
+fn answers_do_not_wait_for_the_acks_of_what_is_pushed() {
+    let server = TestServer::with("[limits]\npush_window = 16\n");
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    for send_no in 1..=40 {
+        // Each of them brings an entry, which is never acked.
+        let pinned = Some(send_no % 2 == 1);
+        let arrange = wire::act::What::Arrange(wire::Arrange { pinned, ..Default::default() });
+        alice.act(send_no, "alice", arrange).unwrap();
+    }
+    server.assert_healthy();
+}

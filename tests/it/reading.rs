@@ -12,6 +12,8 @@ use hongyan_proto::{
     },
 };
 
+use prost::Message;
+
 use crate::{
     requests::{ask, history},
     server::{TestServer, eventually},
@@ -74,11 +76,11 @@ fn remove(uid: &str) -> What {
 
 #[test]
 fn a_page_around_a_message_has_it_in_the_middle() {
-    let server = TestServer::with("[limits]\nmax_frame = \"4KiB\"\nmax_content = \"2KiB\"\n");
+    let server = TestServer::with("[limits]\nmax_frame = \"16KiB\"\nmax_content = \"8KiB\"\n");
     server.token("bob");
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     for send_no in 1..=30 {
-        alice.post(send_no, "bob", &[0; 300]);
+        alice.post(send_no, "bob", &[0; 1500]);
     }
     for (around, limit, expected, more) in [
         (15, 6, vec![12, 13, 14, 15, 16, 17], true),
@@ -291,27 +293,30 @@ fn a_group_is_its_members_business() {
 
 #[test]
 fn members_come_in_pages_that_join() {
-    let server = TestServer::with("[limits]\nmax_frame = \"4KiB\"\nmax_content = \"1KiB\"\n");
-    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    const FRAME: usize = 16 << 10;
+    let server = TestServer::with("[limits]\nmax_frame = \"16KiB\"\nmax_content = \"8KiB\"\n");
+    let owner = "o".repeat(64);
+    let (mut alice, _) = WireClient::login_as(&server, &owner, "phone");
     let group = group(&mut alice, &[], false);
-    let uids: Vec<String> = (0..60).map(|number| format!("{number:064}")).collect();
-    for (send_no, some) in (2..).zip(uids.chunks(30)) {
+    let uids: Vec<String> = (0..130).map(|number| format!("{number:064}")).collect();
+    for (send_no, some) in (2..).zip(uids.chunks(65)) {
         some.iter().for_each(|uid| drop(server.token(uid)));
         alice.act(send_no, &group, What::GroupInvite(wire::GroupInvite { uids: some.to_vec() })).unwrap();
     }
-    let (mut seen, mut after) = (Vec::new(), 0);
+    let (mut seen, mut after, mut limits) = (Vec::new(), 0, [20, 200].into_iter().cycle());
     loop {
-        let request = wire::MembersRequest { group: group.clone(), after, limit: 25, ..Default::default() };
+        let limit = limits.next().unwrap();
+        let request = wire::MembersRequest { group: group.clone(), after, limit, ..Default::default() };
         let response::Result::Members(page) = ask(&mut alice, Op::Members(request)) else { panic!() };
-        assert!((1..=25).contains(&page.members.len()));
+        assert!(page.encoded_len() <= FRAME && (1..=limit as usize).contains(&page.members.len()));
         seen.extend(page.members.into_iter().map(|member| (member.uid, member.invited_by)));
         after = page.next;
         if after == 0 {
             break;
         }
     }
-    let invited = uids.into_iter().map(|uid| (uid, "alice".to_owned()));
-    assert_eq!(seen, [("alice".to_owned(), String::new())].into_iter().chain(invited).collect::<Vec<_>>());
+    let invited = uids.into_iter().map(|uid| (uid, owner.clone()));
+    assert_eq!(seen, [(owner.clone(), String::new())].into_iter().chain(invited).collect::<Vec<_>>());
 }
 
 #[test]

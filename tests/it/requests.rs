@@ -28,11 +28,11 @@ pub fn history(client: &mut WireClient, request: wire::HistoryRequest) -> wire::
 
 #[test]
 fn pages_of_history_join_without_hole_or_overlap_in_both_directions() {
-    let server = TestServer::with("[limits]\nmax_frame = \"4KiB\"\nmax_content = \"2KiB\"\n");
+    let server = TestServer::with("[limits]\nmax_frame = \"16KiB\"\nmax_content = \"8KiB\"\n");
     server.token("bob");
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
     for send_no in 1..=30 {
-        alice.send_message(send_no, "bob", &[send_no as u8; 600]);
+        alice.send_message(send_no, "bob", &[send_no as u8; 2600]);
         alice.expect_send_ack(send_no);
     }
     for forward in [true, false] {
@@ -43,13 +43,13 @@ fn pages_of_history_join_without_hole_or_overlap_in_both_directions() {
             assert_eq!(page.head_cseq, 30);
             let cseqs = page.entries.iter().map(|entry| match &entry.item {
                 Some(wire::entry::Item::Message(message)) => {
-                    assert_eq!(message.content[..], [message.cseq as u8; 600]);
+                    assert_eq!(message.content[..], [message.cseq as u8; 2600]);
                     message.cseq
                 }
                 other => panic!("{other:?}"),
             });
             let cseqs: Vec<u64> = cseqs.collect();
-            assert!((1..=5).contains(&cseqs.len()), "what fits a frame, and never nothing: {cseqs:?}");
+            assert!((1..=6).contains(&cseqs.len()), "what fits a frame, and never nothing: {cseqs:?}");
             match forward {
                 true => {
                     request.after = *cseqs.last().unwrap();
@@ -70,14 +70,14 @@ fn pages_of_history_join_without_hole_or_overlap_in_both_directions() {
 
 #[test]
 fn a_page_of_conversations_fits_a_frame() {
-    const MAX_FRAME: usize = 2048;
-    let server = TestServer::with("[limits]\nmax_frame = \"2KiB\"\nmax_content = \"1KiB\"\n");
+    const MAX_FRAME: usize = 16 << 10;
+    let server = TestServer::with("[limits]\nmax_frame = \"16KiB\"\nmax_content = \"8KiB\"\n");
     let peers: Vec<String> = (0..50).map(|i| format!("{i:064}")).collect();
     let (mut alice, welcome) = WireClient::login_as(&server, "alice", "phone");
     assert_eq!(welcome.limits.unwrap().max_frame as usize, MAX_FRAME);
     for (send_no, peer) in (1..).zip(&peers) {
         server.token(peer);
-        alice.send_message(send_no, peer, b"hi");
+        alice.send_message(send_no, peer, &[b'x'; 1500]);
         alice.expect_send_ack(send_no);
     }
     let (mut seen, mut after) = (Vec::new(), 0);

@@ -49,7 +49,7 @@ impl Committer {
         done()
     }
 
-    async fn contact(&self, user: UserNo, other: UserNo) -> Result<ContactRecord, StoreError> {
+    async fn contact(&mut self, user: UserNo, other: UserNo) -> Result<ContactRecord, StoreError> {
         Ok(self.row(Table::Contacts, keys::contact(user, other)).await?.unwrap_or_default())
     }
 

@@ -154,6 +154,7 @@ impl Committer {
             return done();
         }
         self.load_readers(no, now).await?;
+        let before = self.member_record(no, member).await?;
         let admins = &mut self.in_use(no).record.group.get_or_insert_default().admins;
         if act.role() == Role::Admin && admins.len() >= MAX_ADMINS {
             return refused(NackCode::NackFull, "this group has as many admins as it can");
@@ -162,17 +163,14 @@ impl Committer {
         if act.role() == Role::Admin {
             admins.push(member.0);
         }
-        self.set_role(no, member, act.role()).await?;
+        self.put_member(no, member, &MemberRecord { role: act.role, ..before });
         self.put_conversation(no);
         self.refer(member, Of::Conversation, no, UserNo(0));
         announced(self.announce(no, user, What::GroupRole(act), now))
     }
 
-    async fn set_role(&mut self, no: ConversationNo, member: UserNo, role: Role) -> Result<(), StoreError> {
-        let record: Option<MemberRecord> = self.row(Table::Members, keys::member(no, member)).await?;
-        let record = MemberRecord { role: role.into(), ..record.unwrap_or_default() };
-        self.put_member(no, member, &record);
-        Ok(())
+    async fn member_record(&mut self, no: ConversationNo, member: UserNo) -> Result<MemberRecord, StoreError> {
+        Ok(self.row(Table::Members, keys::member(no, member)).await?.unwrap_or_default())
     }
 
     pub(super) async fn group_transfer(
@@ -191,8 +189,10 @@ impl Committer {
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.load_readers(no, now).await?;
-        self.set_role(no, member, Role::Owner).await?;
-        self.set_role(no, user, Role::Admin).await?;
+        let new = MemberRecord { role: Role::Owner.into(), ..self.member_record(no, member).await? };
+        let old = MemberRecord { role: Role::Admin.into(), ..self.member_record(no, user).await? };
+        self.put_member(no, member, &new);
+        self.put_member(no, user, &old);
         let group = self.in_use(no).record.group.get_or_insert_default();
         group.owner = member.0;
         group.admins.retain(|admin| *admin != member.0);

@@ -15,7 +15,7 @@ use super::{
     refused,
 };
 use crate::{
-    log::{ConversationNo, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys},
+    log::{ConversationNo, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys},
     store::{StoreError, Table},
 };
 
@@ -81,6 +81,7 @@ impl Committer {
         let joined_cseq = head + 1;
         let is_open = group.history_for_new || canary::is("history-before-joining-visible");
         let first_cseq = if is_open { 0 } else { joined_cseq };
+        group.hidden_below = group.hidden_below.max(first_cseq);
         let membership = MembershipRecord { first_cseq, last_cseq: 0, read_cseq: head, joined_cseq, ..before };
         self.put_membership(user, no, &membership);
         if is_large {
@@ -99,9 +100,9 @@ impl Committer {
         self.effects.push(Effect::Attend { user, no });
     }
 
-    /// Takes a user, who is in memory, out of a group, after the act that says so.
-    async fn remove_member(&mut self, no: ConversationNo, user: UserNo, ban: bool) -> Result<(), StoreError> {
-        let mut membership = self.membership(user, no).await?.unwrap_or_default();
+    /// Takes a user, who is in memory, out of a group, after the act that says so. `before`: how they saw it.
+    fn remove_member(&mut self, no: ConversationNo, user: UserNo, before: MembershipRecord, ban: bool) {
+        let mut membership = before;
         let conversation = self.in_use(no);
         membership.last_cseq = conversation.head;
         if !canary::is("removed-member-still-gets-it") {
@@ -126,7 +127,6 @@ impl Committer {
         }
         self.effects.push(Effect::Depart { user, no });
         self.refer(user, Of::Conversation, no, UserNo(0));
-        Ok(())
     }
 
     pub(super) async fn group_invite(
@@ -148,16 +148,16 @@ impl Committer {
 
     async fn add_and_announce(&mut self, by: UserNo, no: ConversationNo, added: Vec<Named>, now: Now) -> Performed {
         self.load_readers(no, now).await?;
+        let admins = self.load_admins(no, now).await?;
         let mut before = Vec::with_capacity(added.len());
         for (member, _) in &added {
-            if self.role(no, *member).await? == Role::Pending
-                && let Some(group) = self.conversations[&no].group().cloned()
-            {
-                self.tell_admins(no, &group, *member, now).await?;
-            }
-            before.push(self.membership(*member, no).await?.unwrap_or_default());
+            let has_asked = self.role(no, *member).await? == Role::Pending;
+            before.push((has_asked, self.membership(*member, no).await?.unwrap_or_default()));
         }
-        for ((member, _), before) in added.iter().zip(before) {
+        for ((member, _), (has_asked, before)) in added.iter().zip(before) {
+            if has_asked {
+                self.tell_admins(&admins, no, *member);
+            }
             self.add_member(no, *member, by, before, now);
         }
         let what = match added.as_slice() {
@@ -202,7 +202,7 @@ impl Committer {
             return refused(NackCode::NackFull, "this group has as many members as it can");
         }
         if policy == JoinPolicy::JoinRequest {
-            return self.ask_to_join(user, no, &group, role, now).await;
+            return self.ask_to_join(user, no, role, now).await;
         }
         let Some(loaded) = self.user(user, now).await? else { return unknown() };
         if loaded.account.large_groups.len() >= MAX_LARGE_GROUPS {
@@ -212,16 +212,10 @@ impl Committer {
         self.add_and_announce(user, no, vec![(user, uid)], now).await
     }
 
-    async fn ask_to_join(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        group: &GroupRecord,
-        role: Role,
-        now: Now,
-    ) -> Performed {
+    async fn ask_to_join(&mut self, user: UserNo, no: ConversationNo, role: Role, now: Now) -> Performed {
         if role != Role::Pending {
-            self.tell_admins(no, group, user, now).await?;
+            let admins = self.load_admins(no, now).await?;
+            self.tell_admins(&admins, no, user);
             let record = MemberRecord { role: Role::Pending.into(), joined_ms: now.unix_ms, invited_by: 0 };
             self.put_member(no, user, &record);
             self.is_urgent = true;
@@ -229,22 +223,22 @@ impl Committer {
         done()
     }
 
-    /// Tells the owner and the admins of somebody who wants to join, or has been answered.
-    async fn tell_admins(
-        &mut self,
-        no: ConversationNo,
-        group: &GroupRecord,
-        about: UserNo,
-        now: Now,
-    ) -> Result<(), StoreError> {
-        let told: Vec<UserNo> = group.admins.iter().chain([&group.owner]).map(|admin| UserNo(*admin)).collect();
-        for admin in &told {
+    /// The admins and the owner of a group, in memory.
+    async fn load_admins(&mut self, no: ConversationNo, now: Now) -> Result<Vec<UserNo>, StoreError> {
+        let group = self.conversations[&no].group();
+        let admins = group.iter().flat_map(|group| group.admins.iter().chain([&group.owner]));
+        let admins: Vec<UserNo> = admins.map(|admin| UserNo(*admin)).collect();
+        for admin in &admins {
             self.user(*admin, now).await?;
         }
-        for admin in told {
-            self.refer(admin, Of::JoinRequest, no, about);
+        Ok(admins)
+    }
+
+    /// Tells them of somebody who wants to join, or has been answered.
+    fn tell_admins(&mut self, admins: &[UserNo], no: ConversationNo, about: UserNo) {
+        for admin in admins {
+            self.refer(*admin, Of::JoinRequest, no, about);
         }
-        Ok(())
     }
 
     pub(super) async fn group_admit(
@@ -262,14 +256,15 @@ impl Committer {
             Ok(_) => return refused(NackCode::NackNotFound, "this user does not ask to join"),
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let Some(group) = self.conversations[&no].group().cloned() else { return done() };
-        if !admit.refuse && group.members as usize >= self.settings.group_members {
-            return refused(NackCode::NackFull, "this group has as many members as it can");
-        }
         if admit.refuse {
-            self.tell_admins(no, &group, asking, now).await?;
+            let admins = self.load_admins(no, now).await?;
+            self.tell_admins(&admins, no, asking);
             self.batch.remove(Table::Members, keys::member(no, asking));
             return done();
+        }
+        let members = self.conversations[&no].group().map_or(0, |group| group.members as usize);
+        if members >= self.settings.group_members {
+            return refused(NackCode::NackFull, "this group has as many members as it can");
         }
         let uid = self.users[&asking].uid.clone();
         self.add_and_announce(user, no, vec![(asking, uid)], now).await
@@ -284,9 +279,10 @@ impl Committer {
                 "the owner makes somebody else the owner first, or dissolves the group",
             );
         }
+        let before = self.membership(user, no).await?.unwrap_or_default();
         self.load_readers(no, now).await?;
         let cseq = self.announce(no, user, What::GroupLeave(wire::GroupLeave {}), now);
-        self.remove_member(no, user, false).await?;
+        self.remove_member(no, user, before, false);
         announced(cseq)
     }
 
@@ -311,10 +307,11 @@ impl Committer {
         if role as i32 >= mine as i32 {
             return refused(NackCode::NackForbidden, "your role in this group does not allow it");
         }
+        let before = self.membership(member, no).await?.unwrap_or_default();
         self.load_readers(no, now).await?;
         let ban = act.ban;
         let cseq = self.announce(no, user, What::GroupRemove(act), now);
-        self.remove_member(no, member, ban).await?;
+        self.remove_member(no, member, before, ban);
         announced(cseq)
     }
 

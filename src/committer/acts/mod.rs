@@ -14,7 +14,7 @@ use hongyan_proto::{
 
 use super::{
     Committer, Now,
-    conversation::refusal,
+    conversation::{Destination, refusal},
     op::Refusal,
     submit::{Done, Performed},
 };
@@ -47,7 +47,9 @@ impl Committer {
             _ => {}
         }
         let no = match self.destination_of_act(user, to, &what, now).await? {
-            Ok(no) => no,
+            Ok(Destination::There(no)) => no,
+            // Acts make no conversation, but for a draft: that may be there before anything is written.
+            Ok(new) => self.arrive(user, new, now),
             Err(refusal) => return Ok(Err(refusal)),
         };
         match what {
@@ -76,14 +78,13 @@ impl Committer {
         }
     }
 
-    /// Acts make no conversation, but for a draft: that may be there before anything is written.
     async fn destination_of_act(
         &mut self,
         user: UserNo,
         to: &ConversationId,
         what: &What,
         now: Now,
-    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+    ) -> Result<Result<Destination, Refusal>, StoreError> {
         match (to, what) {
             (ConversationId::User(_), What::Arrange(_)) => self.destination(user, to, now).await,
             (ConversationId::Group(_), what) if !matches!(what, What::Read(_) | What::Arrange(_)) => {
@@ -92,7 +93,9 @@ impl Committer {
             // What somebody was a member of stays in their list.
             _ => {
                 let known = self.known_conversation(user, &to.to_string(), now).await?;
-                Ok(known.ok_or_else(|| refusal(NackCode::NackNotFound, "there is no such conversation")))
+                Ok(known
+                    .map(Destination::There)
+                    .ok_or_else(|| refusal(NackCode::NackNotFound, "there is no such conversation")))
             }
         }
     }
@@ -107,10 +110,7 @@ impl Committer {
         let no = match ConversationId::new(id) {
             Ok(ConversationId::Group(number)) => Some(ConversationNo(number)),
             Ok(ConversationId::User(uid)) => match self.user_no(uid.as_str(), now).await? {
-                Some(peer) => match self.pairs.get(&(user.min(peer), user.max(peer))) {
-                    Some(no) => Some(*no),
-                    None => self.log.conversation_between(user, peer).await?,
-                },
+                Some(peer) => self.conversation_of_two(user, peer, now).await?,
                 None => None,
             },
             Err(_) => None,

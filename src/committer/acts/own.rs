@@ -61,18 +61,34 @@ impl Committer {
             }
             return Ok(authors);
         }
-        let range = HistoryRange { after, before: upto + 1, limit: AUTHORS_OF, forward: false };
-        for (cseq, row) in self.log.history(no, range).await? {
-            let message = message_of(row)?;
+        for message in self.newest_messages(no, after, upto).await? {
             let Some(author) = self.user_no(&message.from, now).await? else { continue };
             let is_reader = self.conversations[&no].readers.contains(&author);
             let author = if canary::is("receipt-to-wrong-author") { reader } else { author };
             let is_other = author != reader || canary::is("receipt-to-wrong-author");
             if is_other && message.act.is_none() && is_reader && self.user(author, now).await?.is_some() {
-                authors.insert(author, cseq);
+                authors.insert(author, message.cseq);
             }
         }
         Ok(authors)
+    }
+
+    /// The newest messages with `after < cseq <= upto` in rising order, those of the batch under way too.
+    async fn newest_messages(
+        &mut self,
+        no: ConversationNo,
+        after: u64,
+        upto: u64,
+    ) -> Result<Vec<wire::Message>, StoreError> {
+        let range = HistoryRange { after, before: upto + 1, limit: AUTHORS_OF, forward: false };
+        let rows = self.log.history(no, range).await?;
+        let committed = rows.last().map_or(after, |(cseq, _)| *cseq);
+        let mut messages = rows.into_iter().map(|(_, row)| message_of(row)).collect::<Result<Vec<_>, _>>()?;
+        let staged = upto.saturating_sub(AUTHORS_OF as u64).max(committed) + 1..=upto;
+        for cseq in staged.filter(|_| !canary::is("batch-not-looked-into")) {
+            messages.extend(self.stored_message(no, cseq).await?);
+        }
+        Ok(messages)
     }
 
     pub(super) async fn arrange(

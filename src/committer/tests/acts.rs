@@ -8,15 +8,15 @@ use super::*;
 use crate::log::{ConversationNo, keys, message_of};
 
 /// A rig with devices of some users, each with the number it has used last.
-struct Cast {
-    rig: Rig,
-    channels: Vec<(Arc<Channel>, u64)>,
+pub struct Cast {
+    pub rig: Rig,
+    pub channels: Vec<(Arc<Channel>, u64)>,
 }
 
-type Answered = Result<u64, NackCode>;
+pub type Answered = Result<u64, NackCode>;
 
 impl Cast {
-    async fn of(uids: &[&str]) -> Self {
+    pub async fn of(uids: &[&str]) -> Self {
         let mut rig = Rig::new().await;
         let mut channels = Vec::new();
         for uid in uids {
@@ -32,17 +32,17 @@ impl Cast {
         Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(*send_no), body })
     }
 
-    fn act(&mut self, who: usize, to: &str, what: What) -> Op {
+    pub fn act(&mut self, who: usize, to: &str, what: What) -> Op {
         self.op(who, to, Asked::Act(Box::new(what)))
     }
 
-    fn message(&mut self, who: usize, to: &str, expires_after_s: u32) -> Op {
+    pub fn message(&mut self, who: usize, to: &str, expires_after_s: u32) -> Op {
         let extras = Box::new(wire::Extras { expires_after_s, ..Default::default() });
         self.op(who, to, Asked::Message { content: Bytes::from_static(b"secret"), extras: Some(extras) })
     }
 
     /// Processes a batch and gives the answers of one of its senders: the cseq, or why not.
-    async fn answers(&mut self, who: usize, ops: Vec<Op>) -> Vec<Answered> {
+    pub async fn answers(&mut self, who: usize, ops: Vec<Op>) -> Vec<Answered> {
         self.rig.process(ops).await;
         let mut answers = Vec::new();
         while let Some(outbound) = self.channels[who].0.take(true) {
@@ -55,13 +55,13 @@ impl Cast {
         answers
     }
 
-    async fn says(&mut self, who: usize, to: &str, what: What) -> Answered {
+    pub async fn says(&mut self, who: usize, to: &str, what: What) -> Answered {
         let op = self.act(who, to, what);
         self.answers(who, vec![op]).await[0]
     }
 
     /// A group of everybody, made by the first.
-    async fn group(&mut self, uids: &[&str]) -> String {
+    pub async fn group(&mut self, uids: &[&str]) -> String {
         let members = uids.iter().map(|uid| (*uid).into()).collect();
         let op = self.act(0, "", What::GroupCreate(wire::GroupCreate { members, settings: None }));
         self.answers(0, vec![op]).await;
@@ -280,4 +280,84 @@ async fn admins_hear_that_a_request_is_settled_by_an_invitation() {
     let head = log.bounds(bob).await.unwrap().head;
     let refs = log.refs(bob, asked, head, 100).await.unwrap();
     assert!(refs.iter().any(|(_, reference)| reference.of() == crate::log::Of::JoinRequest));
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_nothing_behind() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let nobody = wire::Privacy { write: wire::Audience::Nobody.into(), ..Default::default() };
+    cast.says(1, "", What::Privacy(nobody)).await.unwrap();
+    let extras = Some(Box::new(wire::Extras { reply_to: 1, ..Default::default() }));
+    let refused = [
+        (Asked::Message { content: "hi".into(), extras: None }, NackCode::NackForbidden),
+        (
+            Asked::Act(Box::new(What::Forward(wire::Forward { conversation: "bob".into(), cseq: 1 }))),
+            NackCode::NackForbidden,
+        ),
+    ];
+    for (asked, why) in refused {
+        let op = cast.op(0, "bob", asked);
+        assert_eq!(cast.answers(0, vec![op]).await, [Err(why)]);
+    }
+    let everybody = wire::Privacy { write: wire::Audience::Everybody.into(), ..Default::default() };
+    cast.says(1, "", What::Privacy(everybody)).await.unwrap();
+    let to_nothing = cast.op(0, "bob", Asked::Message { content: "hi".into(), extras });
+    assert_eq!(cast.answers(0, vec![to_nothing]).await, [Err(NackCode::NackInvalid)]);
+    let out_of_nothing = What::Forward(wire::Forward { conversation: "bob".into(), cseq: 1 });
+    assert_eq!(cast.says(0, "bob", out_of_nothing).await, Err(NackCode::NackNotFound));
+    assert_eq!(cast.rig.committer.last_conversation, 0, "none of it has made a conversation");
+    let message = cast.message(0, "bob", 0);
+    assert_eq!(cast.answers(0, vec![message]).await, [Ok(1)]);
+    assert_eq!(cast.rig.committer.last_conversation, 1);
+}
+
+#[tokio::test]
+async fn a_message_read_in_the_batch_that_brought_it_tells_its_author() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let group = cast.group(&["bob"]).await;
+    let batch = vec![cast.message(0, &group, 0), cast.act(1, &group, What::Read(wire::Read { cseq: 2 }))];
+    cast.rig.process(batch).await;
+    let (alice, log) = (cast.channels[0].0.user, &cast.rig.committer.log);
+    let head = log.bounds(alice).await.unwrap().head;
+    let refs = log.refs(alice, 0, head, 100).await.unwrap();
+    let told = refs.iter().find(|(_, reference)| reference.of() == crate::log::Of::Receipt);
+    assert_eq!(told.map(|(_, reference)| reference.read_cseq), Some(2));
+}
+
+#[tokio::test]
+async fn an_edit_of_what_was_before_one_came_says_nothing() {
+    // Below the fan-out threshold, and above it.
+    for others in [&["bob"][..], &["bob", "dave", "erin", "fay", "gus"]] {
+        let mut cast = Cast::of(&["alice", "bob", "carol", "dave", "erin", "fay", "gus"]).await;
+        let group = cast.group(others).await;
+        let message = cast.message(0, &group, 0);
+        let said = cast.answers(0, vec![message]).await[0].unwrap();
+        let invite = wire::GroupInvite { uids: vec!["carol".into()] };
+        cast.says(0, &group, What::GroupInvite(invite)).await.unwrap();
+        let (bob, carol) = (cast.channels[1].0.clone(), cast.channels[2].0.clone());
+        for channel in [&bob, &carol] {
+            while channel.take(true).is_some() {}
+            channel.catch_up(channel.head());
+        }
+        let edited = cast.says(0, &group, edit(said)).await.unwrap();
+        for channel in [&bob, &carol] {
+            assert!(channel.take(true).is_none(), "each reads for themselves what they may see of it");
+            assert!(channel.is_lagging() || channel.take_hints_due());
+        }
+        let log = &cast.rig.committer.log;
+        for (who, content) in [(bob.user, "better"), (carol.user, "")] {
+            let view = log.view(who, &ConversationId::new(&group).unwrap()).await.unwrap().unwrap();
+            let entry = log.seen_message(&view, edited).await.unwrap().unwrap();
+            let Some(What::Edit(edit)) = entry.act.and_then(|act| act.what) else { panic!("no edit") };
+            assert_eq!(edit.content, content);
+        }
+        let message = cast.message(0, &group, 0);
+        let said = cast.answers(0, vec![message]).await[0].unwrap();
+        for channel in [&bob, &carol] {
+            while channel.take(true).is_some() {}
+            channel.catch_up(channel.head());
+        }
+        cast.says(0, &group, edit(said)).await.unwrap();
+        assert!(carol.take(true).is_some(), "what all may see comes at once");
+    }
 }

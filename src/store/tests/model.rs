@@ -44,6 +44,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn batch(writes: &[Write]) -> Batch {
+    let mut batch = Batch::default();
+    batch.writes.extend_from_slice(writes);
+    batch
+}
+
 fn run(steps: Vec<Step>) {
     let dir = tempfile::tempdir().unwrap();
     let model = MemoryEngine::new();
@@ -51,8 +57,8 @@ fn run(steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Commit(writes, durability) => {
-                wait(model.commit(Batch { writes: writes.clone() }, durability)).unwrap();
-                wait(engine.commit(Batch { writes }, durability)).unwrap();
+                wait(model.commit(batch(&writes), durability)).unwrap();
+                wait(engine.commit(batch(&writes), durability)).unwrap();
             }
             Step::Read(gets, scans) => {
                 for (table, key) in gets {

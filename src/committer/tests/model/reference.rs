@@ -83,6 +83,11 @@ pub struct Reference {
     pub told: BTreeMap<(usize, u64, usize), u64>,
 }
 
+enum Destination {
+    There(u64),
+    New(usize),
+}
+
 pub fn uid(person: usize) -> String {
     format!("u{person}")
 }
@@ -200,35 +205,53 @@ impl Reference {
         self.conversations.iter().find(|(_, found)| found.two == pair).map(|(no, _)| *no)
     }
 
-    fn destination(&mut self, user: usize, to: &str) -> Result<u64, Nack> {
+    /// Where something goes; a conversation with another user that is not there yet is made by `arrive`.
+    fn destination(&self, user: usize, to: &str) -> Result<Destination, Nack> {
         if let Some(number) = to.strip_prefix('#') {
             let no = number.parse().unwrap();
             let group = self.conversations.get(&no).filter(|found| found.group.is_some()).ok_or(Nack::NackNotFound)?;
             return match group.group.as_ref().unwrap().members.contains(&user) {
-                true => Ok(no),
+                true => Ok(Destination::There(no)),
                 false if group.views.contains_key(&user) => Err(Nack::NackForbidden),
                 false => Err(Nack::NackNotFound),
             };
         }
         let peer = self.person(to).ok_or(Nack::NackNotFound)?;
-        if let Some(no) = self.pair(user, peer) {
-            return Ok(no);
-        }
+        Ok(self.pair(user, peer).map_or(Destination::New(peer), Destination::There))
+    }
+
+    fn arrive(&mut self, user: usize, destination: Destination) -> u64 {
+        let peer = match destination {
+            Destination::There(no) => return no,
+            Destination::New(peer) => peer,
+        };
         let no = self.conversations.len() as u64 + 1;
         let views = BTreeMap::from([(user, View::default()), (peer, View::default())]);
         let two = Some((user.min(peer), user.max(peer)));
         self.conversations.insert(no, Conversation { two, views, ..Conversation::default() });
-        Ok(no)
+        no
+    }
+
+    fn may_write_at(&self, user: usize, destination: &Destination) -> Result<(), Nack> {
+        match *destination {
+            Destination::There(no) => self.may_write(user, no),
+            Destination::New(peer) => self.may_write_to(user, peer),
+        }
+    }
+
+    fn may_write_to(&self, user: usize, peer: usize) -> Result<(), Nack> {
+        ensure(peer == user || self.admits(peer, user, self.people[peer].write), Nack::NackForbidden)
     }
 
     pub(super) fn may_write(&self, user: usize, no: u64) -> Result<(), Nack> {
         let conversation = &self.conversations[&no];
-        let allowed = match (&conversation.group, conversation.peer(user)) {
-            (Some(group), _) => !group.dissolved && group.role(user) as i32 >= group.settings.may_post,
-            (None, Some(peer)) => peer == user || self.admits(peer, user, self.people[peer].write),
-            (None, None) => false,
-        };
-        ensure(allowed, Nack::NackForbidden)
+        match (&conversation.group, conversation.peer(user)) {
+            (Some(group), _) => {
+                let allowed = !group.dissolved && group.role(user) as i32 >= group.settings.may_post;
+                ensure(allowed, Nack::NackForbidden)
+            }
+            (None, peer) => self.may_write_to(user, peer.unwrap()),
+        }
     }
 
     pub(super) fn may_change(&self, user: usize, no: u64, least: impl Fn(&Group) -> i32) -> Result<(), Nack> {
@@ -257,17 +280,19 @@ impl Reference {
     pub fn apply(&mut self, user: usize, to: &str, asked: &Asked) -> Outcome {
         match asked {
             Asked::Message(content) => {
-                let no = self.destination(user, to)?;
-                self.may_write(user, no)?;
+                let destination = self.destination(user, to)?;
+                self.may_write_at(user, &destination)?;
+                let no = self.arrive(user, destination);
                 self.post(user, no, content.clone(), String::new())
             }
             Asked::Act(What::Forward(forward)) => {
-                let no = self.destination(user, to)?;
-                self.may_write(user, no)?;
+                let destination = self.destination(user, to)?;
+                self.may_write_at(user, &destination)?;
                 let source = self.known(user, &forward.conversation).ok_or(Nack::NackNotFound)?;
                 let line = self.seen(user, source, forward.cseq)?;
                 let (content, from) = (line.content.clone(), line.forwarded_from.clone());
                 let from = if from.is_empty() { uid(line.author) } else { from };
+                let no = self.arrive(user, destination);
                 self.post(user, no, content, from)
             }
             Asked::Act(What::GroupCreate(create)) => self.create(user, create),
@@ -370,9 +395,15 @@ impl Reference {
 
     fn act(&mut self, user: usize, to: &str, what: &What) -> Outcome {
         let no = match what {
-            What::Arrange(_) if !to.starts_with('#') => self.destination(user, to)?,
+            What::Arrange(_) if !to.starts_with('#') => {
+                let destination = self.destination(user, to)?;
+                self.arrive(user, destination)
+            }
             What::Read(_) | What::Arrange(_) => self.known(user, to).ok_or(Nack::NackNotFound)?,
-            _ if to.starts_with('#') => self.destination(user, to)?,
+            _ if to.starts_with('#') => {
+                let destination = self.destination(user, to)?;
+                self.arrive(user, destination)
+            }
             _ => self.known(user, to).ok_or(Nack::NackNotFound)?,
         };
         super::rules::act(self, user, no, what.clone())
