@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+/// A wait is worth it if so many more come meanwhile: then a commit serves several, and each is held up for less than the
+/// commits that are saved would have taken.
+const WORTH: usize = 3;
 /// After waits in vain, up to so many commits begin at once.
 const MAX_SKIPPED: u32 = 64;
 
@@ -35,9 +38,9 @@ impl Gathering {
         Some(until)
     }
 
-    /// A wait is over. `paid`: more has come meanwhile.
-    pub fn on_waited(&mut self, paid: bool) {
-        self.to_skip = if paid { 0 } else { (self.to_skip * 2).clamp(1, MAX_SKIPPED) };
+    /// A wait is over; `gathered` have come meanwhile.
+    pub fn on_waited(&mut self, gathered: usize) {
+        self.to_skip = if gathered >= WORTH { 0 } else { (self.to_skip * 2).clamp(1, MAX_SKIPPED) };
     }
 
     pub fn on_begun(&mut self, now: Instant) {
@@ -52,7 +55,7 @@ mod tests {
     const APART: Duration = Duration::from_millis(1);
 
     /// How many of `commits` waited, each `gap` after the one before.
-    fn waits(commits: u32, gap: Duration, paid: bool) -> u32 {
+    fn waits(commits: u32, gap: Duration, gathered: usize) -> u32 {
         let (mut gathering, mut now) = (Gathering::new(APART), Instant::now());
         let mut waits = 0;
         for _ in 0..commits {
@@ -60,7 +63,7 @@ mod tests {
             if let Some(until) = gathering.poll_timeout(now) {
                 assert!(until > now && until <= now + APART);
                 (now, waits) = (until, waits + 1);
-                gathering.on_waited(paid);
+                gathering.on_waited(gathered);
             }
             gathering.on_begun(now);
         }
@@ -69,8 +72,8 @@ mod tests {
 
     #[test]
     fn commits_wait_where_it_pays() {
-        assert_eq!(waits(1000, APART / 4, true), 999, "all but the first");
-        assert!(waits(1000, APART / 4, false) < 30, "the gaps between waits in vain grow");
-        assert_eq!(waits(1000, APART, true), 0, "what comes seldom never waits");
+        assert_eq!(waits(1000, APART / 4, WORTH), 999, "all but the first");
+        assert!(waits(1000, APART / 4, WORTH - 1) < 30, "the gaps between waits in vain grow");
+        assert_eq!(waits(1000, APART, WORTH), 0, "what comes seldom never waits");
     }
 }

@@ -418,7 +418,7 @@ pub async fn run(
         if urgent > 0 {
             if let Some(until) = gathering.poll_timeout(environment.now()) {
                 wait(pending(), Some(until), timer.as_mut()).await;
-                gathering.on_waited(queue.urgent_len() > urgent);
+                gathering.on_waited(queue.urgent_len() - urgent);
             }
             gathering.on_begun(environment.now());
         }

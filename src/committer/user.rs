@@ -120,7 +120,9 @@ impl User {
 
 impl Device {
     pub fn new(no: DeviceNo, mut record: DeviceRecord) -> Self {
-        let answers = std::mem::take(&mut record.answers).into();
+        let answers = record.answers().into();
+        record.answer_steps = Vec::new();
+        record.odd_answers = Vec::new();
         let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
         Self { no, record, answers, slots, accepted_at: None, changed: false }
     }
@@ -173,11 +175,8 @@ impl Device {
 
     /// The row to store.
     pub fn to_record(&self) -> DeviceRecord {
-        DeviceRecord {
-            answers: self.answers.iter().copied().collect(),
-            resume_slots: self.slots.encode().into(),
-            ..self.record.clone()
-        }
+        let record = DeviceRecord { resume_slots: self.slots.encode().into(), ..self.record.clone() };
+        record.with_answers(self.answers.iter())
     }
 }
 

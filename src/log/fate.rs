@@ -63,7 +63,7 @@ impl Log {
     /// What a device of `user` sent under a number.
     pub async fn sent(&self, user: UserNo, device: DeviceNo, send_no: u64) -> Result<Sent, StoreError> {
         let record = self.device(user, device).await?.unwrap_or_default();
-        let Some(Answer { cseq, useq, time_ms, nack, .. }) = record.answer(send_no).copied() else {
+        let Some(Answer { cseq, useq, time_ms, nack, .. }) = record.answer(send_no) else {
             return Ok(Sent::Unknown);
         };
         if nack != 0 {
@@ -334,7 +334,8 @@ mod tests {
         let refused = Answer { nack: NackCode::NackForbidden as u32, ..Default::default() };
         let done = Answer { time_ms: 3, ..Default::default() };
         let gone = Answer { cseq: 9, useq: 7, ..Default::default() };
-        let record = DeviceRecord { answers: vec![taken, refused, done, gone], last_send_no: 13, ..Default::default() };
+        let record = DeviceRecord { last_send_no: 13, ..Default::default() };
+        let record = record.with_answers([taken, refused, done, gone].iter());
         let mut batch = Batch::default();
         batch.put(Table::Devices, keys::device(UserNo(1), DeviceNo(1)), record.encode_to_vec());
         log.engine().commit(batch, Durability::Synced).await.unwrap();

@@ -1,6 +1,7 @@
 //! The durable log as the server thinks of it: accounts, devices, conversations, timelines. Reading is here; writing is
 //! the committer's alone ([`crate::committer`]). How rows are laid out is in [`keys`] and `proto/hongyan/store/v1`.
 
+mod answers;
 mod conversations;
 pub mod epoch;
 mod fate;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use hongyan_proto::{Uid, wire::Audience};
 use prost::Message;
 
+pub use answers::Answer;
 pub use fate::{Recipient, Sent};
 pub use timeline::LogEntry;
 pub use view::View;
@@ -31,7 +33,7 @@ pub mod record {
 
 pub use conversations::HistoryRange;
 pub use record::{
-    AccountRecord, Answer, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
+    AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
     MembershipRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
 pub use seen::{is_member, message_of};
@@ -47,15 +49,6 @@ pub struct DeviceNo(pub u32);
 /// A conversation's internal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationNo(pub u64);
-
-impl DeviceRecord {
-    /// What a SEND was answered for good, if that is still kept.
-    pub fn answer(&self, send_no: u64) -> Option<&Answer> {
-        let back = self.last_send_no.checked_sub(send_no)?;
-        let index = (self.answers.len() as u64).checked_sub(back + 1)?;
-        self.answers.get(index as usize)
-    }
-}
 
 /// Reads the log.
 #[derive(Clone)]

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use hongyan_proto::{ConversationId, server::encode_item, wire, wire::entry::Item};
 
-use super::{Bounds, ConversationNo, EntryRef, Log, Of, RunRecord, UserNo, keys, missing, parse};
+use super::{Bounds, ConversationNo, EntryRef, HistoryRange, Log, Of, RunRecord, UserNo, keys, missing, parse};
 use crate::store::{Scan, StoreError, Table};
+
+/// Messages that are read in one go. More than fit into a page are read in vain where messages are long.
+const STRETCH: usize = 16;
 
 /// One entry, ready to be pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,15 @@ pub struct LogEntry {
     pub own_send_no: u64,
     /// An encoded wire `Entry` without its numbers.
     pub item: Bytes,
+}
+
+/// Both stand for rows of the same conversation that lie side by side and are pushed as they are.
+fn is_followed_by(one: &EntryRef, next: &EntryRef) -> bool {
+    let is_plain = |reference: &EntryRef| reference.of() == Of::Message && reference.author == 0;
+    is_plain(one)
+        && is_plain(next)
+        && next.conversation == one.conversation
+        && next.cseq.checked_sub(1) == Some(one.cseq)
 }
 
 impl Log {
@@ -97,18 +109,42 @@ impl Log {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        let mut entries = Vec::new();
+        let refs = self.refs(user, after, upto, limit).await?;
+        let mut entries = Vec::with_capacity(refs.len());
         let mut bytes = 0;
-        for (useq, reference) in self.refs(user, after, upto, limit).await? {
-            let item = self.item(user, &reference).await?;
-            bytes += item.len();
-            if bytes > max_bytes && !entries.is_empty() {
-                break;
+        let stretches = refs.chunk_by(|(_, one), (_, next)| is_followed_by(one, next));
+        for stretch in stretches.flat_map(|stretch| stretch.chunks(STRETCH)) {
+            for ((useq, reference), item) in stretch.iter().zip(self.items(user, stretch).await?) {
+                bytes += item.len();
+                if bytes > max_bytes && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                let EntryRef { own_device, own_send_no, .. } = *reference;
+                entries.push(LogEntry { useq: *useq, own_device, own_send_no, item });
             }
-            let EntryRef { own_device, own_send_no, .. } = reference;
-            entries.push(LogEntry { useq, own_device, own_send_no, item });
         }
         Ok(entries)
+    }
+
+    /// What references stand for, as it is now. If there are several, each is followed by the next.
+    async fn items(&self, user: UserNo, stretch: &[(u64, EntryRef)]) -> Result<Vec<Bytes>, StoreError> {
+        let (first, last) = match stretch {
+            [] => return Ok(Vec::new()),
+            [(_, one)] => return Ok(vec![self.item(user, one).await?]),
+            [(_, first), .., (_, last)] => (first, last),
+        };
+        let no = ConversationNo(first.conversation);
+        let range = HistoryRange {
+            after: first.cseq.saturating_sub(1),
+            before: last.cseq.saturating_add(1),
+            limit: stretch.len(),
+            forward: true,
+        };
+        let rows = self.history(no, range).await?;
+        if rows.len() < stretch.len() {
+            return Err(missing(format!("a message of {} to {} of conversation {}", first.cseq, last.cseq, no.0)));
+        }
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// What a reference stands for, as it is now.
