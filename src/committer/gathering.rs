@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A wait is worth it if so many more come meanwhile: then a commit serves several, and each is held up for less than the
-/// commits that are saved would have taken.
+/// A wait is worth it if so many come meanwhile: then each is held up for less than the commits that are saved would have
+/// taken.
 const WORTH: usize = 3;
 /// After waits in vain, up to so many commits begin at once.
 const MAX_SKIPPED: u32 = 64;
@@ -24,7 +24,7 @@ impl Gathering {
         Self { apart, last_began: None, to_skip: 0, skipped: 0 }
     }
 
-    /// Until when the next commit should wait; None: it should begin now.
+    /// Until when to let things gather after a commit; None: the next may begin as soon as something comes.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let until = self.last_began? + self.apart;
         if until <= now {

@@ -410,16 +410,16 @@ pub async fn run(
     committer.process(Vec::new(), Now::by(environment)).await;
     let mut gathering = Gathering::new(committer.settings.gather);
     loop {
+        // Asleep through it: nobody rings for what comes meanwhile.
+        if let Some(until) = gathering.poll_timeout(environment.now()) {
+            wait(pending(), Some(until), timer.as_mut()).await;
+            gathering.on_waited(queue.urgent_len());
+        }
         let due = committer.poll_timeout();
         wait(queue.filled(), due, timer.as_mut()).await;
         let patience = environment.now() + PATIENCE.min(committer.settings.receipt_delay);
         wait(queue.urgent(), Some(due.map_or(patience, |due| due.min(patience))), timer.as_mut()).await;
-        let urgent = queue.urgent_len();
-        if urgent > 0 {
-            if let Some(until) = gathering.poll_timeout(environment.now()) {
-                wait(pending(), Some(until), timer.as_mut()).await;
-                gathering.on_waited(queue.urgent_len() - urgent);
-            }
+        if queue.urgent_len() > 0 {
             gathering.on_begun(environment.now());
         }
         let Some(ops) = queue.take() else { break };
