@@ -26,6 +26,7 @@ use crate::{
     core::Core,
     store::archive,
     trace::{self, Trace},
+    upkeep,
 };
 
 /// Longest request, in bytes.
@@ -46,6 +47,7 @@ pub enum Request {
     MintToken { uid: String, ttl_s: u64, device: Option<String> },
     Trace { uid: String, message: trace::Message },
     Backup { path: PathBuf },
+    Compact,
 }
 
 /// What comes back.
@@ -83,11 +85,11 @@ pub fn socket_path(data: &Path) -> PathBuf {
 }
 
 /// Does what was asked for.
-pub async fn execute(core: &Core, request: Request) -> Response {
+pub async fn execute(core: &Arc<Core>, request: Request) -> Response {
     try_execute(core, request).await.unwrap_or_else(Response::Error)
 }
 
-async fn try_execute(core: &Core, request: Request) -> Result<Response, String> {
+async fn try_execute(core: &Arc<Core>, request: Request) -> Result<Response, String> {
     let change = match request {
         Request::AddUser { uid, password } => {
             let password_hash = match password {
@@ -110,7 +112,11 @@ async fn try_execute(core: &Core, request: Request) -> Result<Response, String> 
             let traced = trace::trace(core, &uid, message).await;
             return traced.map(Box::new).map(Response::Trace).map_err(|error| error.to_string());
         }
-        Request::Backup { path } => return backup(core, &path),
+        Request::Backup { path } => return backup(core, path).await,
+        Request::Compact => {
+            upkeep::purge(core).await.map_err(|error| error.to_string())?;
+            return Ok(Response::Done);
+        }
     };
     change_account(core, &change.0, change.1).await?;
     Ok(Response::Done)
@@ -150,9 +156,10 @@ async fn list_users(core: &Core, after: u32) -> Result<Response, String> {
     Ok(Response::Users { users: users.collect(), next })
 }
 
-/// Blocks its thread: callers run it off the network tasks.
-fn backup(core: &Core, path: &Path) -> Result<Response, String> {
-    let summary = archive::export_to_file(core.log.engine(), path).map_err(|error| error.to_string())?;
+async fn backup(core: &Arc<Core>, path: PathBuf) -> Result<Response, String> {
+    let core = core.clone();
+    let done = tokio::task::spawn_blocking(move || archive::export_to_file(core.log.engine(), &path)).await;
+    let summary = done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     Ok(Response::Backup { rows: summary.rows, bytes: summary.bytes })
 }
 
@@ -193,11 +200,6 @@ async fn serve(mut stream: UnixStream, core: Arc<Core>) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(reader.take(MAX_REQUEST)).read_line(&mut line).await?;
     let response = match serde_json::from_str(&line) {
-        Ok(Request::Backup { path }) => {
-            let core = core.clone();
-            let done = tokio::task::spawn_blocking(move || backup(&core, &path)).await;
-            done.map_err(io::Error::other)?.unwrap_or_else(Response::Error)
-        }
         Ok(request) => execute(&core, request).await,
         Err(_) => Response::Error("this is no request that this server knows; is it the same version?".into()),
     };

@@ -82,6 +82,7 @@ pub enum StoreAction {
     Export(PathBuf),
     Import(PathBuf),
     Backup(PathBuf),
+    Compact,
 }
 
 /// A message whose way to print.
@@ -188,6 +189,7 @@ fn store(verb: StoreVerb) -> (PlaceFlags, StoreAction) {
         StoreVerb::Export(to) => (to.place, StoreAction::Export(to.file)),
         StoreVerb::Import(from) => (from.place, StoreAction::Import(from.file)),
         StoreVerb::Backup(to) => (to.place, StoreAction::Backup(to.file)),
+        StoreVerb::Compact(place) => (place, StoreAction::Compact),
     }
 }
 
@@ -274,6 +276,7 @@ mod tests {
             ("export f", StoreAction::Export("f".into())),
             ("import f", StoreAction::Import("f".into())),
             ("backup f", StoreAction::Backup("f".into())),
+            ("compact", StoreAction::Compact),
         ];
         for (line, action) in cases {
             let command = parse_line(&format!("store {line} --data there"), &[]).unwrap();

@@ -101,6 +101,10 @@ pub async fn store(config: &Config, action: StoreAction) -> Result<(), OperateEr
             writeln!(io::stdout(), "{} rows restored, with a new log epoch", summary.rows)?;
         }
         StoreAction::Verify => return verify_store(config).await,
+        StoreAction::Compact => {
+            perform(config, Request::Compact).await?;
+            writeln!(io::stdout(), "what was taken back before has left the store's files")?;
+        }
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ impl Server {
         }
         around.spawn(admin::run(admin, core.clone(), serving.clone()));
         around.spawn(upkeep::run(core.clone(), config.retention.clone(), serving.clone()));
+        around.spawn(upkeep::purge_when_due(core.clone(), config.store.purge_after, serving.clone()));
         around.spawn(upkeep::tell_presence(core.clone(), serving.clone()));
         if let Some(tls) = tls {
             around.spawn(reload_on_hangup(tls, serving.clone()));

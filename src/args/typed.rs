@@ -45,6 +45,7 @@ const STORE_EXAMPLES: &str = "\
 Examples:
   hongyan store verify
   hongyan store backup /backup/hongyan-today
+  hongyan store compact                      messages taken back leave the disk now, not within store.purge_after
   hongyan store export hongyan.dump && hongyan store import hongyan.dump --data ./fresh";
 
 const TRACE_EXAMPLES: &str = "\
@@ -105,7 +106,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         place: PlaceFlags,
     },
-    /// Verify, export, import and back up the store
+    /// Verify, export, import, back up and compact the store
     #[command(after_help = STORE_EXAMPLES)]
     Store {
         #[command(subcommand)]
@@ -175,6 +176,8 @@ pub(super) enum StoreVerb {
     Import(StoreFile),
     /// Copy the store consistently, also while the server runs
     Backup(StoreFile),
+    /// Take everything out of the store's files that was taken back, edited or has expired, also while the server runs
+    Compact(PlaceFlags),
 }
 
 #[derive(Args)]

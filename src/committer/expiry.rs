@@ -9,7 +9,7 @@ use hongyan_proto::{
 
 use super::{Committer, Now};
 use crate::{
-    log::{ConversationNo, keys, message_of},
+    log::{ConversationNo, keys, keys::meta, message_of},
     store::{Scan, StoreError, Table},
 };
 
@@ -64,7 +64,7 @@ impl Committer {
                 later = Some(expires_ms);
                 break;
             }
-            self.take_body(no, cseq, Gone::Expired, 0).await?;
+            self.take_body(no, cseq, Gone::Expired, 0, now).await?;
             self.batch.remove(Table::Expiry, key);
             self.is_urgent = true;
         }
@@ -83,6 +83,7 @@ impl Committer {
         cseq: u64,
         gone: Gone,
         recalled_cseq: u64,
+        now: Now,
     ) -> Result<(), StoreError> {
         let Some(mut message) = self.stored_message(no, cseq).await? else { return Ok(()) };
         if message.act.is_some() || message.extras.as_ref().is_some_and(|extras| extras.gone != 0) {
@@ -92,7 +93,24 @@ impl Committer {
         message.extras = Some(Box::new(wire::Extras { gone: gone.into(), recalled_cseq, ..Default::default() }));
         self.batch.put(Table::Messages, keys::message(no, cseq), encode_item(Item::Message(message)));
         self.batch.remove(Table::Reactions, keys::message(no, cseq));
+        self.note_old_body(now);
         Ok(())
+    }
+
+    /// The batch overwrites a body, which stays in the store's files until they are purged.
+    pub(super) fn note_old_body(&mut self, now: Now) {
+        self.newest_old_body_ms = now.unix_ms;
+        if self.old_bodies_ms == 0 {
+            self.old_bodies_ms = now.unix_ms;
+            self.put_meta(meta::OLD_BODIES, now.unix_ms);
+        }
+    }
+
+    /// What went before `began_ms` has left the files; what went since may not have.
+    pub(super) fn note_purge(&mut self, began_ms: u64) {
+        self.old_bodies_ms = if self.newest_old_body_ms >= began_ms { began_ms } else { 0 };
+        self.put_meta(meta::OLD_BODIES, self.old_bodies_ms);
+        self.is_urgent = true;
     }
 
     /// A message as the batch under way will leave it.

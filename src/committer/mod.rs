@@ -125,6 +125,9 @@ pub struct Committer {
     settings: CommitterSettings,
     log_epoch: u64,
     hours: u64,
+    /// As in the log: since when the store's files may hold bodies that are gone; and when the newest one went.
+    old_bodies_ms: u64,
+    newest_old_body_ms: u64,
     last_user: u32,
     last_conversation: u64,
     /// In the table itself, so that a table that has shrunk gives its memory back in one piece.
@@ -171,6 +174,8 @@ impl Committer {
             metrics,
             settings,
             hours: 0,
+            old_bodies_ms: 0,
+            newest_old_body_ms: 0,
             last_user: 0,
             last_conversation: 0,
             users: NumberMap::default(),
@@ -233,6 +238,7 @@ impl Committer {
             Op::Account(change) => self.change_account(*change, now).await,
             Op::Forget { user, device, last_seen_hour } => self.forget_device(user, device, last_seen_hour, now).await,
             Op::Hour => self.count_hour(now),
+            Op::Purged { began_ms } => self.note_purge(began_ms),
         }
     }
 
@@ -302,6 +308,7 @@ impl Committer {
         self.touched.clear();
         self.visitors.clear();
         self.hours = self.log.meta(meta::HOURS).await?;
+        self.old_bodies_ms = self.log.meta(meta::OLD_BODIES).await?;
         self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
         self.last_conversation = self.log.meta(meta::LAST_CONVERSATION).await?;
         Ok(())

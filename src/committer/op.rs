@@ -36,6 +36,10 @@ pub enum Op {
     },
     /// The server has run for another hour.
     Hour,
+    /// Bodies that went before this time, in ms since 1970, have left the store's files.
+    Purged {
+        began_ms: u64,
+    },
 }
 
 impl Op {
@@ -207,6 +211,7 @@ impl fmt::Debug for Op {
             Op::Account(_) => "Account",
             Op::Forget { .. } => "Forget",
             Op::Hour => "Hour",
+            Op::Purged { .. } => "Purged",
         })
     }
 }

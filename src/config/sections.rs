@@ -230,6 +230,10 @@ settings! {
         cache: u64 = 64 * MIB, Size(MIB..=64 * GIB);
         /// Disk space for the write-ahead journal. A larger one makes the start after a crash slower.
         journal: u64 = 128 * MIB, Size(64 * MIB..=16 * GIB);
+        /// Bodies that were taken back, edited or have expired leave the store's files after so long at the latest, as
+        /// soon as the server runs. For that the table of messages is written anew, which takes as much disk space for a
+        /// while. `hongyan store compact` does it at once.
+        purge_after: Duration = DAY, Span(SECOND..=365 * DAY);
         /// Disk space to keep free. Below it messages are refused and reading goes on.
         reserve: u64 = 64 * MIB, Size(0..=GIB * 1024);
     }

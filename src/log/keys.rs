@@ -23,6 +23,8 @@ pub mod meta {
     pub const LAST_CONVERSATION: &str = "last_conversation";
     /// For how many hours the server has run, over all starts.
     pub const HOURS: &str = "hours";
+    /// Since when the store's files may hold bodies that no row has any more, in ms since 1970; 0: they hold none.
+    pub const OLD_BODIES: &str = "old_bodies";
 }
 
 pub fn user(user: UserNo) -> Bytes {

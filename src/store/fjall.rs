@@ -1,10 +1,18 @@
 //! The durable engine: fjall, one keyspace a table.
 //!
-//! Here is opening and reading; `writer` commits, `tables` tunes each table, `errors` translates. Before the engine
+//! Here is opening and reading; `writer` commits, `tables` tunes each table, `purge` takes old rows out of the files,
+//! `errors` translates. Before the engine
 //! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
 //! left, or finds damage; `versions` finds damage in what the engine does not check itself.
 
-use std::{fs::DirBuilder, future::ready, ops::ControlFlow, os::unix::fs::DirBuilderExt, path::Path, sync::Mutex};
+use std::{
+    fs::DirBuilder,
+    future::ready,
+    ops::ControlFlow,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError, RwLock},
+};
 
 use bytes::Bytes;
 use fjall::{Database, Iter, Keyspace, Readable};
@@ -18,6 +26,7 @@ use super::{
 mod errors;
 mod journal;
 mod lock;
+mod purge;
 mod tables;
 mod unfinished;
 mod versions;
@@ -61,9 +70,12 @@ impl Default for FjallOptions {
 /// After a failed write or sync the engine commits no more: whether the disk holds what was written cannot be known, and
 /// a second sync would succeed without having written it. Reads go on.
 pub struct FjallEngine {
+    path: PathBuf,
     db: Database,
     keyspaces: Keyspaces,
     writer: Mutex<Writer>,
+    /// Held for reading while all rows are read, which keeps old ones alive, and for writing while those are purged.
+    old_rows: RwLock<()>,
 }
 
 type Keyspaces = [Keyspace; Table::ALL.len()];
@@ -100,7 +112,7 @@ impl FjallEngine {
         }
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let writer = Mutex::new(Writer::new(FreeSpace::new(path, options.reserve_bytes, probe)));
-        Ok(FjallEngine { db, keyspaces, writer })
+        Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, old_rows: RwLock::new(()) })
     }
 
     /// Writes every table to its files.
@@ -168,6 +180,7 @@ impl Engine for FjallEngine {
     }
 
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
+        let _reading = self.old_rows.read().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.db.snapshot();
         for table in Table::ALL {
             if dump_table(table, snapshot.iter(self.keyspace(table)), each)? == ControlFlow::Break(()) {
@@ -175,5 +188,10 @@ impl Engine for FjallEngine {
             }
         }
         Ok(())
+    }
+
+    fn purge(&self) -> Result<(), StoreError> {
+        let _alone = self.old_rows.write().unwrap_or_else(PoisonError::into_inner);
+        purge::purge(self)
     }
 }

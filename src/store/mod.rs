@@ -145,6 +145,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Hands every row of every table to `each` until it breaks, in the order of [`Table::ALL`] and then of the keys, as
     /// they were at one moment between two commits. Commits go on meanwhile. Blocks the thread: not for a network task.
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError>;
+
+    /// Takes what was overwritten or removed before the call out of whatever the engine keeps it in, of the tables that
+    /// hold what people wrote. Commits go on meanwhile. Blocks the thread, for seconds or minutes.
+    ///
+    /// # Errors
+    /// `DiskFull` if there is no room to write these tables anew; nothing was changed then. After another one it may be
+    /// tried again.
+    fn purge(&self) -> Result<(), StoreError> {
+        // Of an engine that keeps no old rows.
+        Ok(())
+    }
 }
 
 /// What [`Engine::dump`] calls for each row: table, key, value.

@@ -15,6 +15,7 @@ mod crash;
 mod faults;
 mod flips;
 mod model;
+mod purge;
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)

@@ -6,7 +6,7 @@ use hongyan_proto::{CloseCode, frame::Frame, wire};
 use serde_json::Value;
 
 use crate::{
-    server::{TestServer, program},
+    server::{TestServer, eventually, program},
     wire::{WireClient, hello, hello_with_password, resume},
 };
 
@@ -280,4 +280,57 @@ fn health_readiness_and_counters_are_served() {
     let (_, metrics) = server.get("/metrics");
     assert!(metrics.ends_with("# EOF\n"));
     assert!(!metrics.contains("body of a message") && !server.stderr().contains("body of a message"));
+}
+
+// ---------------------------------------------------------------- what was taken back
+
+/// Whether a file of the server's data holds `text`.
+fn is_on_disk(directory: &Path, text: &[u8]) -> bool {
+    std::fs::read_dir(directory).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => is_on_disk(&path, text),
+            // What is no longer there when it is read holds nothing.
+            false => std::fs::read(&path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text).is_some()),
+        }
+    })
+}
+
+#[test]
+fn what_was_taken_back_or_edited_leaves_the_disk() {
+    use wire::act::What;
+    for purge in ["at once", "while stopped", "by itself"] {
+        let after = if purge == "by itself" { "1s" } else { "30d" };
+        let mut server = TestServer::with(&format!("{NO_DRAIN}[store]\npurge_after = \"{after}\"\n"));
+        let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+        server.token("bob");
+        let [recalled, edited, kept] = ["recalled", "edited", "kept"].map(|name| format!("{name} qzjx-vkwq-{purge}"));
+        for (send_no, text) in (1..).zip([&recalled, &edited, &kept]) {
+            alice.post(send_no, "bob", text.as_bytes());
+        }
+        assert!(is_on_disk(server.data(), recalled.as_bytes()));
+        alice.act(4, "bob", What::Recall(wire::Recall { cseq: 1, ..Default::default() })).unwrap();
+        let edit = wire::Edit { cseq: 2, content: "better".into(), ..Default::default() };
+        alice.act(5, "bob", What::Edit(edit)).unwrap();
+        let is_gone = || [&recalled, &edited].iter().all(|text| !is_on_disk(server.data(), text.as_bytes()));
+        match purge {
+            "by itself" => eventually("the bodies have left the disk", || is_gone().then_some(())),
+            "at once" => {
+                assert!(!is_gone(), "the store's journal still has them");
+                done(&server, &["store", "compact"], "");
+                assert!(is_gone());
+            }
+            _ => {
+                assert!(server.terminate().success());
+                done(&server, &["store", "compact"], "");
+                let is_gone = || [&recalled, &edited].iter().all(|text| !is_on_disk(server.data(), text.as_bytes()));
+                assert!(is_gone());
+                assert!(done(&server, &["store", "verify"], "").ends_with("ok\n"));
+                server.restart();
+            }
+        }
+        assert!(is_on_disk(server.data(), kept.as_bytes()));
+        let (mut alice, _) = WireClient::login_as(&server, "alice", "tablet");
+        assert_eq!(alice.post(1, "bob", b"still here"), 6);
+    }
 }

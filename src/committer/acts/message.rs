@@ -70,6 +70,7 @@ impl Committer {
         message.extras = Some(extras);
         let key = keys::message(no, message.cseq);
         self.batch.put(Table::Messages, key, encode_item(Item::Message(message)));
+        self.note_old_body(now);
         announced(cseq)
     }
 
@@ -107,7 +108,7 @@ impl Committer {
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.load_readers(no, now).await?;
-        self.take_body(no, cseq, Gone::Recalled, self.conversations[&no].head + 1).await?;
+        self.take_body(no, cseq, Gone::Recalled, self.conversations[&no].head + 1, now).await?;
         if self.conversations[&no].record.pins.contains(&cseq) {
             self.in_use(no).record.pins.retain(|pin| *pin != cseq);
             self.put_conversation(no);

@@ -283,6 +283,31 @@ async fn admins_hear_that_a_request_is_settled_by_an_invitation() {
 }
 
 #[tokio::test]
+async fn the_log_knows_since_when_the_files_hold_bodies_that_are_gone() {
+    async fn since(cast: &Cast) -> u64 {
+        cast.rig.committer.log.meta(meta::OLD_BODIES).await.unwrap()
+    }
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let messages = vec![cast.message(0, "bob", 0), cast.message(0, "bob", 60), cast.message(0, "bob", 0)];
+    cast.answers(0, messages).await;
+    assert_eq!(since(&cast).await, 0);
+    cast.says(0, "bob", edit(1)).await.unwrap();
+    let first = cast.rig.now.unix_ms;
+    cast.wait(Duration::from_secs(60));
+    cast.rig.process(Vec::new()).await;
+    assert!(cast.row(2).await.content.is_empty());
+    cast.rig.committer.forget_memory().await.unwrap();
+    assert_eq!(since(&cast).await, first, "the oldest of them counts");
+    cast.wait(Duration::from_secs(1));
+    let began_ms = cast.rig.now.unix_ms;
+    cast.says(0, "bob", recall(3)).await.unwrap();
+    cast.rig.process(vec![Op::Purged { began_ms }]).await;
+    assert_eq!(since(&cast).await, began_ms, "one has gone since");
+    cast.rig.process(vec![Op::Purged { began_ms: began_ms + 1 }]).await;
+    assert_eq!(since(&cast).await, 0);
+}
+
+#[tokio::test]
 async fn what_is_refused_leaves_nothing_behind() {
     let mut cast = Cast::of(&["alice", "bob"]).await;
     let nobody = wire::Privacy { write: wire::Audience::Nobody.into(), ..Default::default() };

@@ -16,6 +16,11 @@ impl Writer {
         Writer { free_space, failure: None }
     }
 
+    /// Whether so much may be written now.
+    pub(super) fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+        self.free_space.check(bytes)
+    }
+
     pub(super) fn commit(
         &mut self,
         db: &Database,
