@@ -1,8 +1,10 @@
 //! Compiles the records of the store, which only the server needs. The wire messages are compiled by `crates/proto`.
+//! The chat page is built into the program, so that it is built anew when a file of the page changes, comes or goes.
 
 use std::{io, path::Path};
 
 fn main() -> io::Result<()> {
+    println!("cargo:rerun-if-changed=web");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let file = "hongyan/store/v1/records.proto";
     println!("cargo:rerun-if-changed={}", root.join(file).display());

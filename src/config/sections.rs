@@ -127,6 +127,8 @@ settings! {
         /// Other origins whose pages may use this server, such as "https://chat.example.com", with commas between them.
         /// Pages of the server's own origin always may.
         origins: Vec<String> = Vec::new(), Origins;
+        /// Whether the chat page is served at /.
+        page: bool = true, Switch;
         /// Whether anybody may make an account with a name and a password by POST /v1/register.
         registration: bool = false, Switch;
         /// HTTP connections open at once, WebSockets included. Beyond it new ones wait in the listen queue.

@@ -85,6 +85,18 @@ pub async fn log_out(State(gateway): State<Arc<Gateway>>, Caller(device): Caller
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, expired)]).into_response())
 }
 
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub struct RegistrationPolicy {
+    /// Whether anybody may make an account.
+    open: bool,
+}
+
+/// `GET /v1/register`: whether the next one would be of any use.
+#[utoipa::path(get, path = "/v1/register", tag = "devices", summary = "Whether anybody may make an account", responses((status = 200, description = "done", body = RegistrationPolicy)))]
+pub async fn registration(State(gateway): State<Arc<Gateway>>) -> Json<RegistrationPolicy> {
+    Json(RegistrationPolicy { open: gateway.config.registration })
+}
+
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {

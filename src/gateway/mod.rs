@@ -3,8 +3,9 @@
 //! A WebSocket carries the native protocol itself ([`websocket`]): the same link, the same connection, another transport.
 //! Everything else speaks for a device of [`devices`], whose session outlives its requests: [`login`] makes one,
 //! [`access`] finds it by its bearer token, [`operations`] act for it, [`requests`] ask, and [`events`] reads its log
-//! through a [`feed`], one poll at a time or as one of the [`stream`]s. What is said is JSON of the protocol's own messages ([`json`]), and
-//! what goes wrong a [`problem`]. [`openapi`] describes it all to machines, `docs/http.md` to people.
+//! through a [`feed`], one poll at a time or as one of the [`stream`]s. What is said is JSON of the protocol's own
+//! messages ([`json`]), and what goes wrong a [`problem`]. [`openapi`] describes it all to machines, `docs/http.md` to
+//! people. [`page`] is the chat page, which uses nothing but this.
 //!
 //! *Architecture Invariant*: a gateway never touches the store or the session map. It asks `login` and `dispatch`.
 
@@ -17,6 +18,7 @@ mod login;
 mod openapi;
 mod operations;
 mod origin;
+mod page;
 mod problem;
 mod requests;
 mod stream;
@@ -68,7 +70,7 @@ impl Gateway {
             .route("/v1/login", post(login::log_in))
             .route("/v1/resume", post(login::resume))
             .route("/v1/logout", post(login::log_out))
-            .route("/v1/register", post(login::register))
+            .route("/v1/register", get(login::registration).post(login::register))
             .route("/v1/ticket", post(login::ticket))
             .route("/v1/events", get(events::read))
             .route("/v1/messages", post(operations::send))
@@ -94,6 +96,11 @@ impl Gateway {
         let routes = match &self.config.origins[..] {
             [] => routes,
             origins => routes.layer(origin::cors(origins)),
+        };
+        // Links from anywhere may lead to the page: it only asks who one is.
+        let routes = match self.config.page {
+            true => routes.merge(page::router()),
+            false => routes,
         };
         routes.layer(middleware::map_response(harden)).with_state(self.clone())
     }

@@ -22,6 +22,7 @@ use super::{events, login, operations, problem::Problem, requests, websocket};
         login::log_in,
         login::resume,
         login::log_out,
+        login::registration,
         login::register,
         login::ticket,
         events::read,
@@ -42,7 +43,7 @@ use super::{events, login, operations, problem::Problem, requests, websocket};
         requests::privacy,
         websocket::upgrade,
     ),
-    components(schemas(Problem, login::Registration, events::Form)),
+    components(schemas(Problem, login::Registration, login::RegistrationPolicy, events::Form)),
     security(("bearer" = []), ("cookie" = []))
 )]
 struct Operations;

@@ -1,0 +1,31 @@
+// Hidden frames that this tab holds for the hub: pages that never end, whose scripts post what happens.
+
+import { make } from './dom.js';
+
+export class HiddenFrames {
+  constructor(ask) {
+    this.ask = ask;
+    this.frames = new Map();
+    addEventListener('message', (event) => this.onMessage(event));
+  }
+
+  open({ frame, path }) {
+    const ended = () => this.ask('frameEnded', { frame });
+    const attributes = { hidden: true, title: 'Events', 'aria-hidden': 'true', src: path, onload: ended, onerror: ended };
+    const element = make('iframe', attributes);
+    this.frames.set(frame, element);
+    document.body.append(element);
+  }
+
+  close(frame) {
+    this.frames.get(frame)?.remove();
+    this.frames.delete(frame);
+  }
+
+  onMessage({ source, origin, data }) {
+    if (origin !== location.origin) return;
+    for (const [frame, element] of this.frames) {
+      if (element.contentWindow === source) this.ask('framed', { frame, event: data });
+    }
+  }
+}

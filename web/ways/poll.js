@@ -1,0 +1,45 @@
+// Polling: a question after the other. A long one waits at the server for something to happen; a short one does not, and
+// the pause between two is the client's.
+
+import { HttpWay } from './http.js';
+
+export class PollWay extends HttpWay {
+  /** `waitS`: how long the server may wait; `pauseMs`: how long we do before the next. */
+  constructor(shared, { waitS, pauseMs }) {
+    super(shared);
+    Object.assign(this, { waitS, pauseMs });
+  }
+
+  async read() {
+    while (!this.isOver) {
+      const answer = await this.poll();
+      if (answer && !this.isOver) await this.handleAnswer(answer);
+      if (this.pauseMs > 0) await this.rest();
+    }
+  }
+
+  async poll() {
+    const path = `/v1/events?as=poll&wait=${this.waitS}&after=${this.place()}`;
+    const headers = this.etag ? { 'if-none-match': this.etag } : {};
+    const response = await this.api.fetch(path, { headers, signal: this.aborter.signal });
+    this.etag = response.headers.get('etag');
+    return response.status === 304 ? null : this.api.answerOf(response);
+  }
+
+  async handleAnswer({ entries = [], passed = [], signal, syncReset }) {
+    // The next question names what was applied, so that it has to wait for it.
+    if (entries.length + passed.length > 0) await this.sink.entries([...entries, ...passed]);
+    if (signal) this.sink.signal(signal);
+    if (syncReset) await this.sink.reset(syncReset);
+  }
+
+  rest() {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.pauseMs);
+      this.aborter.signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
