@@ -92,7 +92,7 @@ pub struct RegistrationPolicy {
 }
 
 /// `GET /v1/register`: whether the next one would be of any use.
-#[utoipa::path(get, path = "/v1/register", tag = "devices", summary = "Whether anybody may make an account", responses((status = 200, description = "done", body = RegistrationPolicy)))]
+#[utoipa::path(get, path = "/v1/register", tag = "devices", summary = "Whether anybody may make an account", security(()), responses((status = 200, description = "done", body = RegistrationPolicy)))]
 pub async fn registration(State(gateway): State<Arc<Gateway>>) -> Json<RegistrationPolicy> {
     Json(RegistrationPolicy { open: gateway.config.registration })
 }
