@@ -2,16 +2,18 @@
 
 use crate::{chrome::Chrome, page::Page, server::TestServer};
 
+pub const PASSWORD: &str = "correct horse";
+
 /// Two people in one browser: pages of different origins share nothing.
 pub async fn alice_and_bob(server: &TestServer, chrome: &Chrome) -> (Page, Page) {
     for uid in ["alice", "bob"] {
-        server.add_user(uid, "correct horse");
+        server.add_user(uid, PASSWORD);
     }
     let port = server.http().port();
     let alice = chrome.open(&format!("http://127.0.0.1:{port}/")).await;
     let bob = chrome.open(&format!("http://localhost:{port}/")).await;
-    alice.log_in("alice", "correct horse").await;
-    bob.log_in("bob", "correct horse").await;
+    alice.log_in("alice", PASSWORD).await;
+    bob.log_in("bob", PASSWORD).await;
     (alice, bob)
 }
 

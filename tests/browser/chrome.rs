@@ -42,6 +42,11 @@ pub struct Chrome {
 impl Chrome {
     /// None: there is no browser here, and none is required.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more switches.
+    pub async fn start_with(more: &[&str]) -> Option<Self> {
         let profile = tempfile::Builder::new().prefix("hy-chrome").tempdir().unwrap();
         let mut driver = match Command::new("chromedriver")
             .args(["--port=0", "--log-level=SEVERE"])
@@ -69,7 +74,7 @@ impl Chrome {
             format!("--user-data-dir={}", profile.path().display()),
             format!("--log-file={}", log(&profile).display()),
         ];
-        let switches: Vec<_> = SWITCHES.iter().map(|switch| (*switch).to_owned()).chain(own).collect();
+        let switches: Vec<_> = SWITCHES.iter().chain(more).map(|switch| (*switch).to_owned()).chain(own).collect();
         let capabilities = json!({ "goog:chromeOptions": { "args": switches }, "timeouts": { "script": 40_000 }, "acceptInsecureCerts": true });
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities.as_object().unwrap().clone())

@@ -7,8 +7,14 @@
 
 mod chats;
 mod chrome;
+#[path = "../it/web/http.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod http;
+mod kills;
 mod looks;
 mod page;
+mod scripts;
 #[path = "../it/server.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod server;
+mod tabs;

@@ -78,10 +78,6 @@ impl Page {
         self.until(&format!("JSON.stringify({TEXTS}) === {:?}", json!(texts).to_string())).await;
     }
 
-    pub async fn texts(&self) -> Vec<String> {
-        serde_json::from_value(self.evaluate(TEXTS).await).unwrap()
-    }
-
     pub async fn evaluate(&self, expression: &str) -> Value {
         let _driving = self.switch().await;
         self.client.execute(&format!("return {expression}"), vec![]).await.unwrap()

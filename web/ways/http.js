@@ -9,8 +9,9 @@ const RETRY_MS = 3000;
 
 export class HttpWay extends Way {
   async open() {
-    await this.proveCredential();
     this.aborter = new AbortController();
+    await this.proveCredential();
+    if (this.isOver) return;
     this.sink.live(true);
     this.read().catch((error) => this.end(Cut.of(error)));
   }

@@ -74,17 +74,22 @@ export class WebSocketWay extends Way {
   /** Any frame that comes ends the wait. */
   watch(reason) {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => this.end(new Cut(1001, reason)), PATIENCE_MS);
+    if (!this.isOver) this.watchdog = setTimeout(() => this.end(new Cut(1001, reason)), PATIENCE_MS);
   }
 
   // ---------------------------------------------------------------- sending and asking
 
   send(send) {
-    return new Promise((resolve, reject) => {
-      this.sends.set(send.sendNo, { resolve, reject });
-      this.write({ send });
-      this.watch('a message was not answered');
-    });
+    const answer = this.awaited(this.sends, send.sendNo);
+    this.write({ send });
+    this.watch('a message was not answered');
+    return answer;
+  }
+
+  /** What is settled by the answer, or by the end of the connection, whichever comes first. */
+  awaited(asked, key) {
+    if (this.isOver) return Promise.reject(new Cut(LOST, 'the connection was lost'));
+    return new Promise((resolve, reject) => asked.set(key, { resolve, reject }));
   }
 
   settleSend(sendNo, answer) {
@@ -102,12 +107,11 @@ export class WebSocketWay extends Way {
   }
 
   request(op) {
-    return new Promise((resolve, reject) => {
-      const id = this.nextRequest++;
-      this.requests.set(String(id), { resolve, reject });
-      this.write({ request: { id, ...op } });
-      this.watch('a question was not answered');
-    });
+    const id = this.nextRequest++;
+    const answer = this.awaited(this.requests, String(id));
+    this.write({ request: { id, ...op } });
+    this.watch('a question was not answered');
+    return answer;
   }
 
   onResponse({ id, failure, ...result }) {
