@@ -9,18 +9,18 @@ export class Frames {
 
   /** Opens `path` in a frame of some tab. `promise` settles when the frame is over. */
   open(path, onEvent) {
-    const [tab, post] = this.tabs.entries().next().value ?? [];
+    const [tab, listener] = this.tabs.entries().next().value ?? [];
     const frame = this.next++;
     const promise = new Promise((resolve) => {
       this.held.set(frame, { tab, onEvent, resolve });
     });
-    if (post) post({ event: 'frame', value: { frame, path } });
+    if (listener) listener.tell({ event: 'frame', value: { frame, path } });
     else this.ended(frame);
-    return { promise, close: () => this.close(frame, post) };
+    return { promise, close: () => this.close(frame, listener) };
   }
 
-  close(frame, post) {
-    post?.({ event: 'frameClose', value: { frame } });
+  close(frame, listener) {
+    listener?.tell({ event: 'frameClose', value: { frame } });
     this.ended(frame);
   }
 

@@ -24,8 +24,6 @@ export class Hub {
   }
 
   constructor() {
-    /** Tells tabs apart from those of a hub before this one. */
-    this.id = Math.random().toString(36).slice(2);
     this.tabs = new Map();
   }
 
@@ -62,7 +60,11 @@ export class Hub {
 
   /** What a tab says; `post` answers it. */
   async receive({ tab, id, name, value }, post) {
-    if (name === 'join') this.join(tab, post);
+    if (name === 'join') {
+      post({ id, result: await this.join(tab, post) });
+      this.tabs.get(tab)?.begin();
+      return;
+    }
     const command = COMMANDS[name];
     if (!command) return;
     try {
@@ -72,11 +74,14 @@ export class Hub {
     }
   }
 
+  /** What is told while everything is gathered for a tab waits, for it is the newer. */
   join(tab, post) {
-    if (this.tabs.has(tab)) return;
-    this.tabs.set(tab, post);
-    // A tab holds this lock for as long as it lives.
-    navigator.locks?.request(`hongyan tab ${tab}`, () => this.leave(tab));
+    if (!this.tabs.has(tab)) {
+      // A tab holds this lock for as long as it lives.
+      navigator.locks?.request(`hongyan tab ${tab}`, () => this.leave(tab));
+    }
+    this.tabs.set(tab, new Listener(post));
+    return this.everything();
   }
 
   leave(tab) {
@@ -85,7 +90,7 @@ export class Hub {
   }
 
   tell(name, value) {
-    for (const post of this.tabs.values()) post({ event: name, value });
+    for (const listener of this.tabs.values()) listener.tell({ event: name, value });
   }
 
   tellFigures() {
@@ -99,13 +104,13 @@ export class Hub {
   /** All that a tab shows at first. */
   async everything() {
     const { account } = this.device;
+    const [lines, outbox] = account ? await Promise.all([this.conversations.lines(), this.outbox.rows()]) : [[], []];
     return {
-      hub: this.id,
       account: account && { uid: account.uid, device: account.device },
       connection: this.session.state,
       ways: Object.entries(WAYS).map(([name, { title }]) => ({ name, title })),
-      lines: account ? await this.conversations.lines() : [],
-      outbox: account ? await this.outbox.rows() : [],
+      lines,
+      outbox,
       figures: this.figures.summary(),
     };
   }
@@ -116,10 +121,27 @@ export class Hub {
   }
 }
 
+/** A tab that listens. What it is told before `begin` waits. */
+class Listener {
+  constructor(post) {
+    this.post = post;
+    this.held = [];
+  }
+
+  tell(message) {
+    if (this.held) this.held.push(message);
+    else this.post(message);
+  }
+
+  begin() {
+    const held = this.held ?? [];
+    this.held = null;
+    held.forEach((message) => this.post(message));
+  }
+}
+
 /** What tabs may ask for: each gets the hub, what the tab says, and which tab it is. */
 const COMMANDS = {
-  join: (hub) => hub.everything(),
-
   leave: (hub, _, tab) => hub.leave(tab),
 
   async logIn(hub, { uid, password, token, isNew }) {

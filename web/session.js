@@ -8,7 +8,7 @@ import { WAYS } from './ways/index.js';
 const ACK_MS = 200;
 const ACK_ENTRIES = 16;
 /** A connection that held for less does not count as one that held. */
-const HELD_MS = 5000;
+const HELD_MS = 1000;
 
 export class Session {
   /** `sink`: what a way reads goes there; `tell(name, value)` goes to the tabs. */

@@ -76,7 +76,7 @@ pub async fn read(
         Form::Poll => poll(feed, Duration::from_secs(query.wait), &headers).await,
         Form::Sse => Ok(stream::respond(feed, Format::Sse, heartbeat)),
         Form::Ndjson => Ok(stream::respond(feed, Format::Ndjson, heartbeat)),
-        Form::Iframe => Ok(stream::respond(feed, Format::iframe(), heartbeat)),
+        Form::Iframe => Ok(stream::respond(feed, Format::iframe(heartbeat), heartbeat)),
     }
 }
 

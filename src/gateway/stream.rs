@@ -10,7 +10,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::stream;
-use hongyan_proto::frame::Frame;
+use hongyan_proto::{frame::Frame, wire};
 
 use super::{
     events::{event_id, farewell},
@@ -31,12 +31,15 @@ pub enum Format {
     /// A page that never ends. Its scripts have a nonce, so that nothing else in it is run.
     Iframe {
         nonce: String,
+        /// No browser tells a page that a frame has broken off: the stream says when it will be heard of again.
+        ping: Box<Frame>,
     },
 }
 
 impl Format {
-    pub fn iframe() -> Self {
-        Format::Iframe { nonce: BASE64_URL_SAFE_NO_PAD.encode(auth::random::<16>()) }
+    pub fn iframe(heartbeat: Duration) -> Self {
+        let ping = Frame::Ping(wire::Ping { next_ms: heartbeat.as_millis() as u32, ack: 0 });
+        Format::Iframe { nonce: BASE64_URL_SAFE_NO_PAD.encode(auth::random::<16>()), ping: Box::new(ping) }
     }
 
     fn content_type(&self) -> &'static str {
@@ -54,18 +57,23 @@ impl Format {
                 format!("retry: {}\n\n", RETRY_MS.0 + RETRY_MS.1 * u64::from(random) / 256)
             }
             Format::Ndjson => String::new(),
-            Format::Iframe { nonce } => format!(
-                "<!doctype html><meta charset=\"utf-8\"><title>events</title>\
-                 <script nonce=\"{nonce}\">const hongyan = (event) => parent.postMessage(event, location.origin)</script>\n"
+            Format::Iframe { nonce, ping } => format!(
+                "<!doctype html><meta charset=\"utf-8\"><title>events</title><script nonce=\"{nonce}\">\
+                 const hongyan = (event) => parent.postMessage(event, location.origin); hongyan({})</script>\n",
+                to_text(ping)
             ),
         }
     }
 
-    fn heartbeat(&self) -> &'static str {
+    fn heartbeat(&self) -> String {
         match self {
-            Format::Sse => ":\n\n",
-            Format::Ndjson => "\n",
-            Format::Iframe { .. } => "<!-- -->\n",
+            Format::Sse => ":\n\n".to_owned(),
+            Format::Ndjson => "\n".to_owned(),
+            Format::Iframe { ping, .. } => {
+                let mut out = String::new();
+                self.event(None, ping, &mut out);
+                out
+            }
         }
     }
 
@@ -80,7 +88,7 @@ impl Format {
                 out.extend(["data: ", &json, "\n\n"]);
             }
             Format::Ndjson => out.extend([&json, "\n"]),
-            Format::Iframe { nonce } => {
+            Format::Iframe { nonce, .. } => {
                 let script = escape_for_script(&json);
                 out.extend(["<script nonce=\"", nonce, "\">hongyan(", &script, ")</script>\n"]);
             }
@@ -111,7 +119,7 @@ struct Streaming {
 pub fn respond(feed: Feed, format: Format, heartbeat: Duration) -> Response {
     let content_type = HeaderValue::from_static(format.content_type());
     let policy = match &format {
-        Format::Iframe { nonce } => format!(
+        Format::Iframe { nonce, .. } => format!(
             "default-src 'none'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
         ),
         _ => "default-src 'none'".to_owned(),
@@ -144,7 +152,7 @@ impl Streaming {
             return None;
         }
         let Ok(next) = tokio::time::timeout(self.heartbeat, self.feed.next()).await else {
-            return Some(Bytes::from_static(self.format.heartbeat().as_bytes()));
+            return Some(self.format.heartbeat().into());
         };
         let mut out = String::new();
         match next {
@@ -203,8 +211,10 @@ mod tests {
         assert_eq!(sse.matches('\n').count(), 3, "{sse}");
         assert!(sse.starts_with("id: 7-5\ndata: {\"push\":") && !sse.contains('\r'));
         let mut page = String::new();
-        Format::Iframe { nonce: "n".into() }.event(None, &push(evil), &mut page);
-        let json = page.strip_prefix("<script nonce=\"n\">hongyan(").unwrap().strip_suffix(")</script>\n").unwrap();
+        Format::iframe(Duration::from_secs(1)).event(None, &push(evil), &mut page);
+        assert!(page.starts_with("<script nonce=\""));
+        let (_, json) = page.split_once("\">hongyan(").unwrap();
+        let json = json.strip_suffix(")</script>\n").unwrap();
         assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
         let value: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!(value["push"]["message"]["text"], evil);

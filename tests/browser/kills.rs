@@ -14,12 +14,13 @@ const GONE: [&str; 3] = ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCOD
 #[tokio::test]
 async fn both_come_back_by_every_way() {
     let Some(chrome) = Chrome::start().await else { return };
-    let mut server = TestServer::start();
+    // Only by silence does a page notice that a hidden frame has broken off.
+    let mut server = TestServer::with("[web]\nheartbeat = \"1s\"\n");
     let (alice, bob) = alice_and_bob(&server, &chrome).await;
     alice.talk_to("bob").await;
     bob.talk_to("alice").await;
     let mut said = Vec::new();
-    for way in ["websocket", "sse", "ndjson", "long", "short1"] {
+    for way in ["websocket", "sse", "ndjson", "iframe", "long", "short1"] {
         bob.choose_way(way).await;
         for moment in ["before", "killed", "after"] {
             match moment {

@@ -4,6 +4,8 @@
 import { Cut, LOST } from '../cut.js';
 import { HttpWay } from './http.js';
 
+/** Nobody tells that a frame has broken off: it has to be silent for so much longer than it said. */
+const GRACE_MS = 2000;
 /** Every event stays in the frame's page; after so many it is loaded anew. */
 const MOST_EVENTS = 500;
 
@@ -19,12 +21,20 @@ export class FrameWay extends HttpWay {
 
   onEvent(event) {
     this.figures.received(JSON.stringify(event).length);
-    this.handleFrame(event);
+    if (event.ping) this.watch(event.ping.nextMs);
+    else this.handleFrame(event);
     this.events += 1;
     if (this.events >= MOST_EVENTS) this.end(new Cut(1000, 'the frame has become large'));
   }
 
+  watch(nextMs) {
+    clearTimeout(this.watchdog);
+    if (this.isOver) return;
+    this.watchdog = setTimeout(() => this.end(new Cut(1001, 'the frame has fallen silent')), 1.5 * nextMs + GRACE_MS);
+  }
+
   close() {
+    clearTimeout(this.watchdog);
     this.closeFrame?.();
     super.close();
   }
