@@ -14,7 +14,7 @@ export class Figures {
   /** From now on it is this way that is counted. */
   begin(way) {
     this.way = way;
-    this.byWay[way] ??= { requests: 0, sent: 0, received: 0, deliveries: [], answers: [], onlineMs: 0, onlineSince: 0 };
+    this.byWay[way] ??= { requests: 0, sent: 0, received: 0, deliveries: [], answers: [] };
   }
 
   get current() {
@@ -32,16 +32,6 @@ export class Figures {
 
   received(bytes) {
     this.current.received += bytes;
-  }
-
-  wentOnline() {
-    this.current.onlineSince = Date.now();
-  }
-
-  wentOffline() {
-    const current = this.current;
-    if (current.onlineSince) current.onlineMs += Date.now() - current.onlineSince;
-    current.onlineSince = 0;
   }
 
   /** A question that left at `askedAt` was answered just now, by a server whose clock said `serverMs` meanwhile. */
@@ -65,17 +55,8 @@ export class Figures {
 
   /** For people. */
   summary() {
-    return Object.entries(this.byWay).map(([way, counted]) => {
-      const onlineMs = counted.onlineMs + (counted.onlineSince ? Date.now() - counted.onlineSince : 0);
-      return {
-        way,
-        requests: counted.requests,
-        perMinute: onlineMs > 5000 ? (counted.requests * 60_000) / onlineMs : null,
-        sent: counted.sent,
-        received: counted.received,
-        delivery: median(counted.deliveries),
-        answer: median(counted.answers),
-      };
+    return Object.entries(this.byWay).map(([way, { requests, sent, received, deliveries, answers }]) => {
+      return { way, requests, sent, received, delivery: median(deliveries), answer: median(answers) };
     });
   }
 }

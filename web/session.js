@@ -120,13 +120,11 @@ export class Session {
   onLive(isLive) {
     if (isLive === (this.state.name === 'online')) return;
     if (isLive) {
-      this.figures.wentOnline();
       this.acked = this.device.account.cursor;
       this.outbox.use(this.way);
       this.show({ name: 'online' });
       this.sink.online();
     } else {
-      this.figures.wentOffline();
       this.outbox.use(null);
       if (!this.way?.isOver && this.way) this.show({ name: 'connecting' });
     }

@@ -170,7 +170,9 @@ class Batch {
     }
     const older = await tables.find('messages', [conversation, row.cseq]);
     await tables.put('messages', older ? mergeRows(older, row) : row);
-    if (row.cseq % 100 === 0) await tables.remove('messages', messagesBetween(conversation, 0, row.cseq - KEPT));
+    if (row.cseq % 100 === 0 && row.cseq > KEPT) {
+      await tables.remove('messages', messagesBetween(conversation, 0, row.cseq - KEPT));
+    }
     this.rows.push(row);
     if (isNews && row.from !== this.me) this.figures.delivered(row.timeMs);
   }

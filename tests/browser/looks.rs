@@ -19,6 +19,7 @@ async fn screenshots_are_taken_where_they_are_asked_for() {
 
     let (alice, bob) = alice_and_bob(&server, &chrome).await;
     people_talk(&server, &alice, &bob).await;
+    alice.click("#text").await;
     for (name, theme, width, height) in [
         ("light.png", "light", 1100, 760),
         ("dark.png", "dark", 1100, 760),

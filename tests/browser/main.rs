@@ -13,6 +13,7 @@ mod http;
 mod kills;
 mod looks;
 mod page;
+mod people;
 mod scripts;
 #[path = "../it/server.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -55,13 +55,7 @@ export class Connection {
 
   figures(summary) {
     const rows = summary.map((way) => {
-      const perMinute = way.perMinute === null ? '' : ` (${way.perMinute.toFixed(way.perMinute < 10 ? 1 : 0)}/min)`;
-      const cells = [
-        spanOf(way.delivery),
-        spanOf(way.answer),
-        sizeOf(way.received + way.sent),
-        `${way.requests}${perMinute}`,
-      ];
+      const cells = [spanOf(way.delivery), spanOf(way.answer), sizeOf(way.received + way.sent), String(way.requests)];
       const isNow = way.way === this.state?.way;
       if (isNow) $('way-brief').textContent = `${spanOf(way.delivery ?? way.answer)} · ${sizeOf(way.received + way.sent)}`;
       return make(

@@ -13,6 +13,6 @@ export const WAYS = {
   ndjson: { title: 'Streaming', make: (shared) => new LinesWay(shared) },
   iframe: { title: 'Hidden frame', credential: 'cookie', make: (shared) => new FrameWay(shared) },
   long: { title: 'Long polling', make: (shared) => new PollWay(shared, { waitS: 25, pauseMs: 0 }) },
-  short1: { title: 'Polling every second', make: (shared) => new PollWay(shared, { waitS: 0, pauseMs: 1000 }) },
-  short5: { title: 'Polling every 5 s', make: (shared) => new PollWay(shared, { waitS: 0, pauseMs: 5000 }) },
+  short1: { title: 'Polling, every 1 s', make: (shared) => new PollWay(shared, { waitS: 0, pauseMs: 1000 }) },
+  short5: { title: 'Polling, every 5 s', make: (shared) => new PollWay(shared, { waitS: 0, pauseMs: 5000 }) },
 };

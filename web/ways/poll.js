@@ -13,8 +13,10 @@ export class PollWay extends HttpWay {
   async read() {
     while (!this.isOver) {
       const answer = await this.poll();
-      if (answer && !this.isOver) await this.handleAnswer(answer);
-      if (this.pauseMs > 0) await this.rest();
+      if (this.isOver) return;
+      const hadSomething = answer && (await this.handleAnswer(answer));
+      // What has come may not be all.
+      if (!hadSomething && this.pauseMs > 0) await this.rest();
     }
   }
 
@@ -26,11 +28,13 @@ export class PollWay extends HttpWay {
     return response.status === 304 ? null : this.api.answerOf(response);
   }
 
+  /** Whether there was anything in it. */
   async handleAnswer({ entries = [], passed = [], signal, syncReset }) {
     // The next question names what was applied, so that it has to wait for it.
     if (entries.length + passed.length > 0) await this.sink.entries([...entries, ...passed]);
     if (signal) this.sink.signal(signal);
     if (syncReset) await this.sink.reset(syncReset);
+    return entries.length + passed.length > 0 || Boolean(signal ?? syncReset);
   }
 
   rest() {
