@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hongyan_proto::{
-    canary,
+    CloseCode, canary,
     wire::{self, NackCode},
 };
 
@@ -48,7 +48,8 @@ impl Committer {
         let Some(user) = self.user(origin.user, now).await? else { return Ok(()) };
         let Some(device) = user.device_mut(origin.device) else { return Ok(()) };
         if device.record.conn_epoch != origin.conn_epoch && !canary::is("send-not-fenced") {
-            // The device has connected again since; the number comes again there.
+            // The device has connected again since; the number comes again there. Who waits for an answer is told.
+            origin.close(CloseCode::REPLACED, "the same device has connected again elsewhere");
             return Ok(());
         }
         device.confirm_token();

@@ -205,6 +205,9 @@ async fn an_older_connection_changes_nothing_any_more() {
     assert!(old.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED));
     rig.process(vec![send(&old, 1, "alice"), Op::Acked { channel: old.clone(), useq: 1 }]).await;
     assert_eq!(drain(&old), []);
+    let asked = old.apart();
+    rig.process(vec![send(&asked, 1, "alice")]).await;
+    assert!(asked.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED), "nobody waits for nothing");
     rig.process(vec![send(&new, 1, "alice")]).await;
     assert_eq!(drain(&new), [('a', 1, 1)]);
 }

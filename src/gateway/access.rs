@@ -99,7 +99,10 @@ pub fn token_of(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
             None => return Ok(None),
         },
     };
-    BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map(|token| Some(token.into())).map_err(|_| bad_token())
+    match BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')) {
+        Ok(token) if !token.is_empty() => Ok(Some(token.into())),
+        _ => Err(bad_token()),
+    }
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {

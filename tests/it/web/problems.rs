@@ -66,6 +66,7 @@ fn bad_credentials_are_refused_alike() {
     with("Basic YTpi").expect_problem(401, "BAD_TOKEN");
     with("Bearer").expect_problem(401, "BAD_TOKEN");
     with("Bearer !").expect_problem(401, "BAD_TOKEN");
+    with("Bearer ===").expect_problem(401, "BAD_TOKEN");
     with("Bearer AQE").expect_problem(401, "RESUME_REFUSED");
     Request::get("/v1/account").send(server.http()).expect_problem(401, "NO_TOKEN");
     // On a slow machine an attempt may be forgiven meanwhile.
