@@ -3,12 +3,7 @@
 use fantoccini::key::Key;
 use serde_json::json;
 
-use crate::{
-    chats::{PASSWORD, alice_and_bob},
-    chrome::Chrome,
-    http::Request,
-    server::TestServer,
-};
+use crate::{chats::alice_and_bob, chrome::Chrome, http::Request, server::TestServer};
 
 #[tokio::test]
 async fn people_come_in_by_password_by_token_or_as_new_ones() {
