@@ -72,7 +72,7 @@ struct Queue {
     hints_due: bool,
     signals_sent: Bucket,
     /// The connection is to end, with this code and reason.
-    close: Option<(CloseCode, &'static str)>,
+    close: Option<Box<(CloseCode, &'static str)>>,
     /// Something was put in since the link looked.
     rung: bool,
     /// The link that waits for the bell.
@@ -178,14 +178,14 @@ impl Channel {
     /// Ends the connection. What still waits is in the log.
     pub fn close(&self, code: CloseCode, reason: &'static str) {
         let mut queue = self.lock();
-        queue.close.get_or_insert((code, reason));
+        queue.close.get_or_insert_with(|| Box::new((code, reason)));
         queue.ring();
     }
 
     /// Whether and why the connection is to end. It stands outside the queue, so that a device that does not read is
     /// cut off as soon as any other.
     pub fn take_close(&self) -> Option<(CloseCode, &'static str)> {
-        self.lock().close.take()
+        self.lock().close.take().map(|close| *close)
     }
 
     /// Ready when something has been put in since the last time; only the channel's one link waits.

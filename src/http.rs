@@ -1,7 +1,13 @@
 //! The HTTP port: the web's ways in ([`crate::gateway`]), whether the server is well, what it has counted. It accepts
 //! connections, with TLS as the native port has it, and serves HTTP/1.1 and HTTP/2 on them.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -18,7 +24,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -60,29 +66,22 @@ pub struct HttpPort {
     pub core: Arc<Core>,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Arc<Tls>>,
-    pub max_connections: usize,
     pub handshake_timeout: Duration,
 }
 
 impl HttpPort {
     /// Serves until `stop`.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    pub async fn run(self, mut door: Door, stop: CancellationToken) {
+        let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let acceptor = self.tls.map(|tls| (acceptor(&tls), is_loopback));
         let router = self.gateway.router().merge(health(self.core.clone()));
-        let metrics = &self.core.metrics;
-        let mut door = Door::new(
-            listener,
-            self.max_connections,
-            metrics.http_connections.clone(),
-            metrics.http_connections_accepted.clone(),
-        );
         let connections = TaskTracker::new();
         loop {
             let (stream, address, place) = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = door.next() => accepted,
             };
+            let Ok(stream) = TcpStream::from_std(stream) else { continue };
             let peer = Peer::new(address, place);
             let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
             let handshake_timeout = self.handshake_timeout;

@@ -1,19 +1,22 @@
 //! Accepting connections: limits in total and for strangers, a pause where the system has no more descriptors.
 
+pub mod socket;
+
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream},
+    os::fd::AsRawFd,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket::{QuietSockets, Socket};
+use socket2::{Domain, Protocol, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, Interest, unix::AsyncFd},
     sync::Semaphore,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
@@ -76,15 +79,15 @@ impl Drop for Admission {
 }
 
 /// Binds the native port. Its options are inherited by the connections it accepts.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+pub fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Accepts until `stop`; each connection is a task of `links`.
@@ -93,6 +96,7 @@ pub async fn run(
     core: Arc<Core>,
     alarms: Arc<Alarms>,
     strangers: Arc<Strangers>,
+    sockets: Arc<QuietSockets>,
     tls: Option<Arc<tls::Tls>>,
     links: TaskTracker,
     stop: CancellationToken,
@@ -102,6 +106,13 @@ pub async fn run(
             biased;
             () = stop.cancelled() => return,
             accepted = door.next() => accepted,
+        };
+        let stream = match Socket::new(stream, sockets.clone()) {
+            Ok(stream) => stream,
+            Err(error) => {
+                note(Err(error));
+                continue;
+            }
         };
         let Some(admission) = strangers.admit(address) else {
             core.metrics.connections_turned_away.inc();
@@ -133,7 +144,7 @@ pub async fn run(
 
 /// A port that lets so many in at a time.
 pub struct Door {
-    listener: TcpListener,
+    listener: AsyncFd<StdTcpListener>,
     places: Arc<Places>,
     accepted: Counter,
     pause: Duration,
@@ -141,13 +152,18 @@ pub struct Door {
 
 impl Door {
     /// `open` and `accepted` count its connections.
-    pub fn new(listener: TcpListener, max_connections: usize, open: Gauge, accepted: Counter) -> Self {
+    pub fn new(listener: StdTcpListener, max_connections: usize, open: Gauge, accepted: Counter) -> io::Result<Self> {
+        let listener = until_readable(listener)?;
         let places = Arc::new(Places { free: Semaphore::new(max_connections), open });
-        Self { listener, places, accepted, pause: BACK_OFF.0 }
+        Ok(Self { listener, places, accepted, pause: BACK_OFF.0 })
     }
 
-    /// The next connection, and its place.
-    pub async fn next(&mut self) -> (TcpStream, IpAddr, Place) {
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.get_ref().local_addr()
+    }
+
+    /// The next connection, which does not block, and its place.
+    pub async fn next(&mut self) -> (StdTcpStream, IpAddr, Place) {
         loop {
             match self.accept().await {
                 Ok((stream, address, place)) => {
@@ -166,12 +182,22 @@ impl Door {
     }
 
     /// The place comes first: without one, connections wait in the kernel's queue.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    async fn accept(&self) -> io::Result<(StdTcpStream, SocketAddr, Place)> {
         let permit = self.places.free.acquire().await.map_err(io::Error::other)?;
-        let (stream, address) = self.listener.accept().await?;
+        let (stream, address) = self.listener.async_io(Interest::READABLE, StdTcpListener::accept).await?;
+        stream.set_nonblocking(true)?;
         permit.forget();
         Ok((stream, address, Place::new(self.places.clone())))
     }
+}
+
+/// For waiting until `inner` can be read from.
+#[expect(
+    deprecated,
+    reason = "the function that replaces it is unsafe, for what does not own its descriptor; all here do"
+)]
+fn until_readable<T: AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(inner, Interest::READABLE)
 }
 
 fn note(ended: io::Result<()>) {
@@ -219,10 +245,10 @@ impl Visitor {
     /// Boxed: a link with TLS is four times as large, and the handshake larger still.
     async fn secure(
         self,
-        stream: TcpStream,
+        stream: Socket,
         config: Arc<ServerConfig>,
         timeout: Duration,
-    ) -> io::Result<Box<Link<TlsStream<TcpStream>>>> {
+    ) -> io::Result<Box<Link<TlsStream<Socket>>>> {
         let handshake = TlsAcceptor::from(config).accept_with(stream, tls::limit_buffers);
         let stream = tokio::time::timeout(timeout, handshake).await??;
         Ok(Box::new(self.into_link(stream)))

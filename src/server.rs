@@ -4,7 +4,7 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hongyan_proto::CloseCode;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::UnixListener,
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,7 +17,7 @@ use crate::{
     descriptors,
     gateway::Gateway,
     http::{self, HttpPort},
-    listener::{self, Door, Strangers},
+    listener::{self, Door, Strangers, socket::QuietSockets},
     open::{self, OpenError, Opened},
     tls::{Tls, TlsError, TlsParams},
     upkeep,
@@ -46,8 +46,10 @@ pub struct Server {
     config: Config,
     opened: Opened,
     tls: Option<Arc<Tls>>,
-    native: TcpListener,
-    http: Option<TcpListener>,
+    native: Door,
+    sockets: Arc<QuietSockets>,
+    poll: mio::Poll,
+    http: Option<Door>,
     admin: UnixListener,
 }
 
@@ -57,33 +59,40 @@ impl Server {
         let tls = load_tls(&config)?;
         let opened = open::open(&config).await?;
         let failed = |key, address| move |source| StartError::Listen { key, address, source };
-        let native = listener::bind(config.listen).map_err(failed("listen", config.listen))?;
+        let (for_native, for_http) = places(&config);
+        let metrics = &opened.core.metrics;
+        let (open, accepted) = (metrics.connections.clone(), metrics.connections_accepted.clone());
+        let native = listener::bind(config.listen).and_then(|listener| Door::new(listener, for_native, open, accepted));
+        let native = native.map_err(failed("listen", config.listen))?;
+        let (sockets, poll) = QuietSockets::new().map_err(failed("listen", config.listen))?;
         let http = match config.http {
             Some(address) => {
-                let stall_timeout = config.delivery.lagging_timeout;
-                Some(http::bind(address, stall_timeout).map_err(failed("http", address))?)
+                let (open, accepted) = (metrics.http_connections.clone(), metrics.http_connections_accepted.clone());
+                let listener = http::bind(address, config.delivery.lagging_timeout);
+                let door = listener.and_then(|listener| Door::new(listener, for_http, open, accepted));
+                Some(door.map_err(failed("http", address))?)
             }
             None => None,
         };
         let admin = admin::bind(&config.data)
             .map_err(|source| StartError::Admin { data: config.data.display().to_string(), source })?;
-        Ok(Self { config, opened, tls, native, http, admin })
+        Ok(Self { config, opened, tls, native, sockets, poll, http, admin })
     }
 
     /// The real address of the native port.
     pub fn native_address(&self) -> io::Result<SocketAddr> {
-        self.native.local_addr()
+        self.native.address()
     }
 
     /// The real address of the HTTP port, if there is one.
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().and_then(|http| http.local_addr().ok())
+        self.http.as_ref().and_then(|http| http.address().ok())
     }
 
     /// Serves until `shutdown`, then drains: accepts nobody, asks everybody to move, closes who is left at the deadline,
     /// commits what has been taken.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, opened, tls, native, http, admin } = self;
+        let Self { config, opened, tls, native, sockets, poll, http, admin } = self;
         let core = opened.core.clone();
         let links = TaskTracker::new();
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
@@ -92,13 +101,13 @@ impl Server {
         let strangers = Strangers::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize);
         let alarms = Alarms::new(core.environment.now());
         around.spawn(alarms.clone().run(serving.clone()));
-        let (for_native, for_http) = places(&config);
-        let (open, accepted) = (&core.metrics.connections, &core.metrics.connections_accepted);
+        around.spawn(sockets.clone().run(poll, serving.clone()));
         let listening = listener::run(
-            Door::new(native, for_native, open.clone(), accepted.clone()),
+            native,
             core.clone(),
             alarms.clone(),
             strangers.clone(),
+            sockets,
             tls.clone(),
             links.clone(),
             accepting.clone(),
@@ -109,7 +118,7 @@ impl Server {
             around.spawn(gateway.clone().expire(serving.clone()));
             let (core, tls) = (core.clone(), tls.clone());
             let handshake_timeout = config.limits.login_timeout;
-            let port = HttpPort { core, gateway, tls, max_connections: for_http, handshake_timeout };
+            let port = HttpPort { core, gateway, tls, handshake_timeout };
             around.spawn(port.run(http, serving.clone()));
         }
         around.spawn(admin::run(admin, core.clone(), serving.clone()));

@@ -1,0 +1,298 @@
+//! A connection's socket. While little happens on it, one poll of our own watches it together with all others like it, and
+//! knows of it no more than whom to wake. Where much happens the runtime watches it, whose registration takes ten times the
+//! memory and saves two system calls each time.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream as StdTcpStream},
+    os::fd::AsRawFd,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use mio::{Events, Interest, Registry, Token, unix::SourceFd};
+use slab::Slab;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Reads in one second after which the runtime watches a socket.
+const BUSY_READS: u32 = 8;
+/// Seconds without a read after which it does no more; noticed with the next one.
+const PAUSE_S: u32 = 10;
+const EVENTS_AT_ONCE: usize = 256;
+
+/// All sockets on which little happens.
+pub struct QuietSockets {
+    registry: Registry,
+    /// Who waits for each of them; by what the poll calls it.
+    waiting: Mutex<Slab<Option<Waker>>>,
+    /// Seconds for which [`Self::run`] has run.
+    second: AtomicU32,
+}
+
+impl QuietSockets {
+    /// With the poll that [`Self::run`] is to ask.
+    pub fn new() -> io::Result<(Arc<Self>, mio::Poll)> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        Ok((Arc::new(Self { registry, waiting: Mutex::default(), second: AtomicU32::new(0) }), poll))
+    }
+
+    /// Wakes whom something has come for, until `stop`.
+    pub async fn run(self: Arc<Self>, poll: mio::Poll, stop: CancellationToken) {
+        if let Err(error) = self.watch(poll, stop).await {
+            tracing::error!(%error, "the sockets of idle connections cannot be watched any more");
+        }
+    }
+
+    async fn watch(&self, poll: mio::Poll, stop: CancellationToken) -> io::Result<()> {
+        let mut poll = super::until_readable(poll)?;
+        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = seconds.tick() => drop(self.second.fetch_add(1, Ordering::Relaxed)),
+                ready = poll.readable_mut() => {
+                    let mut ready = ready?;
+                    ready.get_inner_mut().poll(&mut events, Some(Duration::ZERO))?;
+                    if events.is_empty() {
+                        ready.clear_ready();
+                    }
+                    self.wake(&events);
+                }
+            }
+        }
+    }
+
+    fn wake(&self, events: &Events) {
+        let waiting = self.lock();
+        // Woken in vain, who has moved meanwhile only looks again.
+        events.iter().filter_map(|event| waiting.get(event.token().0)?.as_ref()).for_each(Waker::wake_by_ref);
+    }
+
+    /// From now on `waker` is woken when `place` can be read from or written to again.
+    fn wait(&self, place: usize, waker: &Waker) {
+        let waiting = &mut self.lock()[place];
+        if !waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
+            *waiting = Some(waker.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
+        // Nothing between lock and unlock can panic half-way through a change.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A TCP connection.
+pub struct Socket {
+    state: State,
+    sockets: Arc<QuietSockets>,
+    /// When it was last read from, and how often in that second.
+    second: u32,
+    reads: u32,
+}
+
+enum State {
+    Quiet(Watched),
+    /// Boxed, for most are quiet.
+    Busy(Box<TcpStream>),
+    /// The system did not let it change from one to the other.
+    Lost,
+}
+
+/// A socket in the poll of the quiet ones.
+struct Watched {
+    stream: StdTcpStream,
+    place: u32,
+}
+
+impl Socket {
+    /// `stream` must not block.
+    pub fn new(stream: StdTcpStream, sockets: Arc<QuietSockets>) -> io::Result<Self> {
+        let second = sockets.second.load(Ordering::Relaxed);
+        let state = State::Quiet(Watched::new(stream, &sockets)?);
+        Ok(Self { state, sockets, second, reads: 0 })
+    }
+
+    /// It has been read from: who watches it from now on?
+    fn on_read(&mut self) -> io::Result<()> {
+        let second = self.sockets.second.load(Ordering::Relaxed);
+        let pause = second.wrapping_sub(self.second);
+        self.reads = if pause == 0 { self.reads.saturating_add(1) } else { 1 };
+        self.second = second;
+        let moves = match &self.state {
+            State::Quiet(_) => self.reads > BUSY_READS,
+            State::Busy(_) => pause > PAUSE_S,
+            State::Lost => false,
+        };
+        if moves {
+            self.state = match std::mem::replace(&mut self.state, State::Lost) {
+                State::Quiet(watched) => State::Busy(Box::new(TcpStream::from_std(watched.take(&self.sockets)?)?)),
+                State::Busy(stream) => State::Quiet(Watched::new(stream.into_std()?, &self.sockets)?),
+                State::Lost => State::Lost,
+            };
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn new(stream: StdTcpStream, sockets: &QuietSockets) -> io::Result<Self> {
+        let place = sockets.lock().insert(None);
+        // Whoever waits is known before they look, so that each change is either seen or rung.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match sockets.registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(place), interest) {
+            Ok(()) => Ok(Self { stream, place: place as u32 }),
+            Err(error) => {
+                sockets.lock().remove(place);
+                Err(error)
+            }
+        }
+    }
+
+    /// No longer watched.
+    fn take(self, sockets: &QuietSockets) -> io::Result<StdTcpStream> {
+        sockets.lock().remove(self.place as usize);
+        sockets.registry.deregister(&mut SourceFd(&self.stream.as_raw_fd()))?;
+        Ok(self.stream)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let State::Quiet(watched) = std::mem::replace(&mut self.state, State::Lost) {
+            // The poll forgets what is closed.
+            drop(watched.take(&self.sockets));
+        }
+    }
+}
+
+/// What came of an attempt that does not block.
+fn attempted<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.state {
+            State::Quiet(watched) => {
+                this.sockets.wait(watched.place as usize, context.waker());
+                let read = ready!(attempted(watched.stream.read(buffer.initialize_unfilled())))?;
+                buffer.advance(read);
+            }
+            State::Busy(stream) => ready!(Pin::new(stream).poll_read(context, buffer))?,
+            State::Lost => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+        Poll::Ready(this.on_read())
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match &mut this.state {
+            State::Quiet(watched) => {
+                this.sockets.wait(watched.place as usize, context.waker());
+                attempted(watched.stream.write(bytes))
+            }
+            State::Busy(stream) => Pin::new(stream).poll_write(context, bytes),
+            State::Lost => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Nothing is held back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().state {
+            State::Quiet(watched) => Poll::Ready(watched.stream.shutdown(Shutdown::Write)),
+            State::Busy(stream) => Pin::new(stream).poll_shutdown(context),
+            State::Lost => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A watched socket, its peer, and what watches.
+    async fn connected() -> (Socket, TcpStream, Arc<QuietSockets>, CancellationToken) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let (sockets, poll) = QuietSockets::new().unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(sockets.clone().run(poll, stop.clone()));
+        (Socket::new(stream, sockets.clone()).unwrap(), peer, sockets, stop)
+    }
+
+    /// The peer writes a byte, and the socket's task, which waits already, reads it and answers.
+    async fn exchange(socket: &mut Socket, peer: &mut TcpStream, byte: u8) {
+        let mut read = [0];
+        let arrives = async {
+            tokio::task::yield_now().await;
+            peer.write_all(&[byte]).await.unwrap();
+        };
+        tokio::join!(socket.read_exact(&mut read), arrives).0.unwrap();
+        assert_eq!(read, [byte]);
+        socket.write_all(&read).await.unwrap();
+        peer.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, [byte]);
+    }
+
+    #[tokio::test]
+    async fn it_is_watched_by_the_runtime_only_while_much_happens() {
+        let (mut socket, mut peer, sockets, _stop) = connected().await;
+        exchange(&mut socket, &mut peer, 1).await;
+        assert!(matches!(socket.state, State::Quiet(_)));
+        // All in one second, or at least in two.
+        for byte in 0..3 * BUSY_READS as u8 {
+            exchange(&mut socket, &mut peer, byte).await;
+        }
+        assert!(matches!(socket.state, State::Busy(_)));
+        assert!(sockets.lock().is_empty());
+        sockets.second.fetch_add(PAUSE_S + 1, Ordering::Relaxed);
+        exchange(&mut socket, &mut peer, 2).await;
+        assert!(matches!(socket.state, State::Quiet(_)));
+        exchange(&mut socket, &mut peer, 3).await;
+        drop(peer);
+        assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "the end is seen too");
+        drop(socket);
+        assert!(sockets.lock().is_empty(), "nothing is kept of what is closed");
+    }
+
+    #[tokio::test]
+    async fn a_writer_waits_for_its_peer() {
+        let (mut socket, mut peer, _, _stop) = connected().await;
+        let bytes = vec![7; 16 << 20];
+        let writes = async {
+            socket.write_all(&bytes).await.unwrap();
+            socket.shutdown().await.unwrap();
+        };
+        let mut read = Vec::new();
+        let (_, read_len) = tokio::join!(writes, peer.read_to_end(&mut read));
+        assert_eq!(read_len.unwrap(), bytes.len());
+    }
+}
