@@ -41,6 +41,8 @@ pub struct Link<S> {
     /// Until the login.
     stranger: Option<Box<Stranger>>,
     session: Option<Session>,
+    /// What was written may still be with the transport, as TLS keeps records that the socket does not take.
+    must_flush: bool,
     is_over: bool,
 }
 
@@ -77,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             connection,
             stranger: Some(Box::new(Stranger { accepted_at, _admission: admission })),
             session: None,
+            must_flush: false,
             is_over: false,
         }
     }

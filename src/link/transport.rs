@@ -55,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
     fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<BytesMut>>> {
-        let waited = self.connection.output_len() > 0;
+        let waited = self.connection.output_len() > 0 || self.must_flush;
         let written = self.poll_write(context)?;
         // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
         // would only pile them up here.
@@ -73,17 +73,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.connection.output_len() == 0 {
-            return Poll::Ready(Ok(()));
-        }
         while self.connection.output_len() > 0 {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, self.connection.output()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.connection.on_written(written);
+            self.must_flush = true;
         }
-        Pin::new(&mut self.stream).poll_flush(context)
+        if self.must_flush {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.must_flush = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
