@@ -68,15 +68,15 @@ fn before_login_every_broken_rule_has_its_close() {
 
 #[test]
 fn after_login_every_broken_rule_has_its_close() {
-    let server = TestServer::with("[limits]\nmax_frame = \"8KiB\"\nmax_content = \"4KiB\"\n");
+    let server = TestServer::with("[limits]\nmax_frame = \"16KiB\"\nmax_content = \"4KiB\"\n");
     let (mut bystander, _) = WireClient::login_as(&server, "bystander", "phone");
     let frames = |frames: &[Frame]| encoded(frames);
     let again = Frame::Hello(hello("alice", "phone", "x"));
     let cases: Vec<(&str, Vec<u8>, CloseCode)> = vec![
         ("length 0", vec![0, 0, 0, 0, 0, 0], CloseCode::BAD_FRAME),
         ("the reserved bit", raw(0x50, b""), CloseCode::BAD_FRAME),
-        ("longer than max_frame", vec![0, 0x20, 0x01, 0x10], CloseCode::FRAME_TOO_LARGE),
-        ("longer than max_frame, and all of it", raw(0x10, &vec![0; 8192]), CloseCode::FRAME_TOO_LARGE),
+        ("longer than max_frame", vec![0, 0x40, 0x01, 0x10], CloseCode::FRAME_TOO_LARGE),
+        ("longer than max_frame, and all of it", raw(0x10, &vec![0; 16_384]), CloseCode::FRAME_TOO_LARGE),
         ("unknown and critical", raw(0xB0, b""), CloseCode::UNKNOWN_CRITICAL),
         ("no protobuf", raw(0x10, b"\x1a\x7fx"), CloseCode::BAD_MESSAGE),
         ("a recipient that is no UTF-8", raw(0x10, b"\x08\x01\x12\x01\xff"), CloseCode::BAD_MESSAGE),
