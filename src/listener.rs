@@ -90,53 +90,56 @@ pub fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts until `stop`; each connection is a task of `links`.
-pub async fn run(
-    mut door: Door,
-    core: Arc<Core>,
-    alarms: Arc<Alarms>,
-    strangers: Arc<Strangers>,
-    sockets: Arc<QuietSockets>,
-    tls: Option<Arc<tls::Tls>>,
-    links: TaskTracker,
-    stop: CancellationToken,
-) {
-    loop {
-        let (stream, address, place) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = door.next() => accepted,
-        };
-        let stream = match Socket::new(stream, sockets.clone()) {
-            Ok(stream) => stream,
-            Err(error) => {
-                note(Err(error));
+/// What the connections of the native port live on.
+pub struct NativePort {
+    pub core: Arc<Core>,
+    pub alarms: Arc<Alarms>,
+    pub strangers: Arc<Strangers>,
+    pub sockets: Arc<QuietSockets>,
+    pub tls: Option<Arc<tls::Tls>>,
+}
+
+impl NativePort {
+    /// Accepts until `stop`; each connection is a task of `links`.
+    pub async fn run(self, mut door: Door, links: TaskTracker, stop: CancellationToken) {
+        let Self { core, alarms, strangers, sockets, tls } = self;
+        loop {
+            let (stream, address, place) = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = door.next() => accepted,
+            };
+            let stream = match Socket::new(stream, sockets.clone()) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    note(Err(error));
+                    continue;
+                }
+            };
+            let Some(admission) = strangers.admit(address) else {
+                core.metrics.connections_turned_away.inc();
                 continue;
-            }
-        };
-        let Some(admission) = strangers.admit(address) else {
-            core.metrics.connections_turned_away.inc();
-            continue;
-        };
-        let visitor = Visitor { address, admission, accepted_at: core.environment.now(), core: core.clone() };
-        let mut alarm = alarms.alarm();
-        match &tls {
-            None => {
-                let mut link = visitor.into_link(stream);
-                links.spawn(async move {
-                    note(link.run(Pin::new(&mut alarm)).await);
-                    drop(place);
-                });
-            }
-            Some(tls) => {
-                let secured = Box::pin(visitor.secure(stream, tls.config(), core.protocol.login_timeout));
-                links.spawn(async move {
-                    match secured.await {
-                        Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
-                        Err(error) => note(Err(error)),
-                    }
-                    drop(place);
-                });
+            };
+            let visitor = Visitor { address, admission, accepted_at: core.environment.now(), core: core.clone() };
+            let mut alarm = alarms.alarm();
+            match &tls {
+                None => {
+                    let mut link = visitor.into_link(stream);
+                    links.spawn(async move {
+                        note(link.run(Pin::new(&mut alarm)).await);
+                        drop(place);
+                    });
+                }
+                Some(tls) => {
+                    let secured = Box::pin(visitor.secure(stream, tls.config(), core.protocol.login_timeout));
+                    links.spawn(async move {
+                        match secured.await {
+                            Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
+                            Err(error) => note(Err(error)),
+                        }
+                        drop(place);
+                    });
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     descriptors,
     gateway::Gateway,
     http::{self, HttpPort},
-    listener::{self, Door, Strangers, socket::QuietSockets},
+    listener::{self, Door, NativePort, Strangers, socket::QuietSockets},
     open::{self, OpenError, Opened},
     tls::{Tls, TlsError, TlsParams},
     upkeep,
@@ -102,17 +102,14 @@ impl Server {
         let alarms = Alarms::new(core.environment.now());
         around.spawn(alarms.clone().run(serving.clone()));
         around.spawn(sockets.clone().run(poll, serving.clone()));
-        let listening = listener::run(
-            native,
-            core.clone(),
-            alarms.clone(),
-            strangers.clone(),
+        let port = NativePort {
+            core: core.clone(),
+            alarms: alarms.clone(),
+            strangers: strangers.clone(),
             sockets,
-            tls.clone(),
-            links.clone(),
-            accepting.clone(),
-        );
-        let accepts = tokio::spawn(listening);
+            tls: tls.clone(),
+        };
+        let accepts = tokio::spawn(port.run(native, links.clone(), accepting.clone()));
         if let Some(http) = http {
             let gateway = Gateway::new(core.clone(), config.web.clone(), alarms, strangers, links.clone());
             around.spawn(gateway.clone().expire(serving.clone()));
