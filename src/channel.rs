@@ -122,7 +122,7 @@ impl Channel {
     pub fn pass(&self, item: &Bytes) {
         let mut queue = self.lock();
         if queue.is_full_for(item) {
-            queue.hints_due = true;
+            queue.hints_due = !canary::is("hints-forgotten");
         } else {
             queue.entries += 1;
             queue.entry_bytes += item.len() as u32;

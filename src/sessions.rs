@@ -109,6 +109,9 @@ impl Sessions {
     }
 
     pub fn depart(&self, no: ConversationNo, user: UserNo) {
+        if canary::is("departed-still-attends") {
+            return;
+        }
         if let Some(mut members) = self.attending.get_mut(&no) {
             members.remove(&user);
         }

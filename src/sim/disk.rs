@@ -28,6 +28,12 @@ pub struct DiskSpeed {
     pub yields_one_in: usize,
 }
 
+impl DiskSpeed {
+    pub const fn longest(self) -> Duration {
+        Duration::from_micros(self.commit_us)
+    }
+}
+
 pub struct Disk {
     clock: Arc<Clock>,
     state: Mutex<State>,
@@ -180,11 +186,20 @@ impl Disk {
         state.unsynced.clear();
     }
 
-    /// Whether the row of a message is not on stable storage yet.
-    pub fn is_unsynced(&self, content: &[u8]) -> bool {
+    /// The first four bytes behind `mark`, wherever it stands in a message's row.
+    pub fn contents(&self, mark: [u8; 4]) -> Vec<u32> {
+        let state = self.state();
+        let rows = state.tables[Table::Messages as usize].values();
+        let eights = rows.flat_map(|row| row.array_windows::<8>());
+        let found = eights.filter_map(|eight| eight.strip_prefix(&mark)?.try_into().ok());
+        found.map(u32::from_be_bytes).collect()
+    }
+
+    /// Whether the row of the message whose content begins so is not on stable storage yet.
+    pub fn is_unsynced(&self, mark: [u8; 8]) -> bool {
         let holds = |write: &Write| {
             let row = write.value.as_ref().filter(|_| write.table == Table::Messages);
-            row.is_some_and(|row| row.windows(content.len()).any(|part| part == content))
+            row.is_some_and(|row| row.array_windows().any(|part| *part == mark))
         };
         self.state().unsynced.iter().flat_map(|commit| &commit.writes).any(holds)
     }

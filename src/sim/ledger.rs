@@ -1,43 +1,78 @@
 //! What has been promised and what has been seen, by everybody together; and the checks of it (I1-I5).
 
+mod rest;
+
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use rustc_hash::FxHashMap;
+use hongyan_proto::wire::{self, Gone, NackCode};
+use rustc_hash::{FxHashMap, FxHashSet};
 
-/// Users are numbered here; `u0`, `u1` … are their names.
-pub type User = usize;
-/// Two users, the lower first: a conversation.
-pub type Pair = (User, User);
+use super::conversation::{Conversation, Deed, Members, User, user};
 
-pub fn pair(a: User, b: User) -> Pair {
-    (a.min(b), a.max(b))
-}
-
-pub fn uid(user: User) -> String {
-    format!("u{user}")
-}
-
-pub fn user(uid: &str) -> Option<User> {
-    uid.strip_prefix('u')?.parse().ok()
-}
+/// What every content begins with; its number follows.
+pub const MARK: [u8; 4] = [0xFE, 0xED, 0xF0, 0x0D];
 
 /// One entry of a timeline, as far as devices must agree about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
-    Message(Pair, u64),
-    Receipt(User, u64),
+    Line(Conversation, u64),
+    Receipt {
+        conversation: Conversation,
+        by: User,
+        delivered: u64,
+        read: u64,
+    },
+    /// The line of the list, as it is when it is pushed.
+    Row(Conversation),
 }
 
-/// One message that some device was told to send.
+/// One thing that some device was told to send.
 struct Sent {
     from: User,
-    to: User,
+    /// None: a group that is yet to be made.
+    to: Option<Conversation>,
+    /// None: a message.
+    deed: Option<Deed>,
+    /// Of a message and of an edit; it says which of all that was sent it is.
     content: Bytes,
     /// Its device has lost or turned back its state since, so it may never arrive, or under two numbers of the device.
     is_loose: bool,
-    is_acked: bool,
+    is_answered: bool,
+    is_refused: bool,
     cseq: Option<u64>,
+}
+
+/// What stands at a place of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    from: User,
+    /// None: a message.
+    deed: Option<Deed>,
+}
+
+/// A message, an act, or what has become of a message, as somebody sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The message or edit whose content it is, and the cseq of that edit; 0: never edited.
+    Message {
+        content: usize,
+        edited: u64,
+    },
+    /// Taken back, or kept from a former member.
+    Empty {
+        is_recalled: bool,
+    },
+    /// The content of an edit, if it can be seen.
+    Edit {
+        of: u64,
+        content: Option<usize>,
+    },
+    Recall {
+        of: u64,
+    },
+    Grown,
+    Act,
 }
 
 /// The book of one run.
@@ -45,13 +80,21 @@ struct Sent {
 pub struct Ledger {
     violation: Option<String>,
     sent: Vec<Sent>,
-    /// What stands at each place of each conversation.
-    places: FxHashMap<(Pair, u64), usize>,
-    heads: BTreeMap<Pair, u64>,
+    lines: FxHashMap<Conversation, BTreeMap<u64, Line>>,
+    /// Which of all that was sent stands there, as its device was told.
+    answers: FxHashMap<(Conversation, u64), usize>,
     timelines: FxHashMap<(User, u64), Item>,
+    /// What users have seen of groups.
+    seen: FxHashSet<(u64, u64, User)>,
     /// How far any device of a user has stored a conversation.
-    stored: FxHashMap<(User, Pair), u64>,
-    /// Messages answered, and entries shown.
+    stored: FxHashMap<(User, Conversation), u64>,
+    /// Who has a device that was told to load everything anew: what it still loads counts as received.
+    pub reloading: FxHashSet<User>,
+    /// How far a user has been asked to mark a conversation as read, and was answered.
+    marked: FxHashMap<(User, Conversation), (u64, u64)>,
+    /// The calendar has jumped, so that what has a time limit may have been refused.
+    pub has_time_passed: bool,
+    /// Messages and acts answered, and entries shown.
     pub answered: u64,
     pub shown: u64,
 }
@@ -74,16 +117,72 @@ impl Ledger {
         self.violation.as_deref()
     }
 
-    /// A message that has never been before. Its content says which it is.
-    pub fn write(&mut self, from: User, to: User, filler: usize) -> Bytes {
-        let mut content = BytesMut::with_capacity(8 + filler);
-        content.put_u32(0xFEED_0000 | (from as u32) << 8 | to as u32);
-        content.put_u32(self.sent.len() as u32);
-        content.put_bytes(b'.', filler);
-        let content = content.freeze();
-        let kept = content.clone();
-        self.sent.push(Sent { from, to, content: kept, is_loose: false, is_acked: false, cseq: None });
-        content
+    // ------------------------------------------------------------ what is sent
+
+    /// A message or edit that has never been before, or another act. The number says which it is from now on.
+    pub fn write(&mut self, from: User, to: Option<Conversation>, deed: Option<Deed>, filler: usize) -> usize {
+        let id = self.sent.len();
+        let mut content = BytesMut::new();
+        if matches!(deed, None | Some(Deed::Edit(_))) {
+            content.put_slice(&MARK);
+            content.put_u32(id as u32);
+            content.put_bytes(b'.', filler);
+        }
+        if let (Some(Deed::Read(cseq)), Some(conversation)) = (&deed, to) {
+            let asked = &mut self.marked.entry((from, conversation)).or_default().0;
+            *asked = (*cseq).max(*asked);
+        }
+        let (content, cseq) = (content.freeze(), None);
+        let flags = (false, false, false);
+        let (is_loose, is_answered, is_refused) = flags;
+        self.sent.push(Sent { from, to, deed, content, is_loose, is_answered, is_refused, cseq });
+        id
+    }
+
+    /// What a device puts on the wire.
+    pub fn send(&self, id: usize, send_no: u64) -> wire::Send {
+        let Sent { from, to, deed, content, .. } = &self.sent[id];
+        let to = to.map_or(String::new(), |to| to.name_for(*from));
+        match deed {
+            None => wire::Send { send_no, to, content: content.clone(), ..Default::default() },
+            Some(deed) => {
+                wire::Send { send_no, to, act: Some(Box::new(deed.asked(content.clone()))), ..Default::default() }
+            }
+        }
+    }
+
+    pub fn author(&self, id: usize) -> User {
+        self.sent[id].from
+    }
+
+    pub fn conversation(&self, id: usize) -> Option<Conversation> {
+        self.sent[id].to
+    }
+
+    /// Groups of which somebody has heard.
+    pub fn groups(&self) -> Vec<u64> {
+        let number = |conversation: &Conversation| match conversation {
+            Conversation::Group(group) => Some(*group),
+            Conversation::Two(..) => None,
+        };
+        let mut groups: Vec<u64> = self.lines.keys().filter_map(number).collect();
+        groups.sort_unstable();
+        groups
+    }
+
+    /// The bytes by which it is known in the store; none: an act that has no content.
+    pub fn mark(&self, id: usize) -> Option<[u8; 8]> {
+        self.sent[id].content.first_chunk().copied()
+    }
+
+    /// The device that was to send it cannot vouch for it any more.
+    pub fn let_loose(&mut self, id: usize) {
+        self.sent[id].is_loose = true;
+    }
+
+    /// Whether it may come a second time, under another number of its device.
+    pub fn is_loose(&self, id: usize) -> bool {
+        self.sent[id].is_loose
     }
 
     fn id(&self, content: &[u8]) -> Option<usize> {
@@ -91,49 +190,146 @@ impl Ledger {
         self.sent.get(id).filter(|sent| sent.content == content).map(|_| id)
     }
 
-    /// The device that was to send it cannot vouch for it any more.
-    pub fn let_loose(&mut self, content: &[u8]) {
-        if let Some(id) = self.id(content) {
-            self.sent[id].is_loose = true;
+    // ------------------------------------------------------------ what is answered
+
+    /// A device was told that what it sent is durable.
+    pub fn on_answered(&mut self, id: usize, ack: &wire::SendAck) {
+        let sent = &mut self.sent[id];
+        sent.is_answered = true;
+        if ack.group != 0 {
+            sent.to = Some(Conversation::Group(ack.group));
         }
+        self.answered += 1;
+        let (from, deed) = (sent.from, sent.deed.clone());
+        let Some(to) = sent.to else { return };
+        if let Some(Deed::Read(cseq)) = deed {
+            let done = &mut self.marked.entry((from, to)).or_default().1;
+            *done = cseq.max(*done);
+        }
+        if ack.cseq == 0 {
+            return self.check(deed.is_some(), || format!("R1: message {id} has no number"));
+        }
+        if deed.is_none() {
+            self.on_message(id, to, ack.cseq);
+            self.stands(to, ack.cseq, Line { from, deed });
+        }
+        self.sent[id].cseq = Some(ack.cseq);
+        let other = *self.answers.entry((to, ack.cseq)).or_insert(id);
+        self.check(other == id || self.sent[other].is_loose, || {
+            format!("I3: {other} and {id} were both answered to be at {} of {to:?}", ack.cseq)
+        });
     }
 
-    /// Whether the message may come a second time, under another number of its device.
-    pub fn is_loose(&self, content: &[u8]) -> bool {
-        self.id(content).is_some_and(|id| self.sent[id].is_loose)
+    /// A device was told that what it sent is refused for good.
+    pub fn on_refused(&mut self, id: usize, nack: &wire::SendNack) {
+        let sent = &mut self.sent[id];
+        sent.is_answered = true;
+        let is_between_two = sent.to.is_some_and(|to| !to.is_group());
+        let may_be = match nack.code() {
+            // It was taken before, and comes out of the log.
+            NackCode::NackAnswerExpired => {
+                sent.is_loose = true;
+                true
+            }
+            NackCode::NackNotFound | NackCode::NackForbidden => {
+                !is_between_two || matches!(sent.deed, Some(Deed::Edit(_) | Deed::Recall(_)))
+            }
+            // A calendar may have jumped meanwhile.
+            NackCode::NackTooLate => sent.deed.is_some() && self.has_time_passed,
+            _ => false,
+        };
+        sent.is_refused = !sent.is_loose;
+        self.check(may_be, || format!("I1: what is good was refused: {nack:?}"));
     }
 
-    /// A message is seen at a place of a conversation, by whomever (I2, I3, I5).
-    pub fn on_place(&mut self, seen_by: User, from: &str, to: &str, cseq: u64, content: &[u8]) -> Option<Pair> {
-        let Some(id) = self.id(content) else {
-            self.violated(|| format!("I5: u{seen_by} sees a message that nobody sent, from {from} to {to}"));
+    // ------------------------------------------------------------ what is seen
+
+    /// A message or act is seen at a place of a conversation, by whomever (I2, I3, I5).
+    pub fn on_line(&mut self, seen_by: User, message: &wire::Message) -> Option<(Conversation, Sight)> {
+        let wire::Message { from, to, cseq, .. } = message;
+        let named = user(from).and_then(|from| Some((from, Conversation::named(from, to)?)));
+        let Some((from, conversation)) = named.filter(|(_, named)| match named {
+            Conversation::Two(a, b) => [a, b].contains(&&seen_by),
+            Conversation::Group(_) => true,
+        }) else {
+            self.violated(|| format!("I5: u{seen_by} sees something from {from} to {to}"));
             return None;
         };
-        let (named, sent) = ((user(from), user(to)), &self.sent[id]);
-        let (real, is_loose) = ((sent.from, sent.to), sent.is_loose);
-        if named != (Some(real.0), Some(real.1)) || (seen_by != real.0 && seen_by != real.1) {
-            self.violated(|| format!("I5: message {id} of {real:?} came to u{seen_by} as from {from} to {to}"));
-            return None;
+        if let Conversation::Group(group) = conversation {
+            self.seen.insert((group, *cseq, seen_by));
         }
-        let place = (pair(real.0, real.1), cseq);
-        let there = *self.places.entry(place).or_insert(id);
-        self.check(there == id, || format!("I3: messages {there} and {id} both have place {place:?}"));
-        let known = self.sent[id].cseq.replace(cseq);
-        self.check(known.is_none_or(|known| known == cseq || is_loose), || {
-            format!("I2: message {id} stands in its conversation twice, at {known:?} and {cseq}")
-        });
-        let head = self.heads.entry(place.0).or_default();
-        *head = cseq.max(*head);
-        Some(place.0)
+        let told = message.act.as_ref().map(|act| Deed::told(act));
+        let (deed, sight) = match told {
+            Some(Some((deed, content))) => {
+                let sight = self.sight_of_act(&deed, &content);
+                (Some(deed), sight)
+            }
+            Some(None) => {
+                self.violated(|| format!("I5: u{seen_by} sees an act that nobody did: {message:?}"));
+                return None;
+            }
+            None => (None, self.sight_of_message(conversation, message)?),
+        };
+        self.stands(conversation, *cseq, Line { from, deed });
+        Some((conversation, sight))
     }
 
-    /// A device was told that its message is durable.
-    pub fn on_acked(&mut self, sender: User, content: &[u8], cseq: u64) {
-        let Some(id) = self.id(content) else { return };
-        let (from, to) = (uid(self.sent[id].from), uid(self.sent[id].to));
-        self.on_place(sender, &from, &to, cseq, content);
-        self.sent[id].is_acked = true;
-        self.answered += 1;
+    /// One thing stands at each place of a conversation, whoever looks (I3).
+    fn stands(&mut self, conversation: Conversation, cseq: u64, line: Line) {
+        let there = self.lines.entry(conversation).or_default().entry(cseq).or_insert_with(|| line.clone());
+        if *there != line {
+            let there = there.clone();
+            self.violated(|| format!("I3: {there:?} and {line:?} both stand at {cseq} of {conversation:?}"));
+        }
+    }
+
+    fn sight_of_act(&self, deed: &Deed, content: &[u8]) -> Sight {
+        match deed {
+            Deed::Edit(of) => Sight::Edit { of: *of, content: self.id(content) },
+            Deed::Recall(of) => Sight::Recall { of: *of },
+            Deed::Grown => Sight::Grown,
+            _ => Sight::Act,
+        }
+    }
+
+    fn sight_of_message(&mut self, conversation: Conversation, message: &wire::Message) -> Option<Sight> {
+        let wire::Message { cseq, content, extras, .. } = message;
+        let (gone, edited) = extras.as_ref().map_or((Gone::Not, 0), |extras| (extras.gone(), extras.edited_cseq));
+        if content.is_empty() && (gone == Gone::Recalled || edited > 0) {
+            return Some(Sight::Empty { is_recalled: gone == Gone::Recalled });
+        }
+        let real = self.id(content).map(|id| (id, &self.sent[id]));
+        let (id, real) = match real.filter(|_| gone == Gone::Not) {
+            Some((id, sent)) => (id, (sent.from, sent.to, sent.deed.clone())),
+            None => {
+                self.violated(|| {
+                    format!("I5: a message that nobody sent, or took back, at {cseq} of {conversation:?}")
+                });
+                return None;
+            }
+        };
+        let deed = (edited > 0).then_some(Deed::Edit(*cseq));
+        let named = (user(&message.from), Some(conversation), deed);
+        if (Some(real.0), real.1, real.2.clone()) != named {
+            self.violated(|| format!("I5: {id}, {real:?}, came as {named:?}"));
+            return None;
+        }
+        if edited == 0 {
+            self.on_message(id, conversation, *cseq);
+        }
+        Some(Sight::Message { content: id, edited })
+    }
+
+    /// A message stands once in its conversation (I2).
+    fn on_message(&mut self, id: usize, conversation: Conversation, cseq: u64) {
+        let Sent { is_loose, is_refused, from, .. } = self.sent[id];
+        let known = self.sent[id].cseq.replace(cseq);
+        self.check(known.is_none_or(|known| known == cseq || is_loose), || {
+            format!("I2: message {id} stands in {conversation:?} twice, at {known:?} and {cseq}")
+        });
+        self.check(!is_refused, || format!("R2: message {id} of u{from} was refused, and stands at {cseq}"));
+        let other = *self.answers.entry((conversation, cseq)).or_insert(id);
+        self.check(other == id, || format!("I3: messages {other} and {id} both have place {cseq} of {conversation:?}"));
     }
 
     /// An entry of a user's log, as one of the devices has it (I3).
@@ -145,48 +341,62 @@ impl Ledger {
     }
 
     /// A device has stored a message.
-    pub fn on_stored(&mut self, user: User, pair: Pair, cseq: u64) {
-        let stored = self.stored.entry((user, pair)).or_default();
+    pub fn on_stored(&mut self, user: User, conversation: Conversation, cseq: u64) {
+        let stored = self.stored.entry((user, conversation)).or_default();
         *stored = cseq.max(*stored);
         self.shown += 1;
     }
 
-    /// `user` learns that `peer` has received everything up to `cseq`.
-    pub fn on_receipt(&mut self, user: User, peer: User, cseq: u64) {
-        let stored = self.stored.get(&(peer, pair(user, peer))).copied().unwrap_or(0);
-        self.check(cseq <= stored, || {
-            format!("R1: u{user} is told that u{peer} has received {cseq}, who has stored {stored}")
+    /// `user` learns how far somebody else has received and read a conversation.
+    pub fn on_receipt(&mut self, user: User, conversation: Conversation, by: User, delivered: u64, read: u64) {
+        let stored = self.stored.get(&(by, conversation)).copied().unwrap_or(0);
+        let marked = self.marked.get(&(by, conversation)).map_or(0, |marked| marked.0);
+        let is_received = delivered <= stored || self.reloading.contains(&by);
+        self.check(is_received && read <= marked && by != user, || {
+            format!(
+                "R1: u{user} is told that u{by} has received {delivered} of {conversation:?} and read {read}, \
+                 who has stored {stored} and read {marked}"
+            )
         });
+        let mut lines = self.lines.get(&conversation).into_iter().flat_map(|lines| lines.range(..=delivered.max(read)));
+        let is_author = !conversation.is_group() || lines.any(|(_, line)| line.from == user);
+        self.check(is_author, || format!("R1: u{user} is told who reads {conversation:?}, and has done nothing there"));
     }
+
+    // ------------------------------------------------------------ once all is quiet
 
     /// Every conversation with its newest number.
-    pub fn heads(&self) -> Vec<(Pair, u64)> {
-        self.heads.iter().map(|(pair, head)| (*pair, *head)).collect()
+    pub fn heads(&self) -> Vec<(Conversation, u64)> {
+        let newest = |lines: &BTreeMap<u64, Line>| lines.last_key_value().map_or(0, |(cseq, _)| *cseq);
+        let mut heads: Vec<_> = self.lines.iter().map(|(conversation, lines)| (*conversation, newest(lines))).collect();
+        heads.sort_unstable();
+        heads
     }
 
-    /// Once all is quiet: Places without holes (I3), acked messages all there
-    /// (I1).
-    pub fn conversations(&mut self) {
-        for (pair, head) in &self.heads() {
-            for cseq in 1..=*head {
-                let is_there = self.places.contains_key(&(*pair, cseq));
-                self.check(is_there, || {
-                    format!("I3: nobody has seen message {cseq} of {pair:?}, which ends at {head}")
-                });
+    /// The newest message of `from` up to `upto`.
+    pub fn newest_from(&self, from: User, conversation: Conversation, upto: u64) -> u64 {
+        let mine = |sent: &&Sent| sent.from == from && sent.to == Some(conversation) && sent.deed.is_none();
+        self.sent.iter().filter(mine).filter_map(|sent| sent.cseq).filter(|cseq| *cseq <= upto).max().unwrap_or(0)
+    }
+
+    /// How far `user` has marked a conversation as read, as it was answered.
+    pub fn marked(&self, user: User, conversation: Conversation) -> u64 {
+        self.marked.get(&(user, conversation)).map_or(0, |marked| marked.1)
+    }
+
+    /// What everybody must see of a message in the end; None: its device lost its state, so nobody can say.
+    pub fn last_sight(&self, conversation: Conversation, cseq: u64) -> Option<Sight> {
+        let lines = self.lines.get(&conversation)?;
+        let mut last = Sight::Message { content: *self.answers.get(&(conversation, cseq))?, edited: 0 };
+        for (at, line) in lines.range(cseq + 1..) {
+            match line.deed {
+                Some(Deed::Recall(of)) if of == cseq => return Some(Sight::Empty { is_recalled: true }),
+                Some(Deed::Edit(of)) if of == cseq => {
+                    last = Sight::Message { content: *self.answers.get(&(conversation, *at))?, edited: *at };
+                }
+                _ => {}
             }
         }
-        for id in 0..self.sent.len() {
-            let Sent { is_acked, is_loose, cseq, from, to, .. } = &self.sent[id];
-            let (is_answered, pair) = (*is_acked || *is_loose, pair(*from, *to));
-            let seen_by_recipient = cseq.is_none_or(|cseq| self.places.contains_key(&(pair, cseq)));
-            self.check(is_answered, || format!("I7: message {id} was never answered"));
-            self.check(seen_by_recipient, || format!("I1: message {id} is gone"));
-        }
-    }
-
-    /// The newest message of `from` to `to`, whose receipt must have come at the end.
-    pub fn newest_from(&self, from: User, to: User) -> u64 {
-        let newest = self.sent.iter().filter(|sent| sent.from == from && sent.to == to).filter_map(|sent| sent.cseq);
-        newest.max().unwrap_or(0)
+        Some(last)
     }
 }

@@ -8,12 +8,13 @@
 //! ([`device`]).
 //!
 //! One run ([`run`]) follows a [`plan`] that its seed decides: who writes to whom and what goes wrong when. Then all is
-//! healed and must drain. What is checked meanwhile and afterwards is in [`ledger`] and at the end of [`run`]; peers that
-//! mean no good are in [`rogue`]. The same seed does the same, to the last bit.
+//! healed and must drain. What is done in conversations is in [`conversation`], what is checked meanwhile and afterwards
+//! in [`ledger`] and at the end of [`run`]; peers that mean no good are in [`rogue`]. The same seed does the same, to the last bit.
 
 mod canaries;
 mod chance;
 mod clock;
+mod conversation;
 mod device;
 mod disk;
 mod executor;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{
     chance::Chance,
+    conversation::User,
+    device::{Crash, Wish},
     disk::DiskSpeed,
-    ledger::User,
     network::{Cut, Road},
     rogue::Trick,
 };
-use crate::{config::Config, sim::device::Crash};
+use crate::config::Config;
 
 /// Something that goes wrong. Numbers of devices are places in the run's list.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,9 @@ pub enum Fault {
     Rogue(Trick),
 }
 
+/// A disk on which commits take seconds.
+pub const SLOW_DISK: DiskSpeed = DiskSpeed { commit_us: 2_000_000, yields_one_in: 2 };
+
 /// How often each kind of fault happens among those that a seed allows.
 const KINDS: [(usize, u32); 20] = [
     (0, 8),
@@ -65,12 +69,12 @@ const KINDS: [(usize, u32); 20] = [
 
 const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 3600 * 1000;
 
-/// One message that an application will send.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish {
+/// Something that the person at a device will want.
+#[derive(Clone, Debug)]
+pub struct Wanted {
     pub at: Duration,
     pub device: usize,
-    pub to: User,
+    pub wish: Wish,
     pub filler: usize,
 }
 
@@ -81,7 +85,7 @@ pub struct Plan {
     pub config: Config,
     pub disk: DiskSpeed,
     pub active: Duration,
-    pub wishes: Vec<Wish>,
+    pub wishes: Vec<Wanted>,
     pub faults: Vec<(Duration, Fault)>,
 }
 
@@ -107,6 +111,7 @@ fn config(chance: &mut Chance) -> Config {
     let mut config = Config::default();
     // Not everybody has logged in before the first message to them is written.
     config.auth.accept_unknown_recipients = true;
+    config.groups.fan_out_threshold = chance.pick(&[2, 3, 500]);
     config.limits.push_window = chance.pick(&[16, 24, 64, 64]);
     config.limits.send_window = chance.pick(&[4, 16, 64, 64]);
     config.limits.committer_queue = chance.pick(&[2_000, 1 << 20]);
@@ -118,24 +123,67 @@ fn config(chance: &mut Chance) -> Config {
     config
 }
 
-fn wishes(chance: &mut Chance, messages: usize, users: usize, devices: &[User], active: Duration) -> Vec<Wish> {
+/// What the people of a seed do besides writing to each other.
+#[derive(Clone, Copy)]
+struct Habits {
+    have_groups: bool,
+    /// One message in so many is changed, taken back or marked as read; 0: none.
+    acts_one_in: usize,
+}
+
+fn wishes(chance: &mut Chance, messages: usize, users: usize, devices: &[User], active: Duration) -> Vec<Wanted> {
+    let habits = Habits { have_groups: chance.one_in(2), acts_one_in: chance.pick(&[0, 4, 10]) };
     let mut wishes = Vec::with_capacity(messages);
     let active_us = active.as_micros() as u64;
+    if habits.have_groups {
+        // Early, so that there is something to write in.
+        let device = chance.below(devices.len());
+        let wish = Wish::Create(some_of(chance, users));
+        wishes.push(Wanted { at: chance.span(0, active_us / 10), device, wish, filler: 0 });
+    }
     while wishes.len() < messages {
         // People write in bursts.
         let (at, device) = (chance.span(0, active_us), chance.below(devices.len()));
-        let mut to = chance.below(users);
-        if to == devices[device] && !chance.one_in(10) {
-            to = (to + 1) % users;
-        }
-        for _ in 0..chance.pick(&[1, 1, 1, 2, 5, 40]) {
+        let wish = wish(chance, habits, devices[device], users);
+        let times = match wish {
+            Wish::Write(_) | Wish::Post => chance.pick(&[1, 1, 1, 2, 5, 40]),
+            _ => 1,
+        };
+        for _ in 0..times {
             let filler = chance.pick(&[0, 10, 10, 30, 30, 100, 3_000]);
             let filler = if filler == 3_000 && chance.one_in(4) { 30_000 } else { filler };
-            wishes.push(Wish { at: at + chance.span(0, 20_000), device, to, filler });
+            wishes.push(Wanted { at: at + chance.span(0, 20_000), device, wish: wish.clone(), filler });
         }
     }
     wishes.truncate(messages);
     wishes
+}
+
+fn some_of(chance: &mut Chance, users: usize) -> Vec<User> {
+    (0..users).filter(|_| chance.one_in(2)).collect()
+}
+
+fn wish(chance: &mut Chance, habits: Habits, by: User, users: usize) -> Wish {
+    if habits.acts_one_in > 0 && chance.one_in(habits.acts_one_in) {
+        return match chance.below(3) {
+            0 => Wish::Edit,
+            1 => Wish::Recall,
+            _ => Wish::Read,
+        };
+    }
+    if habits.have_groups && chance.one_in(2) {
+        let other = chance.below(users);
+        return match chance.below(20) {
+            0 => Wish::Create(some_of(chance, users)),
+            1..4 => Wish::Invite(other),
+            4..7 => Wish::Remove(other),
+            7 => Wish::Leave,
+            8..10 => Wish::Join,
+            _ => Wish::Post,
+        };
+    }
+    let to = chance.below(users);
+    Wish::Write(if to == by && !chance.one_in(10) { (to + 1) % users } else { to })
 }
 
 /// Each seed allows a part of the kinds only: faults that always come together hide what each of them does.

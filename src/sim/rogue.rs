@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     World,
+    conversation::User,
     executor::Owner,
-    ledger::User,
     network::{self, End, Road},
 };
 
@@ -38,6 +38,8 @@ pub enum Trick {
     Twice,
     /// Asks for conversations of others.
     History,
+    /// Asks for a group, and writes in it.
+    Group,
     /// Logs in a second time on one connection.
     Again,
 }
@@ -52,6 +54,7 @@ impl Trick {
         Trick::Ack,
         Trick::Twice,
         Trick::History,
+        Trick::Group,
         Trick::Again,
     ];
 }
@@ -230,7 +233,7 @@ impl Rogue {
                 self.expect(code, CloseCode::LOGIN_TIMEOUT);
             }
             Trick::Replay => self.replay().await,
-            Trick::Credit | Trick::Gap | Trick::Ack | Trick::Twice | Trick::History | Trick::Again => {
+            Trick::Credit | Trick::Gap | Trick::Ack | Trick::Twice | Trick::History | Trick::Group | Trick::Again => {
                 if let Some(welcome) = self.log_in().await {
                     self.misuse(trick, welcome).await;
                 }
@@ -281,20 +284,22 @@ impl Rogue {
                 };
                 self.send(&[Frame::Send(other)]);
                 let second = self.answer().await;
-                if first.is_some() && second.is_some() && first != second && matches!(first, Some(Ok(_))) {
+                // The answer is kept, and cannot be repeated while the disk is full.
+                let is_later = matches!(second, None | Some(Err((NackCode::NackUnavailable, _))));
+                if matches!(first, Some(Ok(_))) && first != second && !is_later {
                     self.violated(format!("R2: one number was answered with {first:?} and {second:?}"));
                 }
             }
-            Trick::History => {
-                let op = Op::History(wire::HistoryRequest { conversation: "u0".into(), ..Default::default() });
-                self.send(&[Frame::Request(wire::Request { id: 7, op: Some(op) })]);
-                while let Some(frame) = self.frame().await {
-                    let Frame::Response(response) = frame else { continue };
-                    if matches!(&response.result, Some(Answer::History(page)) if !page.entries.is_empty()) {
-                        self.violated("I5: a rogue reads the history of others".into());
-                    }
-                    return;
+            Trick::History => self.read_history("u0").await,
+            Trick::Group => {
+                let groups = self.world.ledger.borrow().groups();
+                let group = format!("#{}", groups.last().unwrap_or(&1));
+                self.send(&[Self::message(1, &group)]);
+                let answer = self.answer().await;
+                if !matches!(&answer, None | Some(Err((NackCode::NackNotFound | NackCode::NackUnavailable, _)))) {
+                    self.violated(format!("I5: a rogue who wrote in a group was answered {answer:?}"));
                 }
+                self.read_history(&group).await;
             }
             _ => {
                 let mut out = BytesMut::new();
@@ -303,6 +308,19 @@ impl Rogue {
                 let code = self.until_closed().await;
                 self.expect(code, CloseCode::WRONG_STATE);
             }
+        }
+    }
+
+    /// Asks for what others have written.
+    async fn read_history(&mut self, conversation: &str) {
+        let op = Op::History(wire::HistoryRequest { conversation: conversation.into(), ..Default::default() });
+        self.send(&[Frame::Request(wire::Request { id: 7, op: Some(op) })]);
+        while let Some(frame) = self.frame().await {
+            let Frame::Response(response) = frame else { continue };
+            if matches!(&response.result, Some(Answer::History(page)) if !page.entries.is_empty()) {
+                self.violated(format!("I5: a rogue reads the history of {conversation}"));
+            }
+            return;
         }
     }
 

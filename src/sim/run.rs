@@ -17,13 +17,14 @@ use super::{
     World,
     chance::Chance,
     clock::Clock,
+    conversation::uid,
     device::{Device, Notebook},
-    disk::{Disk, DiskSpeed},
+    disk::Disk,
     executor::{Executor, Owner, Spawner},
     host::{self, Host},
-    ledger::{self, Ledger},
+    ledger::Ledger,
     network::Cut,
-    plan::{self, Fault, Plan, Wish},
+    plan::{self, Fault, Plan, Wanted},
     rogue,
 };
 use crate::committer::op::Op;
@@ -46,7 +47,7 @@ const MAX_POLLS: u64 = 3_000_000;
 /// What is done to the world from outside.
 #[derive(Debug)]
 enum Act {
-    Wish(Wish),
+    Want(Wanted),
     Fault(Fault),
     Start,
     Restart,
@@ -68,6 +69,8 @@ struct Run {
     /// In the order of their times, and then of their making.
     acts: BTreeMap<(Instant, usize), Act>,
     made: usize,
+    /// Everybody has got something after all was healed.
+    has_written_more: bool,
 }
 
 /// Runs the world of a seed from its beginning to its end.
@@ -102,7 +105,7 @@ impl Run {
             chance: RefCell::new(chance.fork()),
             host,
             ledger: RefCell::new(Ledger::default()),
-            tokens: (0..plan.users).map(|user| host::token(&ledger::uid(user))).collect(),
+            tokens: (0..plan.users).map(|user| host::token(&uid(user))).collect(),
             rogue_token: host::token("mallory"),
             stolen_tokens: RefCell::default(),
             is_calm: true.into(),
@@ -118,6 +121,7 @@ impl Run {
             begun,
             acts: BTreeMap::new(),
             made: 0,
+            has_written_more: false,
         };
         run.populate();
         run
@@ -139,7 +143,7 @@ impl Run {
             });
         }
         for wish in std::mem::take(&mut self.plan.wishes) {
-            self.act_at(self.begun + wish.at, Act::Wish(wish));
+            self.act_at(self.begun + wish.at, Act::Want(wish));
         }
         for (at, fault) in std::mem::take(&mut self.plan.faults) {
             self.act_at(self.begun + at, Act::Fault(fault));
@@ -199,7 +203,7 @@ impl Run {
     fn act(&mut self, act: Act) {
         tracing::trace!(at = ?self.world.clock.passed(), ?act);
         match act {
-            Act::Wish(wish) => self.devices[wish.device].borrow_mut().submit(wish.to, wish.filler),
+            Act::Want(Wanted { device, wish, filler, .. }) => self.devices[device].borrow_mut().submit(&wish, filler),
             Act::Fault(fault) => self.fault(fault),
             Act::Start => {
                 if !self.world.host.is_running() {
@@ -250,7 +254,10 @@ impl Run {
                 self.act_after(span, Act::On(number));
             }
             Fault::Rogue(trick) => rogue::begin(&self.world, trick),
-            Fault::Calendar(ms) => self.world.clock.set_calendar_off_by(ms),
+            Fault::Calendar(ms) => {
+                self.world.clock.set_calendar_off_by(ms);
+                self.world.ledger.borrow_mut().has_time_passed = true;
+            }
             Fault::Hours(hours) => {
                 let core = self.world.host.core();
                 core.iter()
@@ -292,7 +299,7 @@ impl Run {
                 self.act_after(span, Act::DiskIsGood);
             }
             Fault::DiskSlow(span) => {
-                disk.set_speed(DiskSpeed { commit_us: 2_000_000, yields_one_in: 2 });
+                disk.set_speed(plan::SLOW_DISK);
                 self.act_after(span, Act::DiskIsGood);
             }
             _ => {}

@@ -87,7 +87,7 @@ impl Committer {
             Ok(message) => message,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if message.from != self.users[&user].uid.as_str() {
+        if message.from != self.users[&user].uid.as_str() && !canary::is("edit-by-anybody") {
             return Ok(Err(refusal(NackCode::NackForbidden, "this message is somebody else's")));
         }
         if message.time_ms.saturating_add(within.as_millis() as u64) < now.unix_ms {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hongyan_proto::wire::{self, NackCode, Role, act::What};
 
 use super::*;
-use crate::log::{ConversationNo, keys, message_of};
+use crate::log::{ConversationNo, keys, message_of, verify::verify};
 
 /// A rig with devices of some users, each with the number it has used last.
 pub struct Cast {
@@ -385,4 +385,12 @@ async fn an_edit_of_what_was_before_one_came_says_nothing() {
         cast.says(0, &group, edit(said)).await.unwrap();
         assert!(carol.take(true).is_some(), "what all may see comes at once");
     }
+}
+
+#[tokio::test]
+async fn a_group_that_everybody_has_left_is_in_order() {
+    let mut cast = Cast::of(&["alice"]).await;
+    let group = cast.group(&[]).await;
+    cast.says(0, &group, What::GroupLeave(wire::GroupLeave {})).await.unwrap();
+    assert_eq!(verify(&*cast.rig.engine).unwrap().problems, Vec::<String>::new());
 }

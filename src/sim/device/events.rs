@@ -5,14 +5,17 @@ use std::collections::VecDeque;
 use hongyan_proto::{
     CloseCode,
     client::Event,
-    wire::{self, NackCode, entry::Item as Wire, request::Op, response::Result as Answer},
+    wire::{self, FailureCode, entry::Item as Wire, request::Op, response::Result as Answer},
 };
 
-use super::{Device, Note, Way};
-use crate::sim::ledger::{self, Item, pair};
+use super::{Device, Note, Shown, Way, beside::GAP};
+use crate::sim::{
+    conversation::{self, Conversation},
+    ledger::{Item, Sight},
+};
 
 /// Messages of one page of history.
-const PAGE: u32 = 20;
+pub const PAGE: u32 = 20;
 
 /// What is still to be loaded after a reset, on this connection.
 #[derive(Default)]
@@ -72,13 +75,9 @@ impl Device {
             }
             Event::Answered(ack) => self.on_answered(ack),
             Event::Refused(nack) => {
-                let what = format!("I1: u{} {}: a good message was refused: {nack:?}", self.user, self.name);
-                let is_repeated = nack.code() == NackCode::NackAnswerExpired;
-                let mut ledger = self.world.ledger.borrow_mut();
-                ledger.check(is_repeated, || what);
-                // It was taken before, and comes out of the log.
-                self.notebook.outbox.get(&nack.send_no).iter().for_each(|(_, content)| ledger.let_loose(content));
-                drop(ledger);
+                if let Some(id) = self.notebook.outbox.get(&nack.send_no) {
+                    self.world.ledger.borrow_mut().on_refused(*id, &nack);
+                }
                 self.round.push(Note::Answered { send_no: nack.send_no });
             }
             Event::Reset(reset) => self.on_reset(reset.log_epoch, reset.head),
@@ -161,7 +160,8 @@ impl Device {
     /// Everything up to the first entry that is held is noted.
     fn move_cursor(&mut self) {
         let Some(line) = self.line.as_ref().filter(|line| line.connection.is_live()) else { return };
-        let cursor = self.held.front().map_or(line.connection.applied(), |entry| entry.useq - 1);
+        let first_held = self.held.iter().find(|entry| entry.useq > 0);
+        let cursor = first_held.map_or(line.connection.applied(), |entry| entry.useq - 1);
         let noted = self.round.iter().rev().find_map(|note| match note {
             Note::Cursor(cursor) | Note::Reset { head: cursor, .. } => Some(*cursor),
             _ => None,
@@ -172,61 +172,95 @@ impl Device {
     }
 
     fn on_entry(&mut self, entry: wire::Entry) {
-        let user = self.user;
+        let (user, useq) = (self.user, entry.useq);
+        let Some(item) = entry.item else { return };
+        if useq == 0 {
+            return self.on_beside(item);
+        }
         // At once, for the connection may have ended by the end of the turn.
-        self.round.push(Note::Cursor(entry.useq));
-        match entry.item {
-            Some(Wire::Message(message)) => {
-                let is_synced = !self.world.host.disk.is_unsynced(&message.content);
-                let mut ledger = self.world.ledger.borrow_mut();
-                let is_synced = is_synced || ledger.is_loose(&message.content);
-                ledger.check(is_synced, || format!("I4: u{user} is shown entry {} before its sync", entry.useq));
-                let wire::Message { from, to, cseq, content, .. } = &message;
-                let Some(pair) = ledger.on_place(user, from, to, *cseq, content) else { return };
-                ledger.on_entry(user, entry.useq, Item::Message(pair, *cseq));
-                self.round.push(Note::Shown { pair, cseq: *cseq, way: Way::Pushed });
+        self.round.push(Note::Cursor(useq));
+        match item {
+            Wire::Message(message) => {
+                let Some((conversation, sight)) = self.see(&message) else { return };
+                let cseq = message.cseq;
+                self.world.ledger.borrow_mut().on_entry(user, useq, Item::Line(conversation, cseq));
+                self.note_shown(conversation, cseq, Shown { way: Way::Pushed, sight });
+                if let (Conversation::Group(group), true) = (conversation, sight == Sight::Grown) {
+                    // Everything before has come through the log.
+                    self.round.push(Note::Place { group, cseq });
+                }
             }
-            Some(Wire::Receipt(receipt)) => {
-                let mut ledger = self.world.ledger.borrow_mut();
-                let Some(peer) = ledger::user(&receipt.conversation) else {
-                    return ledger.violated(|| format!("I5: a receipt of {}", receipt.conversation));
+            Wire::Receipt(receipt) => {
+                let conversation = Conversation::named(user, &receipt.conversation);
+                let by = match receipt.uid.as_str() {
+                    "" => conversation::user(&receipt.conversation),
+                    uid => conversation::user(uid),
                 };
-                ledger.on_entry(user, entry.useq, Item::Receipt(peer, receipt.delivered_cseq));
-                self.round.push(Note::Receipt { peer, cseq: receipt.delivered_cseq });
+                let mut ledger = self.world.ledger.borrow_mut();
+                let (Some(conversation), Some(by)) = (conversation, by) else {
+                    return ledger.violated(|| format!("I5: {receipt:?}"));
+                };
+                let (delivered, read) = (receipt.delivered_cseq, receipt.read_cseq);
+                ledger.on_entry(user, useq, Item::Receipt { conversation, by, delivered, read });
+                self.round.push(Note::Receipt { conversation, by, delivered, read });
+            }
+            Wire::Conversation(row) => {
+                if let Some(conversation) = self.on_row(&row) {
+                    self.world.ledger.borrow_mut().on_entry(user, useq, Item::Row(conversation));
+                }
             }
             // Other items are not part of the book.
             _ => {}
         }
     }
 
+    /// Something in a conversation has come, from wherever: it is put into the book, and must be on stable storage (I4).
+    pub(super) fn see(&mut self, message: &wire::Message) -> Option<(Conversation, Sight)> {
+        let mut ledger = self.world.ledger.borrow_mut();
+        let (conversation, sight) = ledger.on_line(self.user, message)?;
+        if let Sight::Message { content, .. } | Sight::Edit { content: Some(content), .. } = sight {
+            let is_safe = ledger.is_loose(content) || self.is_synced(ledger.mark(content));
+            let (user, cseq) = (self.user, message.cseq);
+            ledger.check(is_safe, || format!("I4: u{user} is shown {cseq} of {conversation:?} before its sync"));
+        }
+        Some((conversation, sight))
+    }
+
+    fn is_synced(&self, mark: Option<[u8; 8]>) -> bool {
+        mark.is_none_or(|mark| !self.world.host.disk.is_unsynced(mark))
+    }
+
+    pub(super) fn note_shown(&mut self, conversation: Conversation, cseq: u64, shown: Shown) {
+        self.round.push(Note::Shown { conversation, cseq, shown });
+    }
+
     /// The device's own message, out of the log. Its answer came before, though it may have been that it is too old for one.
     fn on_own(&mut self, entry: wire::Entry) {
         let Some(Wire::Message(message)) = entry.item else { return };
-        let wire::Message { from, to, cseq, content, .. } = &message;
-        let mut ledger = self.world.ledger.borrow_mut();
-        let Some(pair) = ledger.on_place(self.user, from, to, *cseq, content) else { return };
-        ledger.on_entry(self.user, entry.useq, Item::Message(pair, *cseq));
-        self.round.push(Note::Shown { pair, cseq: *cseq, way: Way::Own });
+        let Some((conversation, sight)) = self.see(&message) else { return };
+        self.world.ledger.borrow_mut().on_entry(self.user, entry.useq, Item::Line(conversation, message.cseq));
+        self.note_shown(conversation, message.cseq, Shown { way: Way::Own, sight });
     }
 
     fn on_answered(&mut self, ack: wire::SendAck) {
         let user = self.user;
-        let Some((to, content)) = self.notebook.outbox.get(&ack.send_no).cloned() else {
-            return self
-                .world
-                .ledger
-                .borrow_mut()
-                .violated(|| format!("u{user}: send_no {} has no message", ack.send_no));
-        };
-        let is_synced = !self.world.host.disk.is_unsynced(&content);
         let mut ledger = self.world.ledger.borrow_mut();
-        let is_synced = is_synced || ledger.is_loose(&content);
-        ledger.check(is_synced, || format!("I4: send_no {} of u{user} was acked before its sync", ack.send_no));
-        ledger.on_acked(user, &content, ack.cseq);
-        let pair = pair(user, to);
-        ledger.on_entry(user, ack.useq, Item::Message(pair, ack.cseq));
+        let Some(id) = self.notebook.outbox.get(&ack.send_no).copied() else {
+            // A message may be answered out of the log ahead of an act before it, once on each connection until that is.
+            let is_ahead = ack.send_no > self.notebook.answered() && ack.send_no <= self.notebook.last_send_no;
+            return ledger.check(is_ahead, || format!("I2: u{user}: send_no {} was answered before", ack.send_no));
+        };
+        let is_safe = ledger.is_loose(id) || self.is_synced(ledger.mark(id));
+        ledger.check(is_safe, || format!("I4: send_no {} of u{user} was acked before its sync", ack.send_no));
+        ledger.on_answered(id, &ack);
         self.round.push(Note::Answered { send_no: ack.send_no });
-        self.round.push(Note::Shown { pair, cseq: ack.cseq, way: Way::Own });
+        // An act comes as an entry of its own.
+        if let Some(conversation) = ledger.conversation(id).filter(|_| ack.useq > 0) {
+            ledger.on_entry(user, ack.useq, Item::Line(conversation, ack.cseq));
+            let shown = Shown { way: Way::Own, sight: Sight::Message { content: id, edited: 0 } };
+            drop(ledger);
+            self.note_shown(conversation, ack.cseq, shown);
+        }
     }
 
     // ------------------------------------------------------------ reset
@@ -240,14 +274,26 @@ impl Device {
     }
 
     fn on_response(&mut self, response: wire::Response) {
+        if response.id == GAP {
+            return match response.result {
+                Some(Answer::History(page)) => self.on_gap_page(page),
+                Some(Answer::Failure(failure)) if failure.code() != FailureCode::FailureUnavailable => {
+                    self.on_gap_refused();
+                }
+                _ => self.abandon(std::time::Duration::from_millis(100)),
+            };
+        }
         let Some(line) = &mut self.line else { return };
         let reload = &mut line.reload;
         reload.is_asked = false;
         match response.result {
             Some(Answer::Conversations(page)) => {
-                reload.todo.extend(page.conversations.into_iter().map(|found| (found.conversation, 0)));
+                reload.todo.extend(page.conversations.iter().map(|row| (row.conversation.clone(), 0)));
                 reload.list_after = page.next;
                 reload.is_listed = page.next == 0;
+                for row in &page.conversations {
+                    self.on_row(row);
+                }
             }
             Some(Answer::History(page)) => {
                 let messages = page.entries.into_iter().filter_map(|entry| match entry.item {
@@ -270,13 +316,10 @@ impl Device {
         }
     }
 
-    fn on_loaded(&mut self, message: &wire::Message) {
-        let wire::Message { from, to, cseq, content, .. } = message;
-        let placed = self.world.ledger.borrow_mut().on_place(self.user, from, to, *cseq, content);
-        let Some(pair) = placed else { return };
-        let is_known = self.notebook.shown.get(&pair).is_some_and(|shown| shown.contains_key(cseq));
-        if !is_known {
-            self.round.push(Note::Shown { pair, cseq: *cseq, way: Way::Loaded });
+    pub(super) fn on_loaded(&mut self, message: &wire::Message) {
+        let Some((conversation, sight)) = self.see(message) else { return };
+        if !self.notebook.has(conversation, message.cseq) {
+            self.note_shown(conversation, message.cseq, Shown { way: Way::Loaded, sight });
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A device: the real client end of the protocol, with a simple application and a notebook that survives crashes. It
 //! follows the same rules as the SDK: store first, then ack, answer and show.
 
+mod beside;
 mod events;
 mod notebook;
 mod tap;
 mod turn;
+mod wishes;
 
 use std::{
     collections::VecDeque,
@@ -22,13 +24,16 @@ use hongyan_proto::{
 };
 use tap::Tap;
 
-pub use self::notebook::{Notebook, Way};
 use self::{events::Reload, notebook::Note};
+pub use self::{
+    notebook::{Notebook, Shown, Way},
+    wishes::Wish,
+};
 use super::{
     World,
     chance::Chance,
     clock::SimTimer,
-    ledger::{self, User},
+    conversation::{self, User},
     network::{self, Cut, End, Road},
 };
 use crate::environment::Timer as _;
@@ -50,6 +55,8 @@ struct Line {
     is_resuming: bool,
     is_answered: bool,
     reload: Reload,
+    /// The large group whose next page is asked for.
+    asked: Option<u64>,
     /// It has ended; the last words may still have to be written.
     is_over: bool,
 }
@@ -129,8 +136,12 @@ impl Device {
 
     /// Has whatever it needs, and nothing left to do.
     pub fn is_idle(&self) -> bool {
-        let live = self.line.as_ref().is_some_and(|line| line.connection.is_live() && line.out.is_empty());
-        live && self.notebook.outbox.is_empty() && !self.notebook.is_reloading && self.held.is_empty()
+        let is_done = |line: &Line| line.connection.is_live() && line.out.is_empty();
+        let live = self.line.as_ref().is_some_and(is_done);
+        live && self.notebook.outbox.is_empty()
+            && !self.notebook.is_reloading
+            && self.notebook.behind().is_none()
+            && self.held.is_empty()
     }
 
     /// For the report of a violation.
@@ -141,19 +152,6 @@ impl Device {
         format!(
             "live {live}, cursor {cursor:?}, send_no {last_send_no}, unanswered {unanswered}, held {held}, reloading {is_reloading}"
         )
-    }
-
-    pub fn submit(&mut self, to: User, filler: usize) {
-        if self.is_suspect {
-            return;
-        }
-        let content = self.world.ledger.borrow_mut().write(self.user, to, filler);
-        self.notebook.queue(to, content);
-        let last = self.notebook.last_send_no;
-        if let Some(line) = &mut self.line {
-            line.connection.queued(last);
-        }
-        self.wake();
     }
 
     pub fn cut(&mut self, cut: Cut) {
@@ -197,7 +195,7 @@ impl Device {
     pub fn turn_back(&mut self, notebook: Notebook) {
         let mut ledger = self.world.ledger.borrow_mut();
         let (old, new) = (self.notebook.outbox.values(), notebook.outbox.values());
-        old.chain(new).for_each(|(_, content)| ledger.let_loose(content));
+        old.chain(new).for_each(|id| ledger.let_loose(*id));
         drop(ledger);
         self.notebook = notebook;
         self.is_suspect = true;
@@ -290,13 +288,14 @@ impl Device {
             is_resuming,
             is_answered: false,
             reload: Reload::default(),
+            asked: None,
             is_over: false,
         });
     }
 
     fn hello(&self) -> wire::Hello {
         wire::Hello {
-            uid: ledger::uid(self.user),
+            uid: conversation::uid(self.user),
             device: self.name.clone(),
             device_epoch: self.notebook.device_epoch,
             credential: Some(hello::Credential::Token(self.world.tokens[self.user].clone())),

@@ -4,26 +4,48 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hongyan_proto::wire;
-use rustc_hash::FxHashMap;
 
-use crate::sim::ledger::{Pair, User};
+use crate::sim::{
+    conversation::{Conversation, User},
+    ledger::Sight,
+};
 
-/// How a message came to be on a device.
+/// How something came to be on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Pushed,
-    /// Out of the history, after a reset; it may be pushed as well.
+    /// Out of the history, or beside the log; it may be pushed as well.
     Loaded,
     /// Sent by this device.
     Own,
 }
 
+/// Something in a conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    pub way: Way,
+    pub sight: Sight,
+}
+
+/// A group, as this device knows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    pub is_in: bool,
+    /// Of a large one: everything up to here is there.
+    pub place: u64,
+    /// Of a large one: how far it has come, as this device has heard.
+    pub head: u64,
+}
+
 /// One change of the notebook. The changes of a turn are written together.
 #[derive(Clone, Debug)]
 pub enum Note {
-    Shown { pair: Pair, cseq: u64, way: Way },
+    Shown { conversation: Conversation, cseq: u64, shown: Shown },
     Answered { send_no: u64 },
-    Receipt { peer: User, cseq: u64 },
+    Receipt { conversation: Conversation, by: User, delivered: u64, read: u64 },
+    Group { group: u64, is_in: bool },
+    Head { group: u64, head: u64 },
+    Place { group: u64, cseq: u64 },
     Cursor(u64),
     Token(Bytes),
     Limits(wire::Limits),
@@ -41,13 +63,15 @@ pub struct Notebook {
     pub resume_token: Bytes,
     pub limits: Option<wire::Limits>,
     pub last_send_no: u64,
-    pub outbox: BTreeMap<u64, (User, Bytes)>,
+    /// By their send_no, what the ledger knows by these numbers.
+    pub outbox: BTreeMap<u64, usize>,
     /// What was missed before a reset is not wholly loaded.
     pub is_reloading: bool,
     /// Receipts among what was missed are not loaded.
     pub was_reset: bool,
-    pub shown: FxHashMap<Pair, BTreeMap<u64, Way>>,
-    pub receipts: FxHashMap<User, u64>,
+    pub shown: BTreeMap<Conversation, BTreeMap<u64, Shown>>,
+    pub receipts: BTreeMap<(Conversation, User), (u64, u64)>,
+    pub groups: BTreeMap<u64, Standing>,
 }
 
 impl Notebook {
@@ -61,30 +85,36 @@ impl Notebook {
     }
 
     /// The application wants something sent.
-    pub fn queue(&mut self, to: User, content: Bytes) {
+    pub fn queue(&mut self, id: usize) {
         self.last_send_no += 1;
-        self.outbox.insert(self.last_send_no, (to, content));
+        self.outbox.insert(self.last_send_no, id);
+    }
+
+    pub fn has(&self, conversation: Conversation, cseq: u64) -> bool {
+        self.shown.get(&conversation).is_some_and(|shown| shown.contains_key(&cseq))
     }
 
     /// Err: what the note says cannot be.
     pub fn write(&mut self, note: Note) -> Result<(), String> {
         match note {
-            Note::Shown { pair, cseq, way } => {
-                let before = self.shown.entry(pair).or_default().insert(cseq, way);
-                // The history may bring what was pushed, and the log what was loaded.
-                let is_repeated = matches!(before, Some(Way::Pushed | Way::Own)) && way == Way::Pushed;
-                if is_repeated {
-                    return Err(format!("I2: message {cseq} of {pair:?} was pushed to one device twice"));
-                }
-            }
+            Note::Shown { conversation, cseq, shown } => return self.show(conversation, cseq, shown),
             Note::Answered { send_no } => {
                 if self.outbox.remove(&send_no).is_none() {
                     return Err(format!("I2: send_no {send_no} was answered twice"));
                 }
             }
-            Note::Receipt { peer, cseq } => {
-                let receipt = self.receipts.entry(peer).or_default();
-                *receipt = cseq.max(*receipt);
+            Note::Receipt { conversation, by, delivered, read } => {
+                let receipt = self.receipts.entry((conversation, by)).or_default();
+                *receipt = (receipt.0.max(delivered), receipt.1.max(read));
+            }
+            Note::Group { group, is_in } => self.groups.entry(group).or_default().is_in = is_in,
+            Note::Head { group, head } => {
+                let known = &mut self.groups.entry(group).or_default().head;
+                *known = head.max(*known);
+            }
+            Note::Place { group, cseq } => {
+                let place = &mut self.groups.entry(group).or_default().place;
+                *place = cseq.max(*place);
             }
             Note::Cursor(useq) => self.cursor = Some(useq),
             Note::Token(token) => self.resume_token = token,
@@ -101,10 +131,43 @@ impl Notebook {
                 self.device_epoch = device_epoch;
                 self.resume_token = Bytes::new();
                 // What it sent under its older epoch comes to it as that of another device.
-                let own = self.shown.values_mut().flat_map(BTreeMap::values_mut).filter(|way| **way == Way::Own);
-                own.for_each(|way| *way = Way::Loaded);
+                let own = self.shown.values_mut().flat_map(BTreeMap::values_mut);
+                own.filter(|shown| shown.way == Way::Own).for_each(|shown| shown.way = Way::Loaded);
             }
         }
         Ok(())
+    }
+
+    fn show(&mut self, conversation: Conversation, cseq: u64, shown: Shown) -> Result<(), String> {
+        let lines = self.shown.entry(conversation).or_default();
+        match shown.sight {
+            Sight::Edit { of, content: Some(content) } => change(lines, of, Sight::Message { content, edited: cseq }),
+            Sight::Recall { of } => change(lines, of, Sight::Empty { is_recalled: true }),
+            _ => {}
+        }
+        let Some(before) = lines.insert(cseq, shown) else { return Ok(()) };
+        // What was queued before it was edited or taken back may come after the history has told so.
+        change(lines, cseq, before.sight);
+        // The history may bring what was pushed, and the log what was loaded.
+        match (before.way, shown.way) {
+            (Way::Pushed | Way::Own, Way::Pushed) => {
+                Err(format!("I2: {cseq} of {conversation:?} was pushed to one device twice"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A message is seen otherwise, if that is the newer sight of it.
+fn change(lines: &mut BTreeMap<u64, Shown>, cseq: u64, sight: Sight) {
+    let Some(shown) = lines.get_mut(&cseq) else { return };
+    let is_newer = match (shown.sight, sight) {
+        (Sight::Message { edited: before, .. }, Sight::Message { edited, .. }) => edited > before,
+        (Sight::Message { .. }, Sight::Empty { .. }) => true,
+        (Sight::Empty { is_recalled }, Sight::Message { .. }) => !is_recalled,
+        _ => false,
+    };
+    if is_newer {
+        shown.sight = sight;
     }
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::BytesMut;
-use hongyan_proto::{CloseCode, code::Class, wire};
+use hongyan_proto::{CloseCode, code::Class};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Crash, Device, Line, Note};
+use super::{Crash, Device, Line, Note, beside};
 
 /// Bytes that may wait for the network before no more messages are written.
 const MAX_OUT: usize = 64 * 1024;
@@ -100,7 +100,7 @@ impl Device {
         if code == CloseCode::STATE_LOST {
             // What is unanswered may have been taken under the old epoch.
             let mut ledger = self.world.ledger.borrow_mut();
-            self.notebook.outbox.values().for_each(|(_, content)| ledger.let_loose(content));
+            self.notebook.outbox.values().for_each(|id| ledger.let_loose(*id));
             let device_epoch = self.chance.within(1, 1 << 30) as u32;
             self.round.push(Note::DeviceEpoch(device_epoch));
         } else if code == CloseCode::RESUME_REFUSED && was_resuming {
@@ -130,8 +130,11 @@ impl Device {
         let mut ledger = self.world.ledger.borrow_mut();
         for note in self.round.drain(..) {
             match &note {
-                Note::Shown { pair, cseq, .. } => ledger.on_stored(self.user, *pair, *cseq),
-                Note::Receipt { peer, cseq } => ledger.on_receipt(self.user, *peer, *cseq),
+                Note::Shown { conversation, cseq, .. } => ledger.on_stored(self.user, *conversation, *cseq),
+                Note::Reset { .. } => drop(ledger.reloading.insert(self.user)),
+                Note::Receipt { conversation, by, delivered, read } => {
+                    ledger.on_receipt(self.user, *conversation, *by, *delivered, *read);
+                }
                 _ => {}
             }
             if let Err(impossible) = self.notebook.write(note) {
@@ -151,20 +154,20 @@ impl Device {
     fn produce(&mut self) {
         let now = self.world.clock.now();
         let Some(line) = &mut self.line else { return };
-        if line.connection.is_live()
-            && self.notebook.is_reloading
-            && let Some(request) = line.reload.next_request()
-        {
-            line.connection.request(&request);
+        if line.connection.is_live() {
+            if self.notebook.is_reloading {
+                line.reload.next_request().iter().for_each(|request| line.connection.request(request));
+            } else if let Some((group, place)) = self.notebook.behind().filter(|_| line.asked.is_none()) {
+                line.asked = Some(group);
+                line.connection.request(&beside::request(group, place));
+            }
         }
+        let ledger = self.world.ledger.borrow();
         while line.out.len() < MAX_OUT
             && let Some(send_no) = line.connection.poll_send(now)
         {
             match self.notebook.outbox.get(&send_no) {
-                Some((to, content)) => {
-                    let (to, content) = (super::ledger::uid(*to), content.clone());
-                    line.connection.send(&wire::Send { send_no, to, content, ..Default::default() }, now);
-                }
+                Some(id) => line.connection.send(&ledger.send(*id, send_no), now),
                 None => line.connection.skip(send_no, now),
             }
         }

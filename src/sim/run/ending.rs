@@ -1,11 +1,17 @@
 //! How a run ends: everything is healed, everything must come true, and everybody leaves.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, ops::RangeInclusive, rc::Rc, time::Duration};
 
 use super::{Act, Run};
 use crate::{
     log::verify,
-    sim::{device::Device, disk::DiskSpeed, ledger::Pair},
+    sim::{
+        conversation::{Conversation, Stay},
+        device::{Device, Wish},
+        disk::DiskSpeed,
+        ledger::{MARK, Sight},
+        plan,
+    },
 };
 
 /// How long everything may take to drain once nothing is wrong any more.
@@ -22,7 +28,7 @@ impl Run {
         self.world.clock.set_calendar_off_by(0);
         let wishes: Vec<Act> = std::mem::take(&mut self.acts).into_values().collect();
         for act in wishes {
-            if let Act::Wish(_) = act {
+            if let Act::Want(_) = act {
                 self.act(act);
             }
         }
@@ -40,7 +46,8 @@ impl Run {
     /// Everything that was promised must come true now (I1, I7).
     pub(super) fn drain(&mut self) {
         let end = self.world.clock.now() + TIME_TO_DRAIN;
-        self.pass(Duration::from_millis(100));
+        // A commit that began while the disk was slow ends.
+        self.pass(plan::SLOW_DISK.longest());
         while !self.is_violated() && self.lacking().is_some() {
             if self.world.clock.now() >= end {
                 let lacking = self.lacking().unwrap_or_default();
@@ -57,26 +64,63 @@ impl Run {
             let device = device.borrow();
             return Some(format!("u{} {} is not done: {}", device.user, device.name, device.describe()));
         }
-        let heads = self.world.ledger.borrow().heads();
-        self.devices.iter().find_map(|device| self.lacking_on(&device.borrow(), &heads))
+        let ledger = self.world.ledger.borrow();
+        let stays = |conversation| match conversation {
+            Conversation::Two(a, b) => vec![(a, Stay::ALWAYS), (b, Stay::ALWAYS)],
+            Conversation::Group(group) => ledger.members(group).last_stays(),
+        };
+        let due: Vec<_> = ledger.heads().into_iter().map(|(which, head)| (which, head, stays(which))).collect();
+        drop(ledger);
+        self.devices.iter().find_map(|device| {
+            let device = device.borrow();
+            due.iter().find_map(|(conversation, head, stays)| {
+                let (_, stay) = stays.iter().find(|(user, _)| *user == device.user)?;
+                self.lacking_on(&device, *conversation, stay.from..=stay.to.unwrap_or(*head))
+            })
+        })
     }
 
-    fn lacking_on(&self, device: &Device, heads: &[(Pair, u64)]) -> Option<String> {
-        let user = device.user;
-        for (pair, head) in heads.iter().filter(|(pair, _)| pair.0 == user || pair.1 == user) {
-            let shown = device.notebook.shown.get(pair);
-            let missing = (1..=*head).find(|cseq| !shown.is_some_and(|shown| shown.contains_key(cseq)));
-            if let Some(cseq) = missing {
-                return Some(format!("I1: u{user} {} has no message {cseq} of {pair:?}", device.name));
-            }
-            let peer = if pair.0 == user { pair.1 } else { pair.0 };
-            let due = self.world.ledger.borrow().newest_from(user, peer);
-            let receipt = device.notebook.receipts.get(&peer).copied().unwrap_or(0);
-            if peer != user && receipt < due && !device.notebook.was_reset {
-                return Some(format!("u{user} {} has no receipt of {due} from u{peer}", device.name));
+    fn lacking_on(&self, device: &Device, of: Conversation, due: RangeInclusive<u64>) -> Option<String> {
+        let (user, name) = (device.user, &device.name);
+        if let Some(cseq) = due.clone().find(|cseq| !device.notebook.has(of, *cseq)) {
+            return Some(format!("I1: u{user} {name} has not {cseq} of {of:?}, of which it should have {due:?}"));
+        }
+        let Conversation::Two(a, b) = of else { return None };
+        let (peer, ledger) = (a + b - user, self.world.ledger.borrow());
+        let (delivered, read) = device.notebook.receipts.get(&(of, peer)).copied().unwrap_or_default();
+        let due_read = ledger.newest_from(user, of, ledger.marked(peer, of));
+        let mut peers = self.devices.iter().map(|device| device.borrow()).filter(|device| device.user == peer);
+        // A device that has loaded what it missed acks nothing before the next entry.
+        let is_owed = self.has_written_more || !peers.any(|device| device.notebook.was_reset);
+        let due = if is_owed { ledger.newest_from(user, of, u64::MAX) } else { 0 };
+        let is_told = delivered.max(read) >= due && read >= due_read;
+        (peer != user && !is_told && !device.notebook.was_reset)
+            .then(|| format!("u{user} {name} knows of u{peer} only {delivered} and {read}, not {due} and {due_read}"))
+    }
+
+    /// What everybody sees of every message at the end is the same: its newest edit, or nothing if it was taken back.
+    fn compare(&self) {
+        let mut ledger = self.world.ledger.borrow_mut();
+        for device in &self.devices {
+            let device = device.borrow();
+            for (conversation, lines) in &device.notebook.shown {
+                let stay = match conversation {
+                    Conversation::Group(group) => ledger.members(*group).last_stay(device.user),
+                    Conversation::Two(..) => Some(Stay::ALWAYS),
+                };
+                let Some(stay) = stay.filter(|stay| stay.to.is_none()) else { continue };
+                for (cseq, shown) in lines.range(stay.from..) {
+                    if !matches!(shown.sight, Sight::Message { .. } | Sight::Empty { .. }) {
+                        continue;
+                    }
+                    let last = ledger.last_sight(*conversation, *cseq);
+                    ledger.check(last.is_none_or(|last| last == shown.sight), || {
+                        let (user, name) = (device.user, &device.name);
+                        format!("I3: u{user} {name} sees {shown:?} at {cseq} of {conversation:?}, not {last:?}")
+                    });
+                }
             }
         }
-        None
     }
 
     /// With nothing else to do, a message is everywhere at once.
@@ -84,16 +128,19 @@ impl Run {
         if self.is_violated() {
             return;
         }
-        self.world.ledger.borrow_mut().conversations();
+        self.world.ledger.borrow_mut().rest();
         for number in 0..self.devices.len() {
             let (user, users) = (self.plan.devices[number], self.plan.users);
-            self.devices[number].borrow_mut().submit((user + 1) % users, 10);
+            self.devices[number].borrow_mut().submit(&Wish::Write((user + 1) % users), 10);
+            self.devices[number].borrow_mut().submit(&Wish::Post, 10);
         }
+        self.has_written_more = true;
         self.pass(PROMPT);
         if let Some(lacking) = self.lacking().filter(|_| !self.is_violated()) {
             self.world.ledger.borrow_mut().violated(|| format!("I7: all is well, but not prompt: {lacking}"));
         }
-        self.world.ledger.borrow_mut().conversations();
+        self.world.ledger.borrow_mut().rest();
+        self.compare();
     }
 
     /// The map of live devices is right, with all of them and with none; the store agrees with itself (I3, I9).
@@ -107,6 +154,12 @@ impl Run {
         if self.is_violated() {
             return;
         }
+        let mut ledger = self.world.ledger.borrow_mut();
+        for id in self.world.host.disk.contents(MARK) {
+            let is_gone = ledger.is_gone(id as usize);
+            ledger.check(!is_gone, || format!("I5: the content {id} was taken back, and is still in the store"));
+        }
+        drop(ledger);
         let report = verify::verify(&*self.world.host.disk);
         let problems = report.map_or_else(|error| vec![error.to_string()], |report| report.problems);
         self.world.ledger.borrow_mut().check(problems.is_empty(), || format!("I3: the store: {problems:?}"));

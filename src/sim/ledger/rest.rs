@@ -1,0 +1,112 @@
+//! What must be true of all conversations once all is quiet.
+
+use std::collections::BTreeMap;
+
+use super::{Conversation, Deed, Ledger, Line, Members, Sent, User};
+
+impl Ledger {
+    /// Places without holes (I3), what was acked is all there (I1), what was refused had to be, everything was asked for
+    /// and allowed, and nobody has seen what is not theirs (I5).
+    pub fn rest(&mut self) {
+        for (conversation, head) in self.heads() {
+            let missing = (1..=head).find(|cseq| !self.lines[&conversation].contains_key(cseq));
+            self.check(missing.is_none(), || {
+                format!("I3: nobody has seen {missing:?} of {conversation:?}, which ends at {head}")
+            });
+            if let Some(wrong) = self.wrong_in(conversation) {
+                self.violated(|| wrong);
+            }
+        }
+        if let Some(wrong) = (0..self.sent.len()).find_map(|id| self.wrong_with(id)) {
+            self.violated(|| wrong);
+        }
+    }
+
+    fn wrong_in(&self, conversation: Conversation) -> Option<String> {
+        let lines = &self.lines[&conversation];
+        if let Conversation::Group(group) = conversation {
+            let members = self.members(group);
+            let mut seen = self.seen.iter().filter(|(of, ..)| *of == group);
+            if let Some((_, cseq, user)) = seen.find(|(_, cseq, user)| !members.may_see(*user, *cseq)) {
+                return Some(format!("I5: u{user} has seen {cseq} of group {group}: {members:?}"));
+            }
+            if let Some((cseq, line)) = lines.iter().find(|(cseq, line)| !members.may_see(line.from, **cseq)) {
+                return Some(format!("I5: {line:?} at {cseq} of group {group}, without being there: {members:?}"));
+            }
+        }
+        lines.iter().find_map(|(cseq, line)| {
+            if !is_allowed(lines, line) {
+                return Some(format!("I5: {line:?} at {cseq} of {conversation:?} was not allowed"));
+            }
+            match self.answers.get(&(conversation, *cseq)).map(|id| &self.sent[*id]) {
+                Some(sent) => {
+                    let is_it = match (&line.deed, &sent.deed) {
+                        (Some(done), Some(asked)) => done.fulfils(asked),
+                        (done, asked) => done == asked,
+                    };
+                    (!is_it || sent.from != line.from)
+                        .then(|| format!("R1: {line:?} at {cseq} of {conversation:?} was answered as {:?}", sent.deed))
+                }
+                None => {
+                    let is_by_server = line.deed == Some(Deed::Grown);
+                    let may_be_loose = self.sent.iter().any(|sent| sent.is_loose && sent.from == line.from);
+                    (!is_by_server && !may_be_loose)
+                        .then(|| format!("I2: {line:?} at {cseq} of {conversation:?} is more than was asked for"))
+                }
+            }
+        })
+    }
+
+    fn wrong_with(&self, id: usize) -> Option<String> {
+        let sent = &self.sent[id];
+        if !sent.is_answered && !sent.is_loose {
+            return Some(format!("I7: {id} of u{} was never answered", sent.from));
+        }
+        let to = sent.to?;
+        let is_there = |cseq| self.lines.get(&to).is_some_and(|lines| lines.contains_key(&cseq));
+        if sent.cseq.is_some_and(|cseq| !is_there(cseq)) {
+            return Some(format!("I1: {id} of u{} is gone from {:?} of {to:?}", sent.from, sent.cseq));
+        }
+        let is_justified = match (to, &sent.deed) {
+            (Conversation::Group(group), _) => self.members(group).was_outside(sent.from) || sent.deed.is_some(),
+            (_, Some(Deed::Edit(of) | Deed::Recall(of))) => self.is_recalled(to, *of) || self.has_time_passed,
+            _ => false,
+        };
+        (sent.is_refused && !is_justified)
+            .then(|| format!("I1: {id} of u{}, {:?} to {to:?}, was refused without a reason", sent.from, sent.deed))
+    }
+
+    /// The message was taken back, or the one that it is an edit of: its content is nowhere any more.
+    pub fn is_gone(&self, id: usize) -> bool {
+        let sent = self.sent.get(id).filter(|sent| !sent.is_loose);
+        let Some(Sent { to: Some(to), deed, cseq: Some(cseq), .. }) = sent else { return false };
+        match deed {
+            Some(Deed::Edit(of)) => self.is_recalled(*to, *of),
+            _ => self.is_recalled(*to, *cseq),
+        }
+    }
+
+    fn is_recalled(&self, conversation: Conversation, cseq: u64) -> bool {
+        let mut lines = self.lines.get(&conversation).into_iter().flatten();
+        lines.any(|(_, line)| line.deed == Some(Deed::Recall(cseq)))
+    }
+
+    pub fn members(&self, group: u64) -> Members {
+        let acts = self.lines.get(&Conversation::Group(group)).into_iter().flatten();
+        Members::of(acts.filter_map(|(cseq, line)| Some((*cseq, line.from, line.deed.clone()?))))
+    }
+}
+
+/// Whether somebody may do this: in these groups there are only an owner and members.
+fn is_allowed(lines: &BTreeMap<u64, Line>, line: &Line) -> bool {
+    let author_of = |cseq: &u64| lines.get(cseq).filter(|line| line.deed.is_none()).map(|line| line.from);
+    let owner = lines.get(&1).filter(|first| matches!(first.deed, Some(Deed::Create(_)))).map(|first| first.from);
+    let is_owner = |user: User| owner == Some(user);
+    match &line.deed {
+        Some(Deed::Edit(of)) => author_of(of) == Some(line.from),
+        Some(Deed::Recall(of)) => author_of(of).is_some_and(|author| author == line.from || is_owner(line.from)),
+        Some(Deed::Invite(_) | Deed::Remove(_)) => is_owner(line.from),
+        Some(Deed::Create(_)) => is_owner(line.from),
+        _ => true,
+    }
+}
