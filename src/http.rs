@@ -33,7 +33,7 @@ use tower::ServiceExt;
 use crate::{
     core::Core,
     gateway::{Gateway, Peer},
-    listener::{self, Door},
+    listener::{self, Door, Headcount},
     tls::{self, Tls},
 };
 
@@ -66,6 +66,8 @@ pub struct HttpPort {
     pub core: Arc<Core>,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Arc<Tls>>,
+    /// Those at the port.
+    pub headcount: Arc<Headcount>,
     pub handshake_timeout: Duration,
 }
 
@@ -73,7 +75,7 @@ impl HttpPort {
     /// Serves until `stop`.
     pub async fn run(self, mut door: Door, stop: CancellationToken) {
         let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-        let acceptor = self.tls.map(|tls| (acceptor(&tls), is_loopback));
+        let acceptor = self.tls.as_ref().map(|tls| (acceptor(tls), is_loopback));
         let router = self.gateway.router().merge(health(self.core.clone()));
         let connections = TaskTracker::new();
         loop {
@@ -82,7 +84,11 @@ impl HttpPort {
                 accepted = door.next() => accepted,
             };
             let Ok(stream) = TcpStream::from_std(stream) else { continue };
-            let peer = Peer::new(address, place);
+            let Some(admission) = self.headcount.admit(address) else {
+                self.core.metrics.connections_turned_away.inc();
+                continue;
+            };
+            let peer = Peer::new(address, place, admission);
             let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
             let handshake_timeout = self.handshake_timeout;
             connections.spawn(async move {

@@ -30,26 +30,26 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from
 const UNSENT_IN_KERNEL: u32 = 16 * 1024;
 const BACKLOG: i32 = 4096;
 
-/// Counts connections that have not logged in yet.
+/// How many of a kind there are, in total and from each address: those who have not logged in yet, those at the HTTP port.
 #[derive(Debug)]
-pub struct Strangers {
+pub struct Headcount {
     limits: (usize, usize),
     by_address: Mutex<(usize, HashMap<IpAddr, usize>)>,
 }
 
-/// A stranger's place; given back when it is dropped.
+/// The place of one of them; given back when it is dropped.
 #[derive(Debug)]
 pub struct Admission {
-    strangers: Arc<Strangers>,
+    headcount: Arc<Headcount>,
     address: IpAddr,
 }
 
-impl Strangers {
+impl Headcount {
     pub fn new(total: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self { limits: (total, per_address), by_address: Mutex::default() })
     }
 
-    /// None: there are too many strangers, or too many from this address.
+    /// None: there are too many, or too many from this address.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_address) = &mut *counts;
@@ -60,13 +60,13 @@ impl Strangers {
         *total += 1;
         by_address.insert(address, here + 1);
         drop(counts);
-        Some(Admission { strangers: self.clone(), address })
+        Some(Admission { headcount: self.clone(), address })
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut counts = self.strangers.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.headcount.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_address) = &mut *counts;
         *total -= 1;
         if let Some(here) = by_address.get_mut(&self.address) {
@@ -94,7 +94,7 @@ pub fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
 pub struct NativePort {
     pub core: Arc<Core>,
     pub alarms: Arc<Alarms>,
-    pub strangers: Arc<Strangers>,
+    pub strangers: Arc<Headcount>,
     pub sockets: Arc<QuietSockets>,
     pub tls: Option<Arc<tls::Tls>>,
 }
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn strangers_are_counted_in_total_and_by_address() {
-        let strangers = Strangers::new(3, 2);
+        let strangers = Headcount::new(3, 2);
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let first = strangers.admit(here);
         let second = strangers.admit(here);

@@ -17,7 +17,7 @@ use crate::{
     descriptors,
     gateway::Gateway,
     http::{self, HttpPort},
-    listener::{self, Door, NativePort, Strangers, socket::QuietSockets},
+    listener::{self, Door, Headcount, NativePort, socket::QuietSockets},
     open::{self, OpenError, Opened},
     tls::{Tls, TlsError, TlsParams},
     upkeep,
@@ -98,7 +98,7 @@ impl Server {
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
         let around = TaskTracker::new();
         let limits = &config.limits;
-        let strangers = Strangers::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize);
+        let strangers = Headcount::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize);
         let alarms = Alarms::new(core.environment.now());
         around.spawn(alarms.clone().run(serving.clone()));
         around.spawn(sockets.clone().run(poll, serving.clone()));
@@ -115,7 +115,9 @@ impl Server {
             around.spawn(gateway.clone().expire(serving.clone()));
             let (core, tls) = (core.clone(), tls.clone());
             let handshake_timeout = config.limits.login_timeout;
-            let port = HttpPort { core, gateway, tls, handshake_timeout };
+            let web = &config.web;
+            let headcount = Headcount::new(web.max_connections as usize, web.max_connections_per_ip as usize);
+            let port = HttpPort { core, gateway, tls, headcount, handshake_timeout };
             around.spawn(port.run(http, serving.clone()));
         }
         around.spawn(admin::run(admin, core.clone(), serving.clone()));
@@ -162,7 +164,7 @@ async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Dur
         return;
     }
     core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
-    // Strangers and peers that do not read are dropped with the runtime.
+    // Headcount and peers that do not read are dropped with the runtime.
     let _ = tokio::time::timeout(Duration::from_secs(2), links.wait()).await;
 }
 

@@ -133,6 +133,8 @@ settings! {
         registration: bool = false, Switch;
         /// HTTP connections open at once, WebSockets included. Beyond it new ones wait in the listen queue.
         max_connections: u64 = 8_000, Count(1..=1_000_000);
+        /// The same from one IP address. Beyond it a new one is closed at once. Behind a proxy all have its address.
+        max_connections_per_ip: u64 = 2_000, Count(1..=1_000_000);
         /// Devices that are present by HTTP at once. A login beyond it is refused as overloaded.
         max_devices: u64 = 10_000, Count(1..=1_000_000);
         /// Requests a second that one device may make by HTTP on average.

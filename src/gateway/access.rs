@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Gateway, devices::Present, json, problem::Problem};
-use crate::listener::Place;
+use crate::listener::{Admission, Place};
 
 /// The cookie that holds a token for pages that asked for one.
 pub const COOKIE: &str = "hongyan";
@@ -26,12 +26,12 @@ pub struct Peer {
     pub address: IpAddr,
     pub is_tls: bool,
     /// Kept for as long as the connection is open, also when it has become a WebSocket.
-    _place: Arc<Place>,
+    _place: Arc<(Place, Admission)>,
 }
 
 impl Peer {
-    pub fn new(address: IpAddr, place: Place) -> Self {
-        Self { address, is_tls: false, _place: Arc::new(place) }
+    pub fn new(address: IpAddr, place: Place, admission: Admission) -> Self {
+        Self { address, is_tls: false, _place: Arc::new((place, admission)) }
     }
 
     /// The same, now that the connection speaks TLS.

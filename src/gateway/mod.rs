@@ -39,7 +39,7 @@ pub use access::Peer;
 use devices::Devices;
 use problem::Problem;
 
-use crate::{alarms::Alarms, config::Web, core::Core, listener::Strangers};
+use crate::{alarms::Alarms, config::Web, core::Core, listener::Headcount};
 
 /// What the web's ways in share.
 pub struct Gateway {
@@ -47,7 +47,7 @@ pub struct Gateway {
     config: Web,
     devices: Devices,
     alarms: Arc<Alarms>,
-    strangers: Arc<Strangers>,
+    strangers: Arc<Headcount>,
     /// WebSockets are links like any other.
     links: TaskTracker,
 }
@@ -57,7 +57,7 @@ impl Gateway {
         core: Arc<Core>,
         config: Web,
         alarms: Arc<Alarms>,
-        strangers: Arc<Strangers>,
+        strangers: Arc<Headcount>,
         links: TaskTracker,
     ) -> Arc<Self> {
         let devices = Devices::new(config.max_devices as usize);

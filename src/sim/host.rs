@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     core::Core,
     link::Link,
-    listener::Strangers,
+    listener::Headcount,
     log::Log,
     login::Gate,
     open,
@@ -80,7 +80,7 @@ pub struct Host {
     is_running: Cell<bool>,
     /// None: the server does not run, or is not ready yet.
     core: Rc<RefCell<Option<Arc<Core>>>>,
-    strangers: RefCell<Arc<Strangers>>,
+    strangers: RefCell<Arc<Headcount>>,
     /// Connections whose link has not ended.
     links: Rc<Cell<usize>>,
 }
@@ -164,8 +164,8 @@ impl Host {
     }
 }
 
-fn strangers(config: &Config) -> Arc<Strangers> {
-    Strangers::new(config.limits.max_unauthenticated as usize, config.limits.max_unauthenticated_per_ip as usize)
+fn strangers(config: &Config) -> Arc<Headcount> {
+    Headcount::new(config.limits.max_unauthenticated as usize, config.limits.max_unauthenticated_per_ip as usize)
 }
 
 /// A link that has not ended.

@@ -1,12 +1,17 @@
 //! Peers that write and do not read, read and do not write, or do either very slowly.
 
-use std::{thread, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
 
 use hongyan_proto::frame::Frame;
 
 use crate::{
     fixture::{OPEN, deaf_device, send_many},
-    server::{TestServer, eventually},
+    server::{DEADLINE, TestServer, eventually},
     wire::{WireClient, encoded, hello, message},
 };
 
@@ -96,6 +101,28 @@ fn a_huge_fan_in_to_one_deaf_user_costs_one_window() {
         },
     );
     assert!(deaf < away + (8 << 20), "grown by {deaf} bytes, without the device by {away}");
+}
+
+/// The same by HTTP: an event stream that is opened and not read. Afterwards all of it comes, in order.
+#[test]
+fn an_event_stream_that_nobody_reads_costs_one_window() {
+    let away = fan_in(|server| drop(server.token("bob")), |()| {});
+    let deaf = fan_in(
+        |server| {
+            let token = crate::web::login(server, "bob");
+            let mut stream = TcpStream::connect(server.http()).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            let bearer = format!("authorization: Bearer {token}");
+            write!(stream, "GET /v1/events?as=sse&after=0 HTTP/1.1\r\nhost: x\r\n{bearer}\r\n\r\n").unwrap();
+            stream
+        },
+        |stream| {
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            let ids = lines.filter_map(|line| line.strip_prefix("id: ")?.split_once('-')?.1.parse::<u64>().ok());
+            assert!(ids.take(1000).eq(1..=1000));
+        },
+    );
+    assert!(deaf < away + (8 << 20), "grown by {deaf} bytes, without the stream by {away}");
 }
 
 /// How much the server grows while fifty senders write 40 MB to bob.

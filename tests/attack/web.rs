@@ -45,7 +45,7 @@ fn ask(server: &TestServer, method: &str, target: &str, token: Option<&str>, bod
     (status, answer)
 }
 
-fn login(server: &TestServer, uid: &str) -> String {
+pub fn login(server: &TestServer, uid: &str) -> String {
     let body = json!({ "token": server.token(uid), "device": "web" });
     let (status, answer) = ask(server, "POST", "/v1/login", None, Some(&body));
     assert_eq!(status, 200, "{answer}");

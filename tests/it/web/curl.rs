@@ -31,3 +31,25 @@ fn the_lines_of_the_readme_work() {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
 }
+
+#[test]
+fn with_a_certificate_the_port_speaks_https_and_http_2() {
+    let files = tempfile::tempdir().unwrap();
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    fs::write(&cert, issued.cert.pem()).unwrap();
+    fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+    let server = TestServer::with(&format!("[tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display()));
+    let port = server.http().port();
+    let resolve = format!("localhost:{port}:127.0.0.1");
+    let get = |version: &str, scheme: &str| {
+        let url = format!("{scheme}://localhost:{port}/");
+        let said = ["-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", version, "--resolve", &resolve];
+        let run = Command::new("curl").args(said).arg("--cacert").arg(&cert).arg(url).output().unwrap();
+        String::from_utf8(run.stdout).unwrap()
+    };
+    assert_eq!(get("--http2", "https"), "2 200");
+    assert_eq!(get("--http1.1", "https"), "1.1 200");
+    assert_eq!(get("--http1.1", "http"), "1.1 200", "on loopback without TLS too");
+    server.assert_healthy();
+}

@@ -32,7 +32,7 @@ fn a_parked_client_costs_little() {
     let asked = std::env::var("HONGYAN_TEST_PARKED").ok().map(|count| count.parse().unwrap());
     let count: usize = asked.unwrap_or(FEW);
     for way in ["long poll", "SSE", "NDJSON", "WebSocket", "WebSocket JSON"] {
-        let server = TestServer::start();
+        let server = TestServer::with(&format!("[web]\nmax_connections_per_ip = {}\n", count + 10));
         let tokens: Vec<String> = (0..count).map(|number| server.token(&format!("user{number}"))).collect();
         let before = server.rss();
         let parked: Vec<Parked> =

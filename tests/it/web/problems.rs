@@ -1,9 +1,14 @@
 //! Bad input, each with the status and the problem that docs/http.md promises.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+};
+
 use serde_json::{Value, json};
 
 use super::{WebDevice, http::Request};
-use crate::server::TestServer;
+use crate::server::{TestServer, eventually};
 
 #[test]
 fn bad_requests_are_told_what_was_wrong() {
@@ -127,4 +132,29 @@ fn pages_of_named_origins_may_read_the_answers() {
     let preflight = Request::get("/v1/messages").method("OPTIONS").header("origin", "https://chat.example.com");
     let preflight = preflight.header("access-control-request-method", "POST").send(server.http());
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("idempotency-key"), "{preflight:?}");
+}
+
+#[test]
+fn one_address_has_so_many_connections() {
+    let server = TestServer::with("[web]\nmax_connections_per_ip = 3\n");
+    let held: Vec<_> = (0..3).map(|_| TcpStream::connect(server.http()).unwrap()).collect();
+    let refused = || Request::get("/healthz").try_send(server.http()).is_err();
+    eventually("the fourth is turned away", || refused().then_some(()));
+    drop(held);
+    eventually("there is room again", || (!refused()).then_some(()));
+    server.assert_healthy();
+}
+
+#[test]
+fn a_body_that_stays_away_is_waited_for_only_so_long() {
+    let server = TestServer::start();
+    let alice = WebDevice::login(&server, "alice", "web");
+    let mut socket = TcpStream::connect(server.http()).unwrap();
+    let kind = "content-type: application/json\r\ncontent-length: 100";
+    write!(socket, "POST /v1/ack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{kind}\r\n\r\n{{", alice.token)
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 408 "), "{line}");
+    server.assert_healthy();
 }
