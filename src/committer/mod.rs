@@ -22,6 +22,7 @@ mod effect;
 mod expiry;
 mod gathering;
 mod login;
+mod memory;
 pub mod op;
 mod post;
 mod publish;
@@ -58,10 +59,10 @@ use user::User;
 
 use crate::{
     environment::{Environment, Timer},
-    log::{AccountRecord, ConversationNo, DeviceNo, Log, RunRecord, UserNo, keys, keys::meta},
+    log::{ConversationNo, DeviceNo, Log, UserNo, keys::meta},
     metrics::Metrics,
     sessions::Sessions,
-    store::{Batch, Durability, StoreError, Table},
+    store::{Batch, Durability, StoreError},
 };
 
 /// A map by numbers that this server gives, which nobody can choose so that they collide.
@@ -292,113 +293,6 @@ impl Committer {
             tracing::error!(%error, "the log cannot be read");
         }
         self.expiry_due = Some(now.instant + expiry::TRY_AGAIN);
-    }
-
-    /// Empties the caches and reads the store's counters anew.
-    async fn forget_memory(&mut self) -> Result<(), StoreError> {
-        if !canary::is("users-of-a-failed-commit") {
-            self.users.clear();
-        }
-        self.names.clear();
-        self.pairs.clear();
-        if !canary::is("numbers-of-a-failed-commit") {
-            self.conversations.clear();
-        }
-        self.knows_expiry = false;
-        self.touched.clear();
-        self.visitors.clear();
-        self.hours = self.log.meta(meta::HOURS).await?;
-        self.old_bodies_ms = self.log.meta(meta::OLD_BODIES).await?;
-        self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
-        self.last_conversation = self.log.meta(meta::LAST_CONVERSATION).await?;
-        Ok(())
-    }
-
-    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user. Says
-    /// whose they are.
-    fn write_touched(&mut self) -> Vec<UserNo> {
-        let touched = std::mem::take(&mut self.touched);
-        for no in touched.iter().copied() {
-            let Some(user) = self.users.get_mut(&no) else { continue };
-            if !user.run.is_empty() {
-                let first = user.bounds.head + 1 - user.run.len() as u64;
-                let run = RunRecord { refs: std::mem::take(&mut user.run) };
-                self.batch.put(Table::Timelines, keys::run(no, first), encode(&run));
-            }
-            if std::mem::take(&mut user.account_changed) {
-                self.batch.put(Table::Users, keys::user(no), encode(&user.account));
-            }
-            if canary::is("answers-apart-from-messages") && self.is_urgent {
-                continue;
-            }
-            for device in user.devices.iter_mut().filter(|device| device.changed) {
-                device.changed = false;
-                self.batch.put(Table::Devices, keys::device(no, device.no), encode(&device.to_record()));
-            }
-        }
-        touched
-    }
-
-    // ------------------------------------------------------------ memory
-
-    /// The user, loaded if need be. None: there is no such user.
-    async fn user(&mut self, no: UserNo, now: Now) -> Result<Option<&mut User>, StoreError> {
-        if !self.users.contains_key(&no) {
-            let Some(account) = self.log.account(no).await? else { return Ok(None) };
-            let user = User::load(&self.log, no, account, now.instant).await?;
-            self.keep(user, now);
-        }
-        let user = self.users.get_mut(&no).expect("it was there or has just been loaded");
-        user.last_used = now.instant;
-        Ok(Some(user))
-    }
-
-    async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
-        if let Some(no) = self.names.get(uid) {
-            return Ok(Some(*no));
-        }
-        let Some(no) = self.log.user_no(uid).await? else { return Ok(None) };
-        Ok(self.user(no, now).await?.map(|user| user.no))
-    }
-
-    fn keep(&mut self, user: User, now: Now) {
-        self.names.insert(user.uid.clone(), user.no);
-        self.users.insert(user.no, user);
-        self.sweep_due.get_or_insert(now.instant + upkeep::SWEEP_EVERY);
-    }
-
-    /// Makes an account, in this batch.
-    fn create_user(&mut self, uid: &Uid, password_hash: Option<String>, now: Now) -> UserNo {
-        self.last_user += 1;
-        let no = UserNo(self.last_user);
-        let account = AccountRecord {
-            uid: uid.as_str().into(),
-            password_hash: password_hash.unwrap_or_default(),
-            created_ms: now.unix_ms,
-            ..Default::default()
-        };
-        let name = Bytes::copy_from_slice(uid.as_str().as_bytes());
-        self.batch.put(Table::UserNames, name, keys::user(no));
-        self.put_meta(meta::LAST_USER, u64::from(self.last_user));
-        self.keep(User::new(no, uid.clone(), account, now.instant), now);
-        self.touch(no);
-        no
-    }
-
-    fn put_meta(&mut self, key: &'static str, value: u64) {
-        self.batch.put(Table::Meta, Bytes::from_static(key.as_bytes()), keys::number(value));
-    }
-
-    /// Somebody waits for the change of this user.
-    fn touch(&mut self, no: UserNo) {
-        self.is_urgent = true;
-        self.touched.push(no);
-    }
-
-    /// The change of this user may wait a little.
-    fn touch_lazily(&mut self, no: UserNo, now: Now) {
-        self.touched.push(no);
-        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
     }
 }
 

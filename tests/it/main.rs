@@ -23,6 +23,7 @@ mod proxy;
 mod push;
 mod reading;
 mod receipts;
+mod relations;
 mod requests;
 mod resends;
 mod resets;

@@ -30,13 +30,17 @@ struct Stage {
     cseq: u64,
 }
 
-struct Person {
-    client: WireClient,
+pub struct Person {
+    pub client: WireClient,
     send_no: u64,
 }
 
 impl Person {
-    fn send(&mut self, send: wire::Send) -> Result<wire::SendAck, NackCode> {
+    pub fn new(server: &TestServer, uid: &str) -> Self {
+        Self { client: WireClient::login_as(server, uid, "phone").0, send_no: 0 }
+    }
+
+    pub fn send(&mut self, send: wire::Send) -> Result<wire::SendAck, NackCode> {
         self.send_no += 1;
         self.client.send(Frame::Send(wire::Send { send_no: self.send_no, ..send }));
         loop {
@@ -57,20 +61,41 @@ impl Person {
         }
     }
 
-    fn act(&mut self, to: &str, what: What) -> Result<wire::SendAck, NackCode> {
+    pub fn act(&mut self, to: &str, what: What) -> Result<wire::SendAck, NackCode> {
         let act = Some(Box::new(wire::Act { what: Some(what) }));
         self.send(wire::Send { to: to.into(), act, ..Default::default() })
     }
 
-    fn post(&mut self, to: &str) -> Result<wire::SendAck, NackCode> {
+    pub fn post(&mut self, to: &str) -> Result<wire::SendAck, NackCode> {
         self.send(wire::Send { to: to.into(), content: "hello".into(), ..Default::default() })
     }
 
-    fn request(&mut self, op: Op) -> Answer {
+    pub fn request(&mut self, op: Op) -> Answer {
         self.client.send(Frame::Request(wire::Request { id: 1, op: Some(op) }));
         loop {
             match self.client.expect() {
                 Frame::Response(wire::Response { id: 1, result: Some(result) }) => return result,
+                other => self.on_aside(other),
+            }
+        }
+    }
+}
+
+impl Person {
+    /// Says that it is writing, and waits until the server has passed that on.
+    pub fn type_to(&mut self, to: &str) {
+        self.client.send(Frame::Signal(wire::Signal { to: to.into(), typing: true, ..Default::default() }));
+        self.hears_typing();
+    }
+
+    /// Whether somebody was writing to it, by what has come up to now.
+    pub fn hears_typing(&mut self) -> bool {
+        self.client.send(Frame::Ping(wire::Ping::default()));
+        let mut typing = false;
+        loop {
+            match self.client.expect() {
+                Frame::Pong(_) => return typing,
+                Frame::Signal(signal) => typing |= signal.typing,
                 other => self.on_aside(other),
             }
         }
@@ -86,9 +111,8 @@ impl Theatre {
     /// `threshold`: members up to which a group writes into everybody's log.
     fn open(threshold: usize) -> Self {
         let server = TestServer::with(&format!("[groups]\nfan_out_threshold = {threshold}\n"));
-        let person = |uid: &str| Person { client: WireClient::login_as(&server, uid, "phone").0, send_no: 0 };
-        let mut people: Vec<_> = PEOPLE.iter().map(|uid| person(uid)).collect();
-        people.push(person("guest"));
+        let mut people: Vec<_> = PEOPLE.iter().map(|uid| Person::new(&server, uid)).collect();
+        people.push(Person::new(&server, "guest"));
         let made = people[7].act("", What::GroupCreate(wire::GroupCreate::default())).unwrap();
         assert!(made.group > 0);
         Self { _server: server, people }
@@ -238,6 +262,21 @@ fn everybody_may_do_in_a_group_what_their_part_in_it_allows() {
 #[test]
 fn above_the_fan_out_threshold_the_same_is_allowed() {
     check(2);
+}
+
+#[test]
+fn only_members_are_heard_writing_in_a_group_and_none_in_a_large_one() {
+    for (threshold, expected) in [(500, "yyy00000"), (2, "00000000")] {
+        let mut theatre = Theatre::open(threshold);
+        let stage = theatre.stage();
+        let mut found = String::new();
+        for who in 0..PEOPLE.len() {
+            theatre.people[who].type_to(&stage.group);
+            let listener = if who == 2 { 1 } else { 2 };
+            found.push(if theatre.people[listener].hears_typing() { 'y' } else { '0' });
+        }
+        assert_eq!(found, expected, "for {PEOPLE:?}");
+    }
 }
 
 /// What `former` may do with `owner`, who has blocked them, or lets only contacts write.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hongyan_client::{Client, ClientError, Conversation, Entry};
+use hongyan_client::{Client, ClientError, Conversation, Entry, Uid};
 
 use crate::{
     exit::{Exit, Failure},
@@ -24,7 +24,7 @@ pub async fn run(login: &Login, unread: bool, archived: bool) -> Result<Exit, Fa
             let mut rows = load(client).await?;
             rows.retain(|row| (archived || !row.archived) && (!unread || row.unread > 0));
             rows.sort_by(Conversation::order);
-            rows.iter().try_for_each(|row| show(output, row))?;
+            rows.iter().try_for_each(|row| show(output, client.uid(), row))?;
             if rows.is_empty() {
                 output.note("no conversations");
             }
@@ -45,11 +45,16 @@ async fn load(client: &Client) -> Result<Vec<Conversation>, ClientError> {
     }
 }
 
-fn show(output: Output, row: &Conversation) -> std::io::Result<()> {
+fn show(output: Output, me: &Uid, row: &Conversation) -> std::io::Result<()> {
     if output.json {
         return output.record(&ConversationRecord::from(row));
     }
-    let title = if row.group.is_some() { format!(" {}", text::harmless(&row.title())) } else { String::new() };
+    let is_saved = row.id == *me;
+    let title = match &row.group {
+        Some(_) => format!(" {}", text::harmless(&row.title())),
+        None if is_saved => " (saved messages)".into(),
+        None => String::new(),
+    };
     let unread = match row.unread {
         0 => String::new(),
         1000.. => "  1000+ unread".into(),
@@ -57,7 +62,7 @@ fn show(output: Output, row: &Conversation) -> std::io::Result<()> {
     };
     let marks = marks(row);
     let marks = if marks.is_empty() { String::new() } else { output.dim(&format!("  ({})", marks.join(", "))) };
-    output.line(&format!("{}{title}{unread}{marks}{}", row.id, last(output, row)))
+    output.line(&format!("{}{title}{unread}{marks}{}", row.id, last(output, row, is_saved)))
 }
 
 /// How the list shows it, in words.
@@ -79,12 +84,12 @@ fn marks(row: &Conversation) -> Vec<String> {
     marks
 }
 
-/// The newest thing in it, with ticks on one's own.
-fn last(output: Output, row: &Conversation) -> String {
+/// The newest thing in it, with ticks on what one has written to others.
+fn last(output: Output, row: &Conversation, is_saved: bool) -> String {
     let (line, ticks) = match &row.last {
         None => return String::new(),
         Some(Entry::Message(message)) => {
-            let ticks = match message.own && row.group.is_none() {
+            let ticks = match message.own && row.group.is_none() && !is_saved {
                 true if message.cseq <= row.peer_read_cseq => " ✓✓ read",
                 true if message.cseq <= row.peer_delivered_cseq => " ✓✓",
                 true => " ✓",

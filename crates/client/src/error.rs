@@ -83,7 +83,12 @@ impl ClientError {
 
 /// A peer's reason as an appendix to a message; nothing if it gave none.
 pub(crate) fn reason_text(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({})", reason.escape_debug()) }
+    // Quotes are harmless, and common in what is meant for people.
+    let escaped = reason.chars().map(|c| match c {
+        '\'' | '"' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    });
+    if reason.is_empty() { String::new() } else { format!(" ({})", escaped.collect::<String>()) }
 }
 
 impl fmt::Display for ClientError {

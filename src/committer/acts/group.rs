@@ -228,7 +228,7 @@ impl Committer {
     }
 
     /// 128 bits that nobody can guess who does not know this server's key.
-    fn draw_link(&self, no: ConversationNo, now: Now) -> String {
+    pub(in crate::committer) fn draw_link(&self, no: ConversationNo, now: Now) -> String {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.settings.link_key);
         let mut context = ring::hmac::Context::with_key(&key);
         context.update(&no.0.to_be_bytes());

@@ -15,11 +15,16 @@ use crate::{
 };
 
 /// Counts the rows that are written and read.
-#[derive(Default)]
 struct Counting {
-    inner: MemoryEngine,
+    inner: Box<dyn Engine>,
     written: AtomicUsize,
     read: AtomicUsize,
+}
+
+impl Counting {
+    fn over(inner: Box<dyn Engine>) -> Arc<Self> {
+        Arc::new(Self { inner, written: AtomicUsize::new(0), read: AtomicUsize::new(0) })
+    }
 }
 
 impl Engine for Counting {
@@ -54,8 +59,7 @@ struct Crowd {
 
 impl Crowd {
     /// A group of `members` and its owner; `online` of them are connected.
-    async fn of(members: usize, online: usize) -> (Self, Vec<Arc<Channel>>) {
-        let engine = Arc::new(Counting::default());
+    async fn of(members: usize, online: usize, engine: Arc<Counting>) -> (Self, Vec<Arc<Channel>>) {
         let sessions = Arc::new(Sessions::default());
         let settings = CommitterSettings { group_members: 1_000_000, ..settings() };
         let mut committer =
@@ -120,7 +124,7 @@ async fn bind(committer: &mut Committer, now: Now, uid: &str) -> Arc<Channel> {
 }
 
 async fn check(members: usize, online: usize, rows: RangeInclusive<usize>) {
-    let (mut crowd, channels) = Crowd::of(members, online).await;
+    let (mut crowd, channels) = Crowd::of(members, online, Counting::over(Box::new(MemoryEngine::new()))).await;
     assert_eq!(crowd.sessions.len(), online + 1);
     // What somebody who was never in the memory has to read is read once.
     crowd.cost_of_message().await;
@@ -143,4 +147,87 @@ async fn a_message_to_a_large_group_costs_the_same_few_rows_whatever_its_size() 
 #[tokio::test]
 async fn a_hundred_thousand_members_cost_the_same_few_rows() {
     check(100_000, 2000, 1..=4).await;
+}
+
+/// The resident memory of this process, in MiB.
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// What one of two people who are not in the group waits for, commit included, in microseconds: in rising order.
+async fn wait_of_others(
+    crowd: &mut Crowd,
+    pair: &(Arc<Channel>, Arc<Channel>),
+    first: u64,
+    group_in: Option<u64>,
+) -> Vec<u64> {
+    const MESSAGES: u64 = 2000;
+    let mut waits = Vec::new();
+    for send_no in first..first + MESSAGES {
+        crowd.now.instant += Duration::from_millis(10);
+        let mut batch = vec![send(&pair.0, send_no, "other-1")];
+        if group_in.is_some_and(|every| send_no % every == 0) {
+            crowd.send_no += 1;
+            let (channel, number) = (crowd.owner.clone(), SendNumber::Given(crowd.send_no));
+            let asked = Asked::Message { content: Bytes::from_static(&[b'x'; 100]), extras: None };
+            let body = Ok(Addressed { to: ConversationId::new("#1").ok(), asked });
+            batch.insert(0, Op::Submit(Submit { channel, number, body }));
+        }
+        let started = Instant::now();
+        crowd.committer.process(batch, crowd.now).await;
+        waits.push(started.elapsed().as_micros() as u64);
+        for channel in [&pair.0, &pair.1, &crowd.owner] {
+            while channel.take(true).is_some() {}
+            channel.catch_up(channel.head());
+        }
+    }
+    waits.sort_unstable();
+    waits
+}
+
+#[tokio::test]
+#[ignore = "prints figures: cargo test --release --lib figures_of_a_group -- --ignored --nocapture"]
+async fn figures_of_a_group_of_a_hundred_thousand() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = crate::store::fjall::FjallEngine::open(directory.path(), Default::default()).unwrap();
+    let at_start = resident_mib();
+    let (mut crowd, channels) = Crowd::of(100_000, 2000, Counting::over(Box::new(engine))).await;
+    let with_members = resident_mib();
+    let mut pair = Vec::new();
+    for name in ["other-0", "other-1"] {
+        pair.push(bind(&mut crowd.committer, crowd.now, name).await);
+    }
+    let pair = (pair[0].clone(), pair[1].clone());
+    let readers = channels.clone();
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let over = is_over.clone();
+    // What the links of the online members do: they take what was passed.
+    let reading = std::thread::spawn(move || {
+        let mut taken = 0;
+        while !over.load(Ordering::Relaxed) {
+            taken += readers.iter().map(|channel| std::iter::from_fn(|| channel.take(true)).count()).sum::<usize>();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        taken
+    });
+    let phases =
+        [("nothing", None), ("a message in every tenth commit", Some(10)), ("a message in every commit", Some(1))];
+    let (mut next, mut waits) = (1, [const { Vec::new() }; 3]);
+    for round in 0..6 {
+        let found = wait_of_others(&mut crowd, &pair, next, phases[round % 3].1).await;
+        next += found.len() as u64;
+        waits[round % 3] = found;
+    }
+    let (written, read) = crowd.cost_of_message().await;
+    is_over.store(true, Ordering::Relaxed);
+    let taken = reading.join().unwrap();
+    let at = |waits: &[u64], percent: usize| waits[waits.len() * percent / 100];
+    println!("100,000 members, 2,000 online: {written} rows written and {read} read for a message; {taken} passed");
+    for ((name, _), waits) in phases.iter().zip(&waits) {
+        let (p50, p90, p99) = (at(waits, 50), at(waits, 90), at(waits, 99));
+        println!("others wait, {name} for the group: p50 {p50} us, p90 {p90} us, p99 {p99} us");
+    }
+    println!("resident: {at_start:.0} MiB empty, {with_members:.0} with the members, {:.0} after", resident_mib());
 }

@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::reference::{Asked, Outcome};
 use crate::{
     channel::{Channel, Outbound},
-    log::{HistoryRange, Log},
+    log::{HistoryRange, Log, MembershipRecord},
 };
 
 /// A message or act as the device shows it.
@@ -28,6 +28,12 @@ pub struct Shown {
     pub forwarded_from: String,
     pub gone: bool,
     pub reactions: BTreeMap<String, String>,
+}
+
+/// What a reset of its log has taken from a device.
+#[derive(Default)]
+pub struct Lost {
+    pub receipts: bool,
 }
 
 #[derive(Default)]
@@ -58,6 +64,9 @@ pub struct Device {
     /// Large groups that have grown beyond its place.
     pub behind: BTreeSet<String>,
     pub answers: Vec<(u64, Outcome)>,
+    /// Messages whose text was in an edit.
+    pub read_in_edits: BTreeSet<(String, u64)>,
+    pub lost: Lost,
 }
 
 impl Device {
@@ -86,7 +95,37 @@ impl Device {
         for name in std::mem::take(&mut self.stale) {
             let view = log.view(channel.user, &ConversationId::new(&name).unwrap()).await.unwrap().unwrap();
             let row = log.conversation_as_seen(channel.user, view.no).await.unwrap().unwrap();
-            self.rows.insert(name, fold::as_kept(row));
+            let last = log.last_seen(channel.user, view.no).await.unwrap();
+            self.rows.insert(name, fold::as_kept(wire::Conversation { last, ..row }));
+        }
+    }
+
+    /// Its place is not in the log: it loads its list, and goes on from there.
+    pub async fn reset(&mut self, reset: wire::SyncReset, log: &Log) {
+        let user = self.channel.as_ref().unwrap().user;
+        self.cursor = reset.head;
+        (self.rows, self.shown, self.as_of) = Default::default();
+        (self.place, self.begin, self.large) = Default::default();
+        self.lost.receipts = true;
+        for (no, membership) in log.memberships(user, 0, usize::MAX).await.unwrap() {
+            let row = log.conversation_as_seen(user, no).await.unwrap().unwrap();
+            if row.head_cseq == 0 && membership == MembershipRecord::default() {
+                continue;
+            }
+            let last = log.last_seen(user, no).await.unwrap();
+            let row = fold::as_kept(wire::Conversation { last, ..row });
+            let name = row.conversation.clone();
+            self.place.insert(name.clone(), row.head_cseq);
+            self.begin.insert(name.clone(), row.head_cseq + 1);
+            if row.group.as_ref().is_some_and(|group| group.large) {
+                self.large.insert(name.clone());
+            }
+            self.rows.insert(name, row);
+        }
+        self.contacts.clear();
+        for (other, record) in log.contacts(user, 0, usize::MAX).await.unwrap() {
+            let contact = record.as_seen(log.uid(other).await.unwrap());
+            self.contacts.insert(contact.uid.clone(), contact);
         }
     }
 
@@ -169,7 +208,8 @@ impl Device {
             // What was written while no device was there is left to the history, unless the log still brings it.
             self.begin.insert(name.clone(), u64::MAX);
         }
-        self.rows.insert(name, row);
+        let last = row.last.clone().or(before.and_then(|before| before.last.clone()));
+        self.rows.insert(name, wire::Conversation { last, ..row });
     }
 
     fn on_message(
@@ -213,6 +253,9 @@ impl Device {
         let mut what = act.and_then(|act| act.what);
         match &mut what {
             Some(What::Edit(edit)) => {
+                if !edit.content.is_empty() {
+                    self.read_in_edits.insert((name.clone(), edit.cseq));
+                }
                 let (edited, _) = self.as_of.entry((name.clone(), edit.cseq)).or_default();
                 if let Some(target) = shown.get_mut(&edit.cseq).filter(|target| !target.gone && cseq > *edited) {
                     target.content = std::mem::take(&mut edit.content);

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use hongyan_proto::wire::{self, Audience, NackCode, Role, act::What};
+use hongyan_proto::wire::{self, Audience, JoinPolicy, NackCode, Role, act::What};
 
 pub type Nack = NackCode;
 /// (cseq, group)
 pub type Outcome = Result<(u64, u64), Nack>;
 
 /// As in the settings of the run.
+pub const WITHIN_MS: u64 = 3_600_000;
 pub const THRESHOLD: usize = 3;
 pub const RECEIPTS_UP_TO: usize = 3;
 
@@ -36,6 +37,10 @@ pub struct Line {
     pub content: Bytes,
     pub forwarded_from: String,
     pub recalled: u64,
+    pub time_ms: u64,
+    /// When the body goes; 0: it stays.
+    pub expires_ms: u64,
+    pub expired: bool,
     pub reactions: BTreeMap<String, String>,
 }
 
@@ -60,6 +65,9 @@ pub struct Group {
     pub owner: Option<usize>,
     pub admins: BTreeSet<usize>,
     pub members: BTreeSet<usize>,
+    pub pending: BTreeSet<usize>,
+    /// When its link was made.
+    pub link: Option<u64>,
     pub banned: BTreeSet<usize>,
     pub large: bool,
     pub dissolved: bool,
@@ -77,6 +85,7 @@ pub struct Conversation {
 
 #[derive(Clone, Default)]
 pub struct Reference {
+    pub now_ms: u64,
     pub people: Vec<Person>,
     pub conversations: BTreeMap<u64, Conversation>,
     /// What authors in groups were told: (author, group, reader) → up to where it was read.
@@ -102,6 +111,7 @@ impl Group {
             user if self.owner == Some(user) => Role::Owner,
             user if self.admins.contains(&user) => Role::Admin,
             user if self.members.contains(&user) => Role::Member,
+            user if self.pending.contains(&user) => Role::Pending,
             user if self.banned.contains(&user) => Role::Banned,
             _ => Role::None,
         }
@@ -142,6 +152,7 @@ impl Conversation {
         for user in added {
             let group = self.group.as_mut().unwrap();
             group.members.insert(*user);
+            group.pending.remove(user);
             let open = group.settings.history_for_new;
             let view = self.views.entry(*user).or_default();
             let first = if open { 0 } else { head + 1 };
@@ -266,14 +277,28 @@ impl Reference {
         let (first, last) = (conversation.views[&user].first.max(1), conversation.end(user));
         ensure((first..=last).contains(&cseq), Nack::NackNotFound)?;
         let line = &conversation.lines[cseq as usize - 1];
-        ensure(line.act.is_none() && line.recalled == 0, Nack::NackNotFound)?;
+        ensure(line.act.is_none() && line.recalled == 0 && !line.expired, Nack::NackNotFound)?;
         Ok(line)
     }
 
     fn post(&mut self, user: usize, no: u64, content: Bytes, forwarded_from: String) -> Outcome {
         let conversation = self.conversations.get_mut(&no).unwrap();
-        conversation.lines.push(Line { author: user, content, forwarded_from, ..Line::default() });
+        let (time_ms, stay) = (self.now_ms, u64::from(conversation.disappear) * 1000);
+        let expires_ms = if stay == 0 { 0 } else { time_ms + stay };
+        conversation.lines.push(Line { author: user, content, forwarded_from, time_ms, expires_ms, ..Line::default() });
         Ok((conversation.head(), 0))
+    }
+
+    /// It is later now: what has fallen due is gone.
+    pub fn on_time(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        for line in self.conversations.values_mut().flat_map(|conversation| &mut conversation.lines) {
+            if line.expires_ms > 0 && line.expires_ms <= now_ms && line.recalled == 0 {
+                line.expired = true;
+                line.content.clear();
+                line.reactions.clear();
+            }
+        }
     }
 
     /// One SEND that is new.
@@ -340,7 +365,7 @@ impl Reference {
     pub(super) fn addable(&self, by: usize, group: Option<&Group>, uids: &[String]) -> Vec<usize> {
         let mut found = Vec::new();
         for user in uids.iter().filter_map(|name| self.person(name)) {
-            let outside = group.is_none_or(|group| group.role(user) == Role::None);
+            let outside = group.is_none_or(|group| matches!(group.role(user), Role::None | Role::Pending));
             if user != by && !found.contains(&user) && outside && self.admits(user, by, self.people[user].add) {
                 found.push(user);
             }
@@ -376,7 +401,8 @@ impl Reference {
         Ok((cseq, no))
     }
 
-    fn join(&mut self, user: usize, to: &str, _join: &wire::GroupJoin) -> Outcome {
+    /// In the reference a link is the time when it was made.
+    fn join(&mut self, user: usize, to: &str, join: &wire::GroupJoin) -> Outcome {
         let number = to.strip_prefix('#').ok_or(Nack::NackInvalid)?;
         let no = number.parse().unwrap();
         let found = self.conversations.get_mut(&no).ok_or(Nack::NackNotFound)?;
@@ -385,8 +411,14 @@ impl Reference {
         if group.members.contains(&user) {
             return Ok((0, 0));
         }
-        let open = group.settings.join() == wire::JoinPolicy::JoinOpen;
-        ensure(open && !group.dissolved && role != Role::Banned, Nack::NackNotFound)?;
+        let policy = group.settings.join();
+        let knows_link = group.link.is_some_and(|made| join.link == made.to_string());
+        let may_come = policy == JoinPolicy::JoinOpen || knows_link && policy != JoinPolicy::JoinClosed;
+        ensure(may_come && !group.dissolved && role != Role::Banned, Nack::NackNotFound)?;
+        if policy == JoinPolicy::JoinRequest {
+            found.group.as_mut().unwrap().pending.insert(user);
+            return Ok((0, 0));
+        }
         found.add(&[user]);
         let cseq = found.announce(user, What::GroupJoin(wire::GroupJoin::default()));
         found.grow(user);

@@ -2,7 +2,7 @@
 
 use hongyan_proto::wire::{self, Role, act::What};
 
-use super::reference::{Nack, Outcome, RECEIPTS_UP_TO, Reference, ensure, uid};
+use super::reference::{Nack, Outcome, RECEIPTS_UP_TO, Reference, WITHIN_MS, ensure, uid};
 
 pub fn act(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
     match what {
@@ -51,13 +51,17 @@ fn read_up_to(all: &mut Reference, user: usize, no: u64, cseq: u64) -> Outcome {
 fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
     match &what {
         What::Edit(edit) => {
-            ensure(all.seen(user, no, edit.cseq)?.author == user, Nack::NackForbidden)?;
+            let line = all.seen(user, no, edit.cseq)?;
+            ensure(line.author == user, Nack::NackForbidden)?;
+            ensure(all.now_ms <= line.time_ms + WITHIN_MS, Nack::NackTooLate)?;
             all.may_write(user, no)?;
         }
         What::Recall(recall) => {
             let moderates = all.conversations[&no].group.as_ref();
             let moderates = moderates.is_some_and(|group| matches!(group.role(user), Role::Admin | Role::Owner));
-            ensure(all.seen(user, no, recall.cseq)?.author == user || moderates, Nack::NackForbidden)?;
+            let line = all.seen(user, no, recall.cseq)?;
+            ensure(line.author == user || moderates, Nack::NackForbidden)?;
+            ensure(moderates || all.now_ms <= line.time_ms + WITHIN_MS, Nack::NackTooLate)?;
         }
         What::React(react) => {
             all.seen(user, no, react.cseq)?;
@@ -128,7 +132,7 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
     const OWNER: i32 = Role::Owner as i32;
     match &what {
         What::GroupUpdate(update) => {
-            let describes = update.title.is_some() && update.history_for_new.is_none() && update.may_post.is_none();
+            let describes = update.title.is_some();
             all.may_change(user, no, |group| if describes { group.settings.may_describe } else { ADMIN })?;
         }
         What::GroupInvite(invite) => {
@@ -144,6 +148,27 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             return Ok((cseq, 0));
         }
         What::GroupLeave(_) => {}
+        What::GroupLink(link) => {
+            all.may_change(user, no, |group| group.settings.may_invite)?;
+            let made = (!link.revoke).then_some(all.now_ms);
+            all.conversations.get_mut(&no).unwrap().in_group()?.link = made;
+            return Ok((0, 0));
+        }
+        What::GroupAdmit(admit) => {
+            all.may_change(user, no, |_| ADMIN)?;
+            let asking = all.person(&admit.uid).ok_or(Nack::NackNotFound)?;
+            let conversation = all.conversations.get_mut(&no).unwrap();
+            ensure(conversation.in_group()?.role(asking) == Role::Pending, Nack::NackNotFound)?;
+            if admit.refuse {
+                conversation.in_group()?.pending.remove(&asking);
+                return Ok((0, 0));
+            }
+            conversation.add(&[asking]);
+            let uids = vec![uid(asking)];
+            let cseq = conversation.announce(user, What::GroupInvite(wire::GroupInvite { uids }));
+            conversation.grow(user);
+            return Ok((cseq, 0));
+        }
         What::GroupRemove(_) | What::GroupUnban(_) => all.may_change(user, no, |_| ADMIN)?,
         _ => all.may_change(user, no, |_| OWNER)?,
     }
@@ -166,6 +191,7 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             settings.title = update.title.clone().unwrap_or(before.title.clone());
             settings.history_for_new = update.history_for_new.unwrap_or(before.history_for_new);
             settings.may_post = update.may_post.unwrap_or(before.may_post);
+            settings.join = update.join.unwrap_or(before.join);
             if *settings == before {
                 return Ok((0, 0));
             }
@@ -205,7 +231,7 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             group.admins.remove(&named);
             group.admins.insert(user);
         }
-        What::GroupDissolve(_) => group.dissolved = true,
+        What::GroupDissolve(_) => (group.dissolved, group.link) = (true, None),
         _ => return Err(Nack::NackInvalid),
     }
     Ok((conversation.announce(user, what), 0))

@@ -8,14 +8,14 @@ use prost::Message as _;
 use super::{
     super::{EPOCH, Rig, credential, settings},
     device::{Device, Shown},
-    reference::{Asked, Outcome, RECEIPTS_UP_TO, Reference, THRESHOLD, uid},
+    reference::{Asked, Outcome, RECEIPTS_UP_TO, Reference, THRESHOLD, WITHIN_MS, uid},
 };
 use crate::{
     committer::{
-        Committer, CommitterSettings,
+        Committer, CommitterSettings, Now,
         op::{Addressed, Asked as Op2, Credential, Op, SendNumber, Submit, Who},
     },
-    log::Log,
+    log::{ConversationNo, Log},
     metrics::Metrics,
     sessions::Sessions,
     store::{StoreError, Table},
@@ -62,24 +62,35 @@ impl World {
         let reference = Reference::new(people);
         let mut world = Self { rig, reference, devices, expected: BTreeMap::new(), next };
         for device in 0..people {
-            world.log_in(device).await;
+            world.log_in(device, true).await;
         }
         world
     }
 
-    pub async fn log_in(&mut self, index: usize) {
+    /// `knows_log`: it goes on from its place; otherwise its place is one of another log.
+    pub async fn log_in(&mut self, index: usize, knows_log: bool) {
         let device = &mut self.devices[index];
         let credential = Credential {
             cursor: Some(device.cursor),
             last_send_no: device.last_sent,
-            log_epoch: EPOCH,
+            log_epoch: if knows_log { EPOCH } else { EPOCH + 1 },
             ..credential(&device.uid, &device.name)
         };
         let Ok(bound) = self.rig.log_in_as(Who::Credential(credential)).await else { return };
-        assert!(bound.reset.is_none(), "nothing is trimmed here");
         let device = &mut self.devices[index];
         device.channel = Some(bound.channel);
         device.resends = true;
+        if let Some(reset) = bound.reset {
+            device.reset(reset, &Log::new(self.rig.engine.clone())).await;
+        }
+    }
+
+    /// Time passes, in which messages fall due.
+    pub async fn wait(&mut self) {
+        self.rig.now.unix_ms += WITHIN_MS;
+        self.rig.now.instant += Duration::from_millis(WITHIN_MS);
+        self.reference.on_time(self.rig.now.unix_ms);
+        self.rig.process(Vec::new()).await;
     }
 
     pub fn cut(&mut self, index: usize) {
@@ -107,13 +118,15 @@ impl World {
 
     /// What the device sends: the new, or everything again.
     pub fn sends(&mut self, index: usize, new: usize) -> Vec<(usize, Op)> {
-        let device = &mut self.devices[index];
-        let Some(channel) = device.channel.clone() else { return Vec::new() };
-        let skip = if std::mem::take(&mut device.resends) { 0 } else { device.outbox.len().saturating_sub(new) };
-        let queued = device.outbox.iter().skip(skip);
+        let Some(channel) = self.devices[index].channel.clone() else { return Vec::new() };
+        let resends = std::mem::take(&mut self.devices[index].resends);
+        let outbox = &self.devices[index].outbox;
+        let skip = if resends { 0 } else { outbox.len().saturating_sub(new) };
+        let queued = outbox.iter().skip(skip);
         let op = |(send_no, to, asked): &(u64, String, Asked)| {
             let asked = match asked.clone() {
                 Asked::Message(content) => Op2::Message { content, extras: None },
+                Asked::Act(What::GroupJoin(join)) => Op2::Act(Box::new(What::GroupJoin(self.real_link(to, join)))),
                 Asked::Act(what) => Op2::Act(Box::new(what)),
             };
             let to = hongyan_proto::ConversationId::new(to).ok();
@@ -129,11 +142,22 @@ impl World {
         queued.map(op).collect()
     }
 
+    /// A link as the server draws it, for one that the reference knows by the time it was made.
+    fn real_link(&self, to: &str, join: wire::GroupJoin) -> wire::GroupJoin {
+        let no = to.strip_prefix('#').and_then(|number| number.parse().ok()).map(ConversationNo);
+        let link = match (no, join.link.parse()) {
+            (Some(no), Ok(unix_ms)) => self.rig.committer.draw_link(no, Now { unix_ms, ..self.rig.now }),
+            _ => join.link,
+        };
+        wire::GroupJoin { link }
+    }
+
     /// One batch, which may fail.
     pub async fn process(&mut self, ops: Vec<(usize, Op)>, fails: bool) {
         self.rig.now.unix_ms += 1;
         self.rig.now.instant += Duration::from_millis(50);
         let before = (self.reference.clone(), self.next.clone());
+        self.reference.on_time(self.rig.now.unix_ms);
         let mut outcomes = Vec::new();
         for (index, op) in &ops {
             let Op::Submit(Submit { number: SendNumber::Given(send_no), .. }) = op else { continue };
@@ -178,7 +202,7 @@ impl World {
         for _ in 0..6 {
             for index in 0..self.devices.len() {
                 if self.devices[index].channel.is_none() {
-                    self.log_in(index).await;
+                    self.log_in(index, true).await;
                 }
                 let ops = self.sends(index, 0);
                 self.process(ops, false).await;
@@ -227,11 +251,14 @@ impl World {
                 let no = group[1..].parse().unwrap();
                 let key = (device.user, no, self.reference.person(reader).unwrap());
                 let expected = self.reference.told.get(&key).copied().unwrap_or_default();
+                if device.lost.receipts && *read < expected {
+                    continue;
+                }
                 agree(|| format!("what {} was told of {reader} in {group}", device.uid), read, &expected)?;
             }
             for ((author, no, reader), read) in &self.reference.told {
                 let found = device.told.get(&(format!("#{no}"), uid(*reader))).copied().unwrap_or_default();
-                if *author == device.user {
+                if *author == device.user && !device.lost.receipts {
                     agree(|| format!("what {author} was told of {reader} in #{no}"), &found, read)?;
                 }
             }
@@ -245,13 +272,16 @@ impl World {
         let conversation = &self.reference.conversations[&no];
         let Some(mut row) = device.rows.get(name).cloned() else { return Err(format!("{}: no row", who())) };
         let expected = self.row(device.user, no, &row);
-        let last = row.last.take().map_or(0, |last| last.cseq);
+        let last = row.last.take();
         agree(who, &row, &expected)?;
         let is_former = conversation.views[&device.user].last > 0;
-        if last > 0 && !is_former {
-            agree(|| format!("{}, the last", who()), &last, &conversation.head())?;
-        }
-        Ok(())
+        let Some(last) = last.filter(|_| !is_former) else { return Ok(()) };
+        let line = &conversation.lines[conversation.lines.len() - 1];
+        let expected = (conversation.head(), uid(line.author), line.act.clone(), line.content.clone());
+        // What has expired may have been read before.
+        let content = if line.expired { line.content.clone() } else { last.content };
+        let found = (last.cseq, last.from, last.act.and_then(|act| act.what), content);
+        agree(|| format!("{}, the last", who()), &found, &expected)
     }
 
     fn row(&self, user: usize, no: u64, found: &wire::Conversation) -> wire::Conversation {
@@ -313,6 +343,12 @@ impl World {
         let empty = BTreeMap::new();
         let shown = device.shown.get(name).unwrap_or(&empty);
         let end = conversation.end(device.user);
+        for (_, edited) in device.read_in_edits.iter().filter(|(of, _)| of == name) {
+            let was_in = view.stays.iter().any(|(from, to)| (*from..=*to).contains(edited));
+            if conversation.group.is_some() && !was_in && !view.saw_history {
+                return Err(format!("{} {} was told what an edit made of {edited} of {name}", device.uid, device.name));
+            }
+        }
         for cseq in shown.keys() {
             let was_in = view.stays.iter().any(|(from, to)| (*from..=*to).contains(cseq));
             if conversation.group.is_some() && !was_in && !view.saw_history {
@@ -328,10 +364,14 @@ impl World {
                 act: line.act.clone(),
                 content: line.content.clone(),
                 forwarded_from: line.forwarded_from.clone(),
-                gone: line.recalled > 0,
+                gone: line.recalled > 0 || line.expired,
                 reactions: line.reactions.clone(),
             };
             let Some(mut found) = shown.get(&cseq).cloned() else { return Err(format!("{}: missing", what())) };
+            if line.expired {
+                // It may have been read before; that it is to go stands in it.
+                (found.gone, found.content, found.reactions) = (true, Default::default(), BTreeMap::new());
+            }
             if view.last > 0 {
                 // What has become of it since is not theirs to know, or need not be.
                 expected = Shown { from: expected.from, act: expected.act, ..found.clone() };
@@ -351,7 +391,7 @@ impl World {
             let first = &self.devices[index % self.reference.people.len()];
             let bytes = |device: &Device, name: &str| {
                 let mut row = device.rows.get(name).cloned().unwrap_or_default();
-                // The newest thing is what each has been shown of it.
+                // The newest thing in it is compared with the reference.
                 row.last = None;
                 row.encode_to_vec()
             };
