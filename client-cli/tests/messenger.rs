@@ -3,55 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod server;
+
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
-    path::Path,
     process::{Command, Stdio},
-    thread,
 };
 
-use hongyan::{
-    admin::{self, Request, Response},
-    config::{Config, Flag, Inputs, Purpose, load},
-    server::Server,
-};
 use tempfile::TempDir;
 
 const SCRIPT: &str = include_str!("messenger.txt");
-
-/// A server in a thread of this process, on a free port, for as long as the process lives.
-fn server(data: &Path) -> (String, BTreeMap<&'static str, String>) {
-    let flag = |name, key, value: String| Flag { name, key, value };
-    let any = "127.0.0.1:0".to_owned();
-    let flags = vec![
-        flag("--data", "data", data.display().to_string()),
-        flag("--listen", "listen", any),
-        flag("--http", "http", "off".into()),
-    ];
-    let config: Config = load(&Inputs { file: None, env: Vec::new(), flags }, Purpose::Serve).unwrap();
-    let (ready, is_ready) = std::sync::mpsc::channel();
-    let data = data.to_owned();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let server = Server::bind(config).await.unwrap();
-            let address = server.native_address().unwrap().to_string();
-            let tokens = async {
-                let mut tokens = BTreeMap::new();
-                for uid in ["alice", "bob", "carol"] {
-                    let request = Request::MintToken { uid: uid.into(), ttl_s: 3600, device: None };
-                    let Some(Response::Token(token)) = admin::ask(&data, &request).await.unwrap() else { panic!() };
-                    tokens.insert(uid, token);
-                }
-                ready.send((address, tokens)).unwrap();
-                std::future::pending::<()>().await;
-            };
-            tokio::join!(server.run(std::future::pending()), tokens);
-        });
-    });
-    is_ready.recv().unwrap()
-}
 
 /// Words as a shell has them, as far as the script needs it.
 fn words(line: &str) -> Vec<String> {
@@ -89,7 +50,7 @@ fn bare(text: &str, link: &str) -> String {
 #[test]
 fn people_do_everything_from_the_command_line() {
     let dir = TempDir::with_prefix("hy").unwrap();
-    let (address, tokens) = server(&dir.path().join("data"));
+    let server = server::start(&dir.path().join("data"));
     let (mut link, mut played) = (String::new(), String::new());
     for line in SCRIPT.lines() {
         let Some((uid, command)) = line.split_once("$ ") else {
@@ -103,7 +64,7 @@ fn people_do_everything_from_the_command_line() {
         let args = words(command).into_iter().map(|word| if word == "LINK" { link.clone() } else { word });
         let output = Command::new(env!("CARGO_BIN_EXE_hongyan-cli"))
             .args(args)
-            .args(["--server", &address, "--uid", uid, "--token", &tokens[uid], "--timeout", "30"])
+            .args(["--server", &server.native, "--uid", uid, "--token", &server.tokens[uid], "--timeout", "30"])
             .env_clear()
             .env("HOME", &home)
             .stdin(Stdio::null())
