@@ -58,7 +58,7 @@ async function problemOf(response) {
   const problem = await response.json().catch(() => ({}));
   const reason = problem.detail ?? `the server answered ${response.status}`;
   const cut = new Cut(problem.code ?? codeOf(response.status), reason, problem.retryAfterMs);
-  cut.expected = Number(problem.expected ?? 0);
+  cut.status = response.status;
   cut.problem = (problem.type ?? '').split(':').at(-1);
   return cut;
 }

@@ -110,6 +110,9 @@ export class Conversations {
       Object.assign(account, { logEpoch, cursor: Number(head ?? 0), isListed: false });
       await tables.clear('messages');
       await tables.clear('lines');
+      // What was answered would have come by the log, which now begins anew.
+      const answered = (await tables.all('outbox')).filter(({ state }) => state === 'sent');
+      for (const { sendNo } of answered) await tables.remove('outbox', sendNo);
     });
     this.tell('lines', []);
     await this.loadList();

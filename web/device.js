@@ -51,6 +51,7 @@ export class Device {
       logEpoch: welcome.logEpoch,
       cursor: Number(welcome.cursor ?? 0),
       credential: { token: welcome.token },
+      maxContent: welcome.limits?.maxContent ?? 0,
       isListed: known.isListed && !welcome.syncReset,
     };
     await this.store.write(async (tables) => {

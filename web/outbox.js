@@ -5,6 +5,8 @@ import { Cut, Pause } from './cut.js';
 
 /** Keys of the newest messages that are remembered. */
 const KEYS = 128;
+/** What a text is wrapped in, in bytes. */
+const FRAMING = 8;
 /** Refusals with a code below this are passing. */
 const FIRST_PERMANENT = 16;
 
@@ -26,6 +28,7 @@ export class Outbox {
 
   /** Takes a message or an act, durably. `key` names it: the same one is taken once. */
   async add(send, key) {
+    this.checkSize(send.text ?? send.act?.edit?.text ?? '');
     const row = await this.device.change(async (tables, account) => {
       if (account.keys.includes(key)) return null;
       account.keys = [...account.keys, key].slice(-KEYS);
@@ -36,6 +39,13 @@ export class Outbox {
     });
     if (row) this.tell('outbox', row);
     this.changed();
+  }
+
+  /** What the server could not even read would be in the way of all that follows. */
+  checkSize(text) {
+    const most = this.device.account?.maxContent ?? 0;
+    const bytes = new TextEncoder().encode(text).length + FRAMING;
+    if (most > 0 && bytes > most) throw new Error(`This is too long: ${bytes} bytes, and the server takes ${most}.`);
   }
 
   /** Forgets a message that was refused. */

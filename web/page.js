@@ -29,6 +29,7 @@ const tab = new Tab({
   typing: (signal) => thread.showTyping(signal),
   figures: (summary) => connection.figures(summary),
   notice: ({ text }) => notify(text),
+  broken: ({ reason }) => notify(`This browser lets the page keep nothing, so that it cannot start: ${reason}`),
   frame: (frame) => frames.open(frame),
   frameClose: ({ frame }) => frames.close(frame),
 });

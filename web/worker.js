@@ -5,5 +5,12 @@ import { Hub } from './hub.js';
 const hub = Hub.open();
 
 self.onconnect = ({ ports: [port] }) => {
-  port.onmessage = async ({ data }) => (await hub).receive(data, (message) => port.postMessage(message));
+  const post = (message) => port.postMessage(message);
+  port.onmessage = async ({ data }) => {
+    try {
+      (await hub).receive(data, post);
+    } catch (error) {
+      post({ event: 'broken', value: { reason: error.message } });
+    }
+  };
 };

@@ -87,6 +87,26 @@ async fn a_message_is_changed_taken_back_and_answered_by_keyboard() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_is_given_back_and_holds_up_nothing() {
+    let Some(chrome) = Chrome::start().await else { return };
+    let server = TestServer::start();
+    let (alice, bob) = alice_and_bob(&server, &chrome).await;
+    alice.talk_to("bob").await;
+    bob.talk_to("alice").await;
+    for way in ["websocket", "long"] {
+        alice.choose_way(way).await;
+        alice.evaluate("(document.querySelector('#text').value = '雁'.repeat(11_000), null)").await;
+        alice.click("#say").await;
+        alice.until("document.querySelector('#notice').textContent.includes('32768')").await;
+        assert_eq!(alice.evaluate("document.querySelector('#text').value.length").await, json!(11_000));
+        alice.evaluate("(document.querySelector('#text').value = '', null)").await;
+        alice.say(way).await;
+    }
+    bob.until_texts(&["websocket", "long"]).await;
+    server.assert_healthy();
+}
+
+#[tokio::test]
 async fn what_was_written_is_sent_by_the_next_tab() {
     let Some(chrome) = Chrome::start().await else { return };
     let mut server = TestServer::start();

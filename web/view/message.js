@@ -3,7 +3,7 @@
 import { make, timeOf } from './dom.js';
 import { briefly, goneText } from './words.js';
 
-export const REACTIONS = ['👍', '❤️', '😂', '😮', '😢', '🙏'];
+const REACTIONS = ['👍', '❤️', '😂', '😮', '🙏'];
 
 const TICKS = {
   waiting: ['◷', 'waiting to be sent'],
@@ -96,7 +96,7 @@ function tools(row, isMine, { react, reply, edit, recall }) {
   return make(
     'div',
     { class: 'tools', role: 'toolbar', 'aria-label': 'What to do with this message' },
-    ...REACTIONS.slice(0, 4).map((sign) => button(sign, `React with ${sign}`, () => react(row, sign))),
+    ...REACTIONS.map((sign) => button(sign, `React with ${sign}`, () => react(row, sign))),
     button('↩', 'Reply (R)', () => reply(row)),
     isMine && row.text !== null && button('✎', 'Edit (E)', () => edit(row)),
     isMine && button('🗑', 'Take back (Delete)', () => recall(row)),

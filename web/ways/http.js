@@ -4,6 +4,9 @@ import { Cut } from '../cut.js';
 import { Way } from './way.js';
 
 const BAD_ACK = 4008;
+/** No repetition makes such a message good: the status, and the code that refuses it. */
+const UNREADABLE = [400, 413, 422];
+const INVALID = 18;
 /** Before an ack that did not get through is repeated. */
 const RETRY_MS = 3000;
 
@@ -31,6 +34,7 @@ export class HttpWay extends Way {
       return { ack: await this.api.post('/v1/messages', send) };
     } catch (cut) {
       if (cut.code < 1000) return { nack: cut };
+      if (UNREADABLE.includes(cut.status)) return { nack: new Cut(INVALID, cut.message) };
       throw this.failed(cut);
     }
   }
