@@ -1,6 +1,13 @@
 //! Peers that mean no good: what they try, and what must become of it (I5, I8).
 
-use std::{future::poll_fn, net::IpAddr, pin::Pin, rc::Rc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    net::{IpAddr, Ipv4Addr},
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
@@ -42,6 +49,8 @@ pub enum Trick {
     Group,
     /// Logs in a second time on one connection.
     Again,
+    /// Logs in anew while its older connection sends.
+    Fence,
 }
 
 impl Trick {
@@ -56,6 +65,7 @@ impl Trick {
         Trick::History,
         Trick::Group,
         Trick::Again,
+        Trick::Fence,
     ];
 }
 
@@ -85,12 +95,18 @@ struct Rogue {
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAME: &str = "mallory";
 
-pub fn begin(world: &Rc<World>, trick: Trick) {
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
+
+fn connect(world: &World) -> (End, End) {
     let chance = world.chance.borrow_mut().fork();
     let millisecond = Duration::from_millis(1);
     let road = Road { latency: millisecond, jitter: millisecond, piece: 1400, capacity: 65536 };
-    let (end, theirs) = network::connect(&world.clock, chance, road);
-    if !world.host.accept(theirs, IpAddr::from([10, 9, 9, 9])) {
+    network::connect(&world.clock, chance, road)
+}
+
+pub fn begin(world: &Rc<World>, trick: Trick) {
+    let (end, theirs) = connect(world);
+    if !world.host.accept(theirs, ADDRESS) {
         return;
     }
     let mut rogue = Rogue { world: world.clone(), end, decoder: Decoder::default() };
@@ -178,7 +194,8 @@ impl Rogue {
 
     fn expect(&self, code: Option<CloseCode>, wanted: CloseCode) {
         // None: the server died under it.
-        if code.is_some_and(|code| code != wanted && !code.is_of_a_server_in_trouble()) {
+        let is_excused = |code: CloseCode| code == CloseCode::REPLACED || !self.world.is_calm.get() && is_trouble(code);
+        if code.is_some_and(|code| code != wanted && !is_excused(code)) {
             self.violated(format!("a rogue was closed with {code:?}, not {wanted}"));
         }
     }
@@ -233,6 +250,7 @@ impl Rogue {
                 self.expect(code, CloseCode::LOGIN_TIMEOUT);
             }
             Trick::Replay => self.replay().await,
+            Trick::Fence => self.fence().await,
             Trick::Credit | Trick::Gap | Trick::Ack | Trick::Twice | Trick::History | Trick::Group | Trick::Again => {
                 if let Some(welcome) = self.log_in().await {
                     self.misuse(trick, welcome).await;
@@ -311,6 +329,44 @@ impl Rogue {
         }
     }
 
+    /// What is sent on an older connection counts up to the newer login, which says how far that is, and no further.
+    async fn fence(&mut self) {
+        let device = format!("f{}", self.world.chance.borrow_mut().number());
+        let Some(mut newer) = self.beside() else { return };
+        let hello = |last_send_no| Frame::Hello(wire::Hello { last_send_no, ..self.hello(&device, 7) });
+        let (first, second) = (hello(0), hello(8));
+        self.write(&PREFACE);
+        self.send(&[first]);
+        if !matches!(self.frame().await, Some(Frame::Welcome(_))) {
+            return;
+        }
+        newer.write(&PREFACE);
+        newer.send(&[second]);
+        for send_no in 1..=4 {
+            self.send(&[Self::message(send_no, NAME)]);
+            self.world.clock.sleep(Duration::from_micros(500)).await;
+        }
+        let Some(Frame::Welcome(welcome)) = newer.frame().await else { return };
+        newer.send(&[Self::message(welcome.last_send_no + 1, NAME)]);
+        if let Some(Ok((_, _, useq))) = newer.answer().await
+            && useq <= welcome.head
+        {
+            self.violated(format!("I2: a number that was free at the login stands for entry {useq} of before it"));
+        }
+        while let Some(frame) = self.frame().await {
+            if matches!(&frame, Frame::SendAck(ack) if ack.send_no > welcome.last_send_no) {
+                self.violated(format!("I5: {frame:?} on a connection that ended at {}", welcome.last_send_no));
+            }
+        }
+    }
+
+    /// Another connection from the same place.
+    fn beside(&self) -> Option<Self> {
+        let (end, theirs) = connect(&self.world);
+        let is_taken = self.world.host.accept(theirs, ADDRESS);
+        is_taken.then(|| Self { world: self.world.clone(), end, decoder: Decoder::default() })
+    }
+
     /// Asks for what others have written.
     async fn read_history(&mut self, conversation: &str) {
         let op = Op::History(wire::HistoryRequest { conversation: conversation.into(), ..Default::default() });
@@ -336,13 +392,7 @@ impl Rogue {
     }
 }
 
-/// Codes that a server gives because of itself, not of its peer.
-trait InTrouble {
-    fn is_of_a_server_in_trouble(&self) -> bool;
-}
-
-impl InTrouble for CloseCode {
-    fn is_of_a_server_in_trouble(&self) -> bool {
-        matches!(*self, CloseCode::GOING_AWAY | CloseCode::UNAVAILABLE | CloseCode::REPLACED | CloseCode::LOGIN_TIMEOUT)
-    }
+/// Whether a server gives this code because of itself, not of its peer.
+fn is_trouble(code: CloseCode) -> bool {
+    matches!(code, CloseCode::GOING_AWAY | CloseCode::UNAVAILABLE | CloseCode::LOGIN_TIMEOUT)
 }
