@@ -172,13 +172,13 @@ impl Rogue {
         }
     }
 
-    /// Reads up to the end, which must come without any other login. The code of the CLOSE or REJECT that was among it.
+    /// Reads up to the end, which must come without any other login. The code of the first CLOSE or REJECT among it.
     async fn until_closed(&mut self) -> Option<CloseCode> {
         let mut code = None;
         while let Some(frame) = self.frame().await {
             match frame {
-                Frame::Close(close) => code = Some(CloseCode(close.code)),
-                Frame::Reject(reject) => code = Some(CloseCode(reject.code)),
+                Frame::Close(close) => code = code.or(Some(CloseCode(close.code))),
+                Frame::Reject(reject) => code = code.or(Some(CloseCode(reject.code))),
                 Frame::Welcome(_) | Frame::Resumed(_) => {
                     self.violated(format!("I8: a rogue was served {:?}", frame.kind()));
                 }
