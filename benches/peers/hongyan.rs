@@ -12,9 +12,11 @@ use super::*;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, OnceLock};
 
+mod group;
 mod token;
 mod wire;
 
+use group::{Step, GROUP};
 use token::mint;
 use wire::{bytes, fields, first_num, frame, num, uid, Val};
 
@@ -31,6 +33,8 @@ const SEND: u8 = 0x10;
 const SEND_ACK: u8 = 0x11;
 const PUSH: u8 = 0x13;
 
+/// Stands for the seq of what is no message.
+const ACT: u64 = u64::MAX;
 const ACK_EVERY: u64 = 16;
 const ACK_PAUSE: u64 = 200_000_000;
 
@@ -68,13 +72,15 @@ pub struct Hongyan {
     pushed: u64,
     last_ack: u64,
     repeat: bool,
+    /// the sender has joined the group
+    joined: bool,
 }
 
 impl Hongyan {
     pub fn new(o: Opts) -> Hongyan {
         let state = kept().lock().unwrap().get(&o.user).cloned().unwrap_or_default();
         let acked = state.cursor;
-        Hongyan { o, up: false, state, max_send_no: 0, pending: VecDeque::new(), waiting: VecDeque::new(), acked, pushed: acked, last_ack: 0, repeat: false }
+        Hongyan { o, up: false, state, max_send_no: 0, pending: VecDeque::new(), waiting: VecDeque::new(), acked, pushed: acked, last_ack: 0, repeat: false, joined: false }
     }
 
     /// What the device would find in its own store when it comes back.
@@ -86,16 +92,27 @@ impl Hongyan {
     }
 
     fn write(&mut self, to: u32, m: Meta, out: &mut Vec<u8>) {
+        self.write_to(uid(to, &mut [0; 11]), 3, &text(m), m.seq, out);
+    }
+
+    /// A SEND: content (3) or act (5).
+    fn write_to(&mut self, to: &[u8], tag: u8, what: &[u8], seq: u64, out: &mut Vec<u8>) {
         self.state.last_send_no += 1;
         let no = self.state.last_send_no;
-        self.pending.push_back((no, m.seq));
-        let mut name = [0u8; 11];
-        let name = uid(to, &mut name);
+        self.pending.push_back((no, seq));
         frame(out, SEND, |b| {
             num(b, 1, no);
-            bytes(b, 2, name);
-            bytes(b, 3, &text(m));
+            bytes(b, 2, to);
+            bytes(b, tag, what);
         });
+    }
+
+    fn enter_group(&mut self, out: &mut Vec<u8>) {
+        match GROUP.lock().unwrap().on_login(self.o.user) {
+            Step::Create => self.write_to(b"", 5, &group::create(), ACT, out),
+            Step::Join(number) => self.write_to(&group::name(number), 5, &group::join(), ACT, out),
+            Step::Wait => {}
+        }
     }
 
     fn put_ack(&mut self, now: u64, out: &mut Vec<u8>) {
@@ -135,7 +152,9 @@ impl Hongyan {
         match self.pending.front() {
             Some(&(first, seq)) if first == no => {
                 self.pending.pop_front();
-                ev.push(Ev::Acked(seq));
+                if seq != ACT {
+                    ev.push(Ev::Acked(seq));
+                }
                 Ok(())
             }
             Some(&(first, _)) if first < no => Err("hongyan: an answer was left out"),
@@ -177,6 +196,9 @@ impl Hongyan {
         self.up = true;
         ev.push(Ev::Login);
         self.credit(max, out);
+        if self.o.group.is_some() && !resumed {
+            self.enter_group(out);
+        }
         Ok(())
     }
 
@@ -191,29 +213,36 @@ impl Hongyan {
             }
             Ok(())
         })?;
-        if useq <= self.state.cursor {
+        // 0: in a large group, not in the log.
+        if useq > 0 && useq <= self.state.cursor {
             self.repeat = true;
             return Ok(());
         }
-        if useq != self.state.cursor + 1 {
+        if useq > self.state.cursor + 1 {
             return Err("hongyan: a useq was left out");
         }
-        self.state.cursor = useq;
-        self.pushed = useq;
+        if useq > 0 {
+            self.state.cursor = useq;
+            self.pushed = useq;
+        }
         if own > 0 {
             return self.answered(own, ev);
         }
         let Some(m) = message else { return Ok(()) };
-        let mut found = None;
+        let (mut found, mut is_act) = (None, false);
         let mut from: &[u8] = b"";
         fields(m, |tag, v| {
             match (tag, v) {
                 (1, Val::Bytes(f)) => from = f,
                 (5, Val::Bytes(c)) => found = parse_text(c),
+                (7, Val::Bytes(_)) => is_act = true,
                 _ => {}
             }
             Ok(())
         })?;
+        if is_act {
+            return Ok(());
+        }
         let m = found.ok_or("hongyan: bad text")?;
         if from != uid(m.src, &mut [0; 11]) {
             return Err("hongyan: a message from somebody else than it says");
@@ -257,11 +286,12 @@ impl Proto for Hongyan {
             match d[p + 3] & 0x3f {
                 PUSH => self.push(b, ev)?,
                 SEND_ACK => {
-                    let (mut no, mut useq) = (0, 0);
+                    let (mut no, mut useq, mut made) = (0, 0, 0);
                     fields(b, |tag, v| {
                         match (tag, v) {
                             (1, Val::Num(n)) => no = n,
                             (3, Val::Num(n)) => useq = n,
+                            (5, Val::Num(n)) => made = n,
                             _ => {}
                         }
                         Ok(())
@@ -270,6 +300,12 @@ impl Proto for Hongyan {
                         self.state.cursor = useq;
                     }
                     self.answered(no, ev)?;
+                    if made > 0 {
+                        let users = GROUP.lock().unwrap().on_created(made);
+                        for users in users.chunks(500) {
+                            self.write_to(&group::name(made), 5, &group::invite(users), ACT, out);
+                        }
+                    }
                 }
                 CREDIT => {
                     let max = first_num(b)?;
@@ -310,7 +346,14 @@ impl Proto for Hongyan {
         }
     }
 
-    fn send_group(&mut self, _g: u32, _m: Meta, _out: &mut Vec<u8>) {}
+    fn send_group(&mut self, _g: u32, m: Meta, out: &mut Vec<u8>) {
+        let Some(number) = GROUP.lock().unwrap().number() else { return };
+        let name = group::name(number);
+        if !std::mem::replace(&mut self.joined, true) {
+            self.write_to(&name, 5, &group::join(), ACT, out);
+        }
+        self.write_to(&name, 3, &text(m), m.seq, out);
+    }
 
     fn ping(&mut self, out: &mut Vec<u8>) {
         self.put_ack(crate::sys::now(), out);
