@@ -64,7 +64,8 @@ impl QuietSockets {
                 ready = poll.readable_mut() => {
                     let mut ready = ready?;
                     ready.get_inner_mut().poll(&mut events, Some(Duration::ZERO))?;
-                    if events.is_empty() {
+                    // What comes from now on rings again.
+                    if events.iter().count() < EVENTS_AT_ONCE {
                         ready.clear_ready();
                     }
                     self.wake(&events);
