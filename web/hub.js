@@ -175,8 +175,6 @@ const COMMANDS = {
 
   messages: (hub, { conversation, cseqs }) => hub.conversations.messages(conversation, cseqs),
 
-  lookUp: (hub, { conversation }) => hub.conversations.lookUp(conversation),
-
   read: (hub, { conversation, cseq }) => hub.conversations.read(hub.outbox, conversation, cseq),
 
   typing(hub, { to }) {

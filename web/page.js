@@ -74,6 +74,7 @@ function showEverything(everything) {
   }
   login.hide();
   $('me').textContent = account.uid;
+  $('me').title = `This browser is the device ${account.device}`;
   thread.me = account.uid;
   list.fill(everything.lines, account.uid);
   thread.fillOutbox(everything.outbox);

@@ -283,9 +283,4 @@ export class Thread {
   focusNewest() {
     [...$('messages').querySelectorAll('.message')].at(-1)?.focus();
   }
-
-  newestOwn() {
-    const own = [...this.rows.values()].filter((row) => row.from === this.me && row.text !== null && !row.act);
-    return own.sort((a, b) => b.cseq - a.cseq)[0];
-  }
 }
