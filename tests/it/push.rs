@@ -320,11 +320,12 @@ fn a_silent_client_is_closed_after_the_time_it_announced_and_half_of_it() {
 fn answers_do_not_wait_for_the_acks_of_what_is_pushed() {
     let server = TestServer::with("[limits]\npush_window = 16\n");
     let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
-    for send_no in 1..=40 {
-        // Each of them brings an entry, which is never acked.
-        let pinned = Some(send_no % 2 == 1);
-        let arrange = wire::act::What::Arrange(wire::Arrange { pinned, ..Default::default() });
-        alice.act(send_no, "alice", arrange).unwrap();
+    let (mut bob, _) = WireClient::login_as(&server, "bob", "phone");
+    alice.ping();
+    // More than the window, none of which is acked: the rest waits.
+    for send_no in 1..=20 {
+        bob.post(send_no, "alice", b"hi");
     }
+    assert_eq!(alice.post(1, "bob", b"busy"), 21);
     server.assert_healthy();
 }
