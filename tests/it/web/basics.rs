@@ -99,6 +99,7 @@ fn a_device_by_http_is_a_device_like_any_other() {
     let alice = WebDevice::login(&server, "alice", "web");
     let bob = WebDevice::login(&server, "bob", "web");
     alice.say("bob", "have you got it?");
+    assert_eq!(texts(&bob.poll("0", 20)["entries"]), ["have you got it?"]);
     bob.post("/v1/ack", json!({ "useq": "1" })).ok();
     let receipt = alice.poll("1", 20);
     let receipt = &receipt["entries"][0]["receipt"];
