@@ -32,10 +32,20 @@ const EVENTS_AT_ONCE: usize = 256;
 /// All sockets on which little happens.
 pub struct QuietSockets {
     registry: Registry,
-    /// Who waits for each of them; by what the poll calls it.
-    waiting: Mutex<Slab<Option<Waker>>>,
+    /// By what the poll calls them.
+    bells: Mutex<Slab<Bell>>,
     /// Seconds for which [`Self::run`] has run.
     second: AtomicU32,
+}
+
+/// What is known of one of them.
+#[derive(Default)]
+struct Bell {
+    waiting: Option<Waker>,
+    /// Something has come since it was last read from.
+    rung: bool,
+    /// The peer has ended the stream: there is always something to read, at least the end.
+    ended: bool,
 }
 
 impl QuietSockets {
@@ -43,7 +53,7 @@ impl QuietSockets {
     pub fn new() -> io::Result<(Arc<Self>, mio::Poll)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        Ok((Arc::new(Self { registry, waiting: Mutex::default(), second: AtomicU32::new(0) }), poll))
+        Ok((Arc::new(Self { registry, bells: Mutex::default(), second: AtomicU32::new(0) }), poll))
     }
 
     /// Wakes whom something has come for, until `stop`.
@@ -75,22 +85,33 @@ impl QuietSockets {
     }
 
     fn wake(&self, events: &Events) {
-        let waiting = self.lock();
-        // Woken in vain, who has moved meanwhile only looks again.
-        events.iter().filter_map(|event| waiting.get(event.token().0)?.as_ref()).for_each(Waker::wake_by_ref);
-    }
-
-    /// From now on `waker` is woken when `place` can be read from or written to again.
-    fn wait(&self, place: usize, waker: &Waker) {
-        let waiting = &mut self.lock()[place];
-        if !waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
-            *waiting = Some(waker.clone());
+        let mut bells = self.lock();
+        for event in events {
+            // Rung in vain, who has come to this place meanwhile only looks once more.
+            let Some(bell) = bells.get_mut(event.token().0) else { continue };
+            bell.rung = true;
+            bell.ended |= event.is_read_closed();
+            if let Some(waiting) = &bell.waiting {
+                waiting.wake_by_ref();
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
+    /// From now on `waker` is woken when `place` can be read from or written to again. `reads`: it is about to be read
+    /// from. Says whether something may be there.
+    fn wait(&self, place: usize, waker: &Waker, reads: bool) -> bool {
+        let bell = &mut self.lock()[place];
+        if !bell.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
+            bell.waiting = Some(waker.clone());
+        }
+        let may_read = bell.rung || bell.ended;
+        bell.rung &= !reads;
+        may_read
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Bell>> {
         // Nothing between lock and unlock can panic half-way through a change.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,6 +136,8 @@ enum State {
 struct Watched {
     stream: StdTcpStream,
     place: u32,
+    /// Everything that had come was read.
+    is_drained: bool,
 }
 
 impl Socket {
@@ -149,11 +172,11 @@ impl Socket {
 
 impl Watched {
     fn new(stream: StdTcpStream, sockets: &QuietSockets) -> io::Result<Self> {
-        let place = sockets.lock().insert(None);
+        let place = sockets.lock().insert(Bell::default());
         // Whoever waits is known before they look, so that each change is either seen or rung.
         let interest = Interest::READABLE | Interest::WRITABLE;
         match sockets.registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(place), interest) {
-            Ok(()) => Ok(Self { stream, place: place as u32 }),
+            Ok(()) => Ok(Self { stream, place: place as u32, is_drained: false }),
             Err(error) => {
                 sockets.lock().remove(place);
                 Err(error)
@@ -191,9 +214,14 @@ impl AsyncRead for Socket {
         let this = self.get_mut();
         match &mut this.state {
             State::Quiet(watched) => {
-                this.sockets.wait(watched.place as usize, context.waker());
-                let read = ready!(attempted(watched.stream.read(buffer.initialize_unfilled())))?;
-                buffer.advance(read);
+                let may_read = this.sockets.wait(watched.place as usize, context.waker(), true);
+                if watched.is_drained && !may_read {
+                    return Poll::Pending;
+                }
+                let read = attempted(watched.stream.read(buffer.initialize_unfilled()));
+                // A read that leaves room has taken everything; the next one is spared until the bell rings.
+                watched.is_drained = !matches!(read, Poll::Ready(Ok(len)) if len == buffer.remaining());
+                buffer.advance(ready!(read)?);
             }
             State::Busy(stream) => ready!(Pin::new(stream).poll_read(context, buffer))?,
             State::Lost => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -207,7 +235,7 @@ impl AsyncWrite for Socket {
         let this = self.get_mut();
         match &mut this.state {
             State::Quiet(watched) => {
-                this.sockets.wait(watched.place as usize, context.waker());
+                this.sockets.wait(watched.place as usize, context.waker(), false);
                 attempted(watched.stream.write(bytes))
             }
             State::Busy(stream) => Pin::new(stream).poll_write(context, bytes),
@@ -282,6 +310,19 @@ mod tests {
         assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "the end is seen too");
         drop(socket);
         assert!(sockets.lock().is_empty(), "nothing is kept of what is closed");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_seen_behind_the_last_bytes() {
+        let (mut socket, mut peer, sockets, _stop) = connected().await;
+        peer.write_all(&[1]).await.unwrap();
+        peer.shutdown().await.unwrap();
+        while !sockets.lock()[0].ended {
+            tokio::task::yield_now().await;
+        }
+        let mut read = [0; 2];
+        assert_eq!(socket.read(&mut read).await.unwrap(), 1);
+        assert_eq!(socket.read(&mut read).await.unwrap(), 0, "the poll does not say it again");
     }
 
     #[tokio::test]
