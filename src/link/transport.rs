@@ -40,23 +40,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         context: &mut Context<'_>,
         timer: Pin<&mut impl Timer>,
     ) -> Poll<io::Result<Wake>> {
-        if let Poll::Ready(read) = self.poll_io(context)? {
-            return Poll::Ready(Ok(Wake::Io(read)));
-        }
-        let rung = self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready());
-        if rung {
-            return Poll::Ready(Ok(Wake::Rung));
-        }
-        match self.connection.poll_timeout() {
-            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
-            None => Poll::Pending,
-        }
-    }
-
-    /// Writes what waits, then reads. Ready when bytes have come, or when everything has been written.
-    fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<BytesMut>>> {
         let waited = self.connection.output_len() > 0 || self.must_flush;
         let written = self.poll_write(context)?;
+        // What was put in before the peer wrote leaves before the answers to that.
+        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready()) {
+            return Poll::Ready(Ok(Wake::Rung));
+        }
         // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
         // would only pile them up here.
         if self.connection.output_len() < OUT_HIGH_WATER
@@ -64,11 +53,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             && self.core.queue.has_room(context)
             && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
         {
-            return Poll::Ready(Ok(Some(read)));
+            return Poll::Ready(Ok(Wake::Io(Some(read))));
         }
-        match written {
-            Poll::Ready(()) if waited => Poll::Ready(Ok(None)),
-            _ => Poll::Pending,
+        if waited && written.is_ready() {
+            return Poll::Ready(Ok(Wake::Io(None)));
+        }
+        match self.connection.poll_timeout() {
+            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
+            None => Poll::Pending,
         }
     }
 
