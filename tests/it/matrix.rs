@@ -32,12 +32,15 @@ struct Stage {
 
 pub struct Person {
     pub client: WireClient,
+    uid: String,
     send_no: u64,
+    has_heard_typing: bool,
 }
 
 impl Person {
     pub fn new(server: &TestServer, uid: &str) -> Self {
-        Self { client: WireClient::login_as(server, uid, "phone").0, send_no: 0 }
+        let (client, _) = WireClient::login_as(server, uid, "phone");
+        Self { client, uid: uid.into(), send_no: 0, has_heard_typing: false }
     }
 
     pub fn send(&mut self, send: wire::Send) -> Result<wire::SendAck, NackCode> {
@@ -56,7 +59,8 @@ impl Person {
     fn on_aside(&mut self, frame: Frame) {
         match frame {
             Frame::Push(entry) if entry.useq > 0 => self.client.ack(entry.useq),
-            Frame::Push(_) | Frame::Credit(_) | Frame::Ping(_) | Frame::Signal(_) => {}
+            Frame::Signal(signal) => self.has_heard_typing |= signal.typing,
+            Frame::Push(_) | Frame::Credit(_) | Frame::Ping(_) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -82,23 +86,17 @@ impl Person {
 }
 
 impl Person {
-    /// Says that it is writing, and waits until the server has passed that on.
+    /// Says that it is writing, and waits until the server has passed that on: a SEND behind it is answered later.
     pub fn type_to(&mut self, to: &str) {
         self.client.send(Frame::Signal(wire::Signal { to: to.into(), typing: true, ..Default::default() }));
         self.hears_typing();
     }
 
-    /// Whether somebody was writing to it, by what has come up to now.
+    /// Whether somebody was writing to it since the last look. What waits for it leaves before a later SEND's answer.
     pub fn hears_typing(&mut self) -> bool {
-        self.client.send(Frame::Ping(wire::Ping::default()));
-        let mut typing = false;
-        loop {
-            match self.client.expect() {
-                Frame::Pong(_) => return typing,
-                Frame::Signal(signal) => typing |= signal.typing,
-                other => self.on_aside(other),
-            }
-        }
+        let oneself = self.uid.clone();
+        self.post(&oneself).unwrap();
+        std::mem::take(&mut self.has_heard_typing)
     }
 }
 

@@ -50,6 +50,8 @@ fn bad_requests_are_told_what_was_wrong() {
     alice.post("/v1/request", json!({ "explode": {} })).expect_problem(400, "MALFORMED");
     alice.get("/v1/conversations?limit=201").expect_problem(422, "INVALID");
     alice.get("/v1/ws").expect_problem(426, "NO_UPGRADE");
+    let crowded = (0..65).fold(Request::get("/healthz"), |request, n| request.header(&format!("x-{n}"), "1"));
+    assert_eq!(crowded.send(server.http()).status, 431);
     server.assert_healthy();
 }
 
