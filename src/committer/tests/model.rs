@@ -2,7 +2,7 @@
 //! in which messages fall due, and devices whose place in the log is lost; at rest every device's view equals the reference's
 //! (`reference.rs`, `rules.rs`), and the store holds no body that was taken back or has expired.
 //!
-//! `HONGYAN_MODEL_SEEDS` is how many worlds are run, `HONGYAN_MODEL_SEED` runs the one that a failure has printed.
+//! `HONGYAN_TEST_MODEL_SEEDS` is how many worlds are run, `HONGYAN_TEST_MODEL_SEED` runs the one that a failure has printed.
 //!
 //! Each bug of `PLANTED` stands in the code behind a `canary`; `each_planted_bug_is_found` sees it found. After so many
 //! worlds:
@@ -285,12 +285,12 @@ fn first_failure(seeds: std::ops::Range<u64>) -> Option<(u64, String)> {
 
 #[test]
 fn every_device_shows_what_the_reference_says() {
-    let seeds = match number("HONGYAN_MODEL_SEED") {
+    let seeds = match number("HONGYAN_TEST_MODEL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("HONGYAN_MODEL_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("HONGYAN_TEST_MODEL_SEEDS").unwrap_or(SEEDS),
     };
     if let Some((seed, problem)) = first_failure(seeds) {
-        panic!("HONGYAN_MODEL_SEED={seed}: {problem}");
+        panic!("HONGYAN_TEST_MODEL_SEED={seed}: {problem}");
     }
 }
 

@@ -48,20 +48,24 @@ fn a_poll_waits_for_what_comes_and_costs_nothing_while_nothing_does() {
     let empty = bob.get("/v1/events?after=0");
     let etag = empty.header("etag").unwrap().to_owned();
     assert_eq!(empty.json()["entries"], json!([]));
-    let reads = server.metric("hongyan_entries_read_from_log_total");
     let again = Request::get("/v1/events?after=0").bearer(&bob.token).header("if-none-match", &etag);
     let again = again.send(server.http());
     assert_eq!((again.status, again.body.as_str()), (304, ""));
 
-    let parked = Request::get("/v1/events?after=0&wait=60").bearer(&bob.token);
-    let address = server.http();
-    let parked = std::thread::spawn(move || parked.send(address).ok());
-    alice.say("bob", "wake up");
-    assert_eq!(texts(&parked.join().unwrap()["entries"]), ["wake up"]);
-    assert_eq!(server.metric("hongyan_entries_read_from_log_total"), reads, "it came out of the channel");
+    // Whether a poll was there before the message nobody tells, so there are many to try.
+    let came_out_of_the_channel = (0..20).any(|useq| {
+        let reads = server.metric("hongyan_entries_read_from_log_total");
+        let parked = Request::get(&format!("/v1/events?after={useq}&wait=60")).bearer(&bob.token);
+        let address = server.http();
+        let parked = std::thread::spawn(move || parked.send(address).ok());
+        alice.say("bob", "wake up");
+        assert_eq!(texts(&parked.join().unwrap()["entries"]), ["wake up"]);
+        server.metric("hongyan_entries_read_from_log_total") == reads
+    });
+    assert!(came_out_of_the_channel);
 
     // The answer was lost on the way: the same question gets the same entries.
-    assert_eq!(texts(&bob.poll("0", 0)["entries"]), ["wake up"]);
+    assert_eq!(texts(&bob.poll("0", 0)["entries"])[0], "wake up");
     server.assert_healthy();
 }
 
