@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use hongyan_client::SqliteStore;
+use serde_json::Value;
 use tempfile::tempdir;
 use tokio::task::block_in_place;
 
 use super::{
     device::{Device, assert_counts_up, assert_history, builder, number, uid},
-    server::TestServer,
+    server::{TestServer, eventually},
 };
 
 /// A device that is forgotten while it is away holds trimming back no longer: it comes back to a log without its place.
@@ -37,6 +38,8 @@ async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
         device.wait_messages(620).await;
     }
     sender.wait("the acks", |shown| shown.delivered == 620).await;
+    // With the last of these acks the log was trimmed.
+    block_in_place(|| eventually("the last message on both", || all_have(&server, "620").then_some(())));
     tablet.client.close().await;
     server.wait_for_metric("hongyan_sessions", 2);
 
@@ -59,6 +62,14 @@ async fn a_device_behind_the_log_is_reset_and_shown_each_message_once() {
     sender.send_numbers(&bob, 641..=700).await;
     after.wait_messages(250).await;
     assert_eq!(after.shown().numbers()[190..], (641..=700).collect::<Vec<_>>());
+}
+
+/// All of bob's devices have acked a message of alice's, durably.
+fn all_have(server: &TestServer, cseq: &str) -> bool {
+    let found = server.command(&["trace", "alice", "bob", cseq, "--json"]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let devices = found["recipients"][0]["devices"].as_array().unwrap();
+    devices.len() == 2 && devices.iter().all(|device| device["delivered"] == true)
 }
 
 /// After a restore the server knows less than its clients. They are told, and what they have is not shown again.
