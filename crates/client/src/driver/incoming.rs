@@ -298,6 +298,7 @@ impl Driver {
             round.outcomes.extend(outcome(&me, &answer).map(|outcome| (waiter, outcome)));
         }
         round.change.answers.push((send_no, answer));
+        self.on_answer_to_reload(round);
         Ok(())
     }
 
@@ -305,12 +306,9 @@ impl Driver {
     /// Otherwise the log brings it in its turn.
     fn on_taken(&mut self, ack: wire::SendAck, item: &OutboxItem, round: &mut Round) -> Result<(), ClientError> {
         let wire::SendAck { send_no, cseq, useq, time_ms, .. } = ack;
-        if self.meta.cursor.is_some_and(|cursor| useq <= cursor) {
-            // Before a reset.
-            self.note_newest(&item.to, cseq, time_ms, round);
-            return Ok(());
-        }
-        if self.line().is_none_or(|line| line.connection.applied() < useq) {
+        let is_before_a_reset = self.meta.cursor.is_some_and(|cursor| useq <= cursor);
+        if is_before_a_reset || self.line().is_none_or(|line| line.connection.applied() < useq) {
+            self.note_own_ahead(&item.to, cseq, round);
             return Ok(());
         }
         let message = wire::Message {

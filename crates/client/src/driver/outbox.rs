@@ -60,6 +60,11 @@ impl Outbox {
         self.items.first_key_value().map(|(send_no, _)| *send_no)
     }
 
+    /// The newest number without an answer.
+    pub fn last(&self) -> Option<u64> {
+        self.items.last_key_value().map(|(send_no, _)| *send_no)
+    }
+
     /// Whether a message to `conversation` waits for its answer.
     pub fn has_message_to(&self, conversation: &str) -> bool {
         self.items.values().any(|item| item.act.is_none() && item.to == conversation)

@@ -42,6 +42,11 @@ enum Step {
     /// To be asked when there is a connection, and room for what comes.
     Ready(Ask),
     Asked(Ask),
+    /// The pages are here. Whether this device has sent what they hold is told by the answers up to `until`.
+    Answers {
+        peer: String,
+        until: u64,
+    },
 }
 
 enum Ask {
@@ -84,6 +89,7 @@ impl Driver {
         for (peer, mark) in &mut self.marks {
             if new_log {
                 mark.loaded = 0;
+                mark.own_ahead.clear();
             }
             if mark.live_from != 0 && !mark.large {
                 // A second reset before the first was made good: what it missed is left to the history.
@@ -131,6 +137,7 @@ impl Driver {
     /// Notes the newest message that has come of a conversation, or was sent to it. False: it was loaded before.
     pub(super) fn note_newest(&mut self, peer: &str, cseq: u64, time_ms: u64, round: &mut Round) -> bool {
         let mark = self.marks.entry(peer.to_owned()).or_default();
+        mark.own_ahead.retain(|own| *own != cseq);
         if cseq <= mark.loaded {
             return false;
         }
@@ -144,6 +151,15 @@ impl Driver {
         }
         round.marks.push(peer.to_owned());
         true
+    }
+
+    /// A message of this device was taken before the log has come to it. What is loaded meanwhile may hold it too.
+    pub(super) fn note_own_ahead(&mut self, peer: &str, cseq: u64, round: &mut Round) {
+        let mark = self.marks.entry(peer.to_owned()).or_default();
+        if cseq > mark.high.max(mark.loaded) {
+            mark.own_ahead.push(cseq);
+            round.marks.push(peer.to_owned());
+        }
     }
 
     pub(super) fn on_reload_response(&mut self, answer: Answer, round: &mut Round) {
@@ -208,7 +224,25 @@ impl Driver {
         let bytes: usize = collected.iter().filter_map(as_message).map(|message| message.content.len()).sum();
         if page.more && oldest > after.saturating_add(1) && collected.len() < NEWEST && bytes < NEWEST_BYTES {
             self.reload.step = Step::Ready(Ask::Page { peer, after, before: oldest });
-        } else {
+            return;
+        }
+        let is_own = |message: &wire::Message| message.act.is_none() && message.from == self.meta.uid;
+        let has_own = collected.iter().filter_map(as_message).any(is_own);
+        match self.outbox.last() {
+            Some(until) if has_own && self.outbox.has_message_to(&peer) => {
+                self.reload.step = Step::Answers { peer, until };
+            }
+            _ => self.finish_conversation(peer, round),
+        }
+    }
+
+    /// A message or act of this device was answered.
+    pub(super) fn on_answer_to_reload(&mut self, round: &mut Round) {
+        let is_due = |until: u64| self.outbox.first().is_none_or(|first| first > until);
+        if let Step::Answers { peer, until } = &self.reload.step
+            && is_due(*until)
+        {
+            let peer = peer.clone();
             self.finish_conversation(peer, round);
         }
     }
@@ -224,8 +258,10 @@ impl Driver {
         // In another log a number may stand for another message; then only the time tells whether it was seen.
         let seen = |message: &wire::Message| message.cseq <= high && (!new_log || message.time_ms <= high_time_ms);
         // What this device itself has sent was told as Sent.
-        entries.retain(|entry| entry.own_send_no == 0 && !as_message(entry).is_some_and(seen));
+        let told = |message: &wire::Message| mark.own_ahead.contains(&message.cseq);
+        entries.retain(|entry| !as_message(entry).is_some_and(|message| seen(message) || told(message)));
         mark.loaded = newest.0.max(mark.loaded);
+        mark.own_ahead.retain(|own| *own > mark.loaded);
         if mark.live_from != 0 {
             end_live(mark);
         } else if new_log || newest.0 > mark.high {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use hongyan_client::{
-    Event, MemoryStore, Receipt, SendStatus, SqliteStore, StoreError,
+    Content, Event, MemoryStore, Receipt, SendStatus, SqliteStore, StoreError,
     store::{Answer, Capacity, Change, Loaded, LocalStore, ShownMark, StoredEvent},
 };
 use hongyan_proto::{
@@ -290,4 +290,41 @@ async fn a_reset_to_another_log_shows_reused_numbers() {
     let mut peer = server.accept().await;
     assert_eq!(peer.resumed(b"first", b"second", 2, 0).await.cursor, 2);
     connected(&mut events, true).await;
+}
+
+#[tokio::test]
+async fn after_a_reset_what_this_device_has_sent_is_not_loaded() {
+    let server = Server::start().await;
+    let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
+    peer.list = Some(vec![wire::Conversation { conversation: "bob".into(), head_cseq: 5, ..Default::default() }]);
+    peer.connection.sync_reset(wire::SyncReset { log_epoch: crate::fake::LOG_EPOCH, low: 90, head: 100 });
+    peer.flush().await;
+    assert!(matches!(next(&mut events).await, Event::Reset));
+    let request = peer.request().await;
+    for _ in 0..2 {
+        client.enqueue(bob(), Content::text("mine")).await.unwrap();
+    }
+    for send_no in 1..=2 {
+        assert_eq!(peer.send().await.send_no, send_no);
+    }
+    // The first has its answer before the log has come to it, the second only after the page with both.
+    peer.answer(1, 3, 102).await;
+    assert!(matches!(next(&mut events).await, Event::Sent(sent) if sent.cseq == 3));
+    let items = [("bob", 2), ("alice", 3), ("alice", 4), ("bob", 5)]
+        .map(|(from, cseq)| message(from, if from == "bob" { "alice" } else { "bob" }, cseq));
+    let entries = items.map(|item| wire::Entry { item: Some(item), ..Default::default() }).into();
+    peer.respond(request.id, Response::History(wire::HistoryPage { entries, head_cseq: 5, ..Default::default() }))
+        .await;
+    peer.answer(2, 4, 103).await;
+    assert!(matches!(next(&mut events).await, Event::Sent(sent) if sent.cseq == 4));
+    for cseq in [2, 5] {
+        assert_eq!(received(&mut events).await.cseq, cseq);
+    }
+    // The log comes to what was loaded.
+    peer.push(101, 2).await;
+    peer.push_item(102, 1, message("alice", "bob", 3)).await;
+    peer.push_item(103, 2, message("alice", "bob", 4)).await;
+    peer.push(104, 5).await;
+    peer.push(105, 6).await;
+    assert_eq!(received(&mut events).await.cseq, 6);
 }
