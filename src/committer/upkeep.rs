@@ -73,7 +73,8 @@ impl Committer {
         }
         let scan = Scan {
             table: Table::Timelines,
-            from: keys::run(no, 0),
+            // Not from the beginning: what was removed lately is still in the engine's way there.
+            from: keys::run(no, low + 1),
             to: keys::run(no, target + 1),
             limit: TRIM_RUNS,
             descending: false,
