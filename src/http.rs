@@ -76,7 +76,7 @@ impl HttpPort {
     pub async fn run(self, mut door: Door, stop: CancellationToken) {
         let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let acceptor = self.tls.as_ref().map(|tls| (acceptor(tls), is_loopback));
-        let router = self.gateway.router().merge(health(self.core.clone()));
+        let router = router(&self.core, &self.gateway);
         let connections = TaskTracker::new();
         loop {
             let (stream, address, place) = tokio::select! {
@@ -88,7 +88,7 @@ impl HttpPort {
                 self.core.metrics.connections_turned_away.inc();
                 continue;
             };
-            let peer = Peer::new(address, place, admission);
+            let peer = Peer::new(address, (place, admission));
             let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
             let handshake_timeout = self.handshake_timeout;
             connections.spawn(async move {
@@ -122,7 +122,13 @@ async fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
     Ok(peeked == 1 && first[0] == TLS_HANDSHAKE)
 }
 
-async fn serve(
+/// Everything that is served at the port.
+pub fn router(core: &Arc<Core>, gateway: &Arc<Gateway>) -> Router {
+    gateway.router().merge(health(core.clone()))
+}
+
+/// Serves one connection.
+pub async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     router: Router,

@@ -31,7 +31,7 @@ mod core;
 mod deliver;
 mod descriptors;
 mod dispatch;
-mod environment;
+pub mod environment;
 mod gateway;
 mod http;
 mod link;

@@ -20,7 +20,7 @@ use crate::{
     dispatch::Session,
     environment::Timer,
     listener::Admission,
-    login::{self, Attempt, Rejection},
+    login::{self, Attempt, CameBack, Rejection},
     store::StoreError,
     sync::{self, Page},
 };
@@ -195,30 +195,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     async fn on_hello(&mut self, hello: wire::Hello) {
         match login::hello(&self.core, hello, &self.attempt()).await {
-            Ok(login) => {
-                let welcome = wire::Welcome {
-                    conn_epoch: login.channel.conn_epoch,
-                    resume_token: login.resume_token.clone(),
-                    resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
-                    head: login.head,
-                    last_send_no: login.last_send_no,
-                    log_epoch: self.core.log_epoch,
-                    cursor: login.cursor,
-                    time_ms: self.core.environment.unix_ms(),
-                    uid: login.uid.as_str().into(),
-                    ..Default::default()
-                };
-                self.connection.welcome(welcome, self.core.environment.now());
-                self.on_logged_in(login);
-            }
+            Ok(login) => self.welcome(login),
             Err(rejection) => self.reject(&rejection),
         }
     }
 
+    fn welcome(&mut self, login: LoggedIn) {
+        let welcome = wire::Welcome {
+            conn_epoch: login.channel.conn_epoch,
+            resume_token: login.resume_token.clone(),
+            resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
+            head: login.head,
+            last_send_no: login.last_send_no,
+            log_epoch: self.core.log_epoch,
+            cursor: login.cursor,
+            time_ms: self.core.environment.unix_ms(),
+            uid: login.uid.as_str().into(),
+            ..Default::default()
+        };
+        self.connection.welcome(welcome, self.core.environment.now());
+        self.on_logged_in(login);
+    }
+
     async fn on_resume(&mut self, resume: wire::Resume) {
         let (cursor, limits_id) = (resume.cursor, resume.limits_id);
-        match (login::resume(&self.core, &resume, &self.attempt()).await, resume.fallback) {
-            (Ok(login), _) => {
+        match login::resume(&self.core, resume, &self.attempt()).await {
+            Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
+            Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
                     conn_epoch: login.channel.conn_epoch,
                     resume_token: login.resume_token.clone(),
@@ -229,10 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 self.connection.resumed(resumed, cursor, limits_id, self.core.environment.now());
                 self.on_logged_in(login);
             }
-            (Err(refused), Some(fallback)) if refused.code == CloseCode::RESUME_REFUSED => {
-                Box::pin(self.on_hello(fallback)).await;
-            }
-            (Err(rejection), _) => self.reject(&rejection),
+            Err(rejection) => self.reject(&rejection),
         }
     }
 

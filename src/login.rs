@@ -17,6 +17,7 @@ use crate::{
         resume::ResumeToken,
         token::{TokenError, Tokens},
     },
+    channel::Channel,
     committer::op::{Credential, LoggedIn, Login, LoginError, Op, Who},
     core::Core,
     store::StoreError,
@@ -28,6 +29,8 @@ const MAX_AGENT: usize = 64;
 const MAX_NUMBER: u64 = 1 << 62;
 /// Under what refused bearer tokens are counted; no uid looks like this.
 const BEARERS: &str = "(bearer)";
+/// The same for refused resume tokens.
+const RESUMES: &str = "(resume)";
 /// The same for new accounts.
 const REGISTRATIONS: &str = "(registration)";
 /// What a failed login says, whoever failed and why.
@@ -116,49 +119,83 @@ pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result
     Ok(logged_in)
 }
 
-/// A RESUME: the token is looked at where it is rotated, in the committer. No password is hashed here, ever.
-pub async fn resume(core: &Core, resume: &wire::Resume, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
-    let Some(token) = ResumeToken::decode(&resume.resume_token) else {
+/// A device that has come back.
+pub struct CameBack {
+    pub login: LoggedIn,
+    /// Not by its token, but by the HELLO that it had brought beside.
+    pub by_fallback: bool,
+}
+
+/// A RESUME: the token is looked at where it is rotated, in the committer. Only its fallback hashes passwords. A token
+/// that is refused counts as a failed login, unless the fallback shows that the device only had an old one.
+pub async fn resume(core: &Core, resume: wire::Resume, attempt: &Attempt) -> Result<CameBack, Rejection> {
+    let token = ResumeToken::decode(&resume.resume_token);
+    let claimed = token.as_ref().map_or(RESUMES.to_owned(), |token| claim(token.user_no(), token.device_no()));
+    let by_token = match check_backoff(core, &claimed, attempt, "too many resume tokens that were not valid, wait") {
+        Ok(()) => resume_by(core, token, Some(resume.cursor), attempt).await,
+        Err(too_early) => Err(too_early),
+    };
+    let refused = match by_token {
+        Ok(login) => return Ok(CameBack { login, by_fallback: false }),
+        Err(refused) => refused,
+    };
+    let is_guess = refused.code == CloseCode::RESUME_REFUSED;
+    let came_back = match resume.fallback {
+        Some(fallback) if is_guess || refused.code == CloseCode::TOO_MANY_ATTEMPTS => {
+            let by_fallback = Box::pin(hello(core, fallback, attempt)).await;
+            by_fallback.map(|login| CameBack { login, by_fallback: true })
+        }
+        _ => Err(refused),
+    };
+    if is_guess && came_back.is_err() {
+        core.gate.backoff().on_failure(&claimed, attempt.address, attempt.now);
+    }
+    came_back
+}
+
+/// Under what the refused resume tokens of a device are counted; no uid looks like this.
+fn claim(user_no: u64, device_no: u64) -> String {
+    format!("{RESUMES} {user_no}/{device_no}")
+}
+
+async fn resume_by(
+    core: &Core,
+    token: Option<ResumeToken>,
+    cursor: Option<u64>,
+    attempt: &Attempt,
+) -> Result<LoggedIn, Rejection> {
+    let Some(token) = token else {
         return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
     };
-    let logged_in = bind(core, Who::Resume { token, cursor: Some(resume.cursor) }, attempt).await?;
+    let login = bind(core, Who::Resume { token, cursor }, attempt).await?;
     core.metrics.resumes.inc();
-    Ok(logged_in)
+    Ok(login)
 }
 
 /// A device that uses its resume token over and over, as a bearer token: it stays as it is. Goes on from the server's
 /// record of the device.
 pub async fn reopen(core: &Core, token: &[u8], attempt: &Attempt) -> Result<LoggedIn, Rejection> {
-    core.gate.backoff().check(BEARERS, attempt.address, attempt.now).map_err(|retry_after| Rejection {
-        retry_after,
-        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many tokens that were not valid, wait")
-    })?;
-    let reopened = match ResumeToken::decode(token) {
-        Some(token) => {
-            let attempt = Attempt { next_secret: token.secret(), ..*attempt };
-            bind(core, Who::Resume { token, cursor: None }, &attempt).await
-        }
-        None => Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a token of this server")),
-    };
-    match &reopened {
-        Ok(_) => drop(core.metrics.resumes.inc()),
-        Err(refused) if refused.code == CloseCode::RESUME_REFUSED => {
-            core.gate.backoff().on_failure(BEARERS, attempt.address, attempt.now);
-        }
-        Err(_) => {}
+    check_backoff(core, BEARERS, attempt, "too many tokens that were not valid, wait")?;
+    let token = ResumeToken::decode(token);
+    let next_secret = token.as_ref().map_or(attempt.next_secret, ResumeToken::secret);
+    let reopened = resume_by(core, token, None, &Attempt { next_secret, ..*attempt }).await;
+    if reopened.as_ref().is_err_and(|refused| refused.code == CloseCode::RESUME_REFUSED) {
+        core.gate.backoff().on_failure(BEARERS, attempt.address, attempt.now);
     }
     reopened
 }
 
 /// Counts a new account that somebody makes, as a failed login is: too many at once have to wait.
 pub fn count_registration(core: &Core, attempt: &Attempt) -> Result<(), Rejection> {
-    let mut backoff = core.gate.backoff();
-    backoff.check(REGISTRATIONS, attempt.address, attempt.now).map_err(|retry_after| Rejection {
-        retry_after,
-        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many new accounts or failed logins from here, wait")
-    })?;
-    backoff.on_failure(REGISTRATIONS, attempt.address, attempt.now);
+    check_backoff(core, REGISTRATIONS, attempt, "too many new accounts or failed logins from here, wait")?;
+    core.gate.backoff().on_failure(REGISTRATIONS, attempt.address, attempt.now);
     Ok(())
+}
+
+/// Whether `who` may try from this address now.
+fn check_backoff(core: &Core, who: &str, attempt: &Attempt, reason: &'static str) -> Result<(), Rejection> {
+    let checked = core.gate.backoff().check(who, attempt.address, attempt.now);
+    checked.map_err(|retry_after| Rejection { retry_after, ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, reason) })
 }
 
 async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
@@ -168,7 +205,10 @@ async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Reje
     if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());
     }
-    Ok(answer.await.map_err(|_| stopping())??)
+    let logged_in = answer.await.map_err(|_| stopping())??;
+    let Channel { user, device, .. } = *logged_in.channel;
+    core.gate.backoff().on_success(&claim(user.0.into(), device.0.into()), attempt.address);
+    Ok(logged_in)
 }
 
 fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {
@@ -206,10 +246,7 @@ async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attem
         })?),
     };
     let key = named.as_ref().map_or("", Uid::as_str);
-    core.gate.backoff().check(key, at.address, at.now).map_err(|retry_after| Rejection {
-        retry_after,
-        ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, "too many failed logins, wait")
-    })?;
+    check_backoff(core, key, at, "too many failed logins, wait")?;
     let proof = match &hello.credential {
         Some(hello::Credential::Token(token)) => prove_by_token(core, token, named.clone(), device, at),
         Some(hello::Credential::Password(password)) => {

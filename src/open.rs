@@ -127,7 +127,8 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     let log = Log::new(engine).with_default_audience(default_audience(config));
     prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
-    let (core, committer) = assemble(config, log, gate(config, tokens)?, Box::new(System)).await?;
+    let gate = gate(config, Arc::new(tokens), Arc::new(passwords(config)?));
+    let (core, committer) = assemble(config, log, gate, Box::new(System)).await?;
     let core = Arc::new(core);
     let committing = core.clone();
     let (finished, committer_finished) = oneshot::channel();
@@ -236,13 +237,17 @@ fn tokens(config: &Config) -> Result<Tokens, OpenError> {
     Ok(Tokens::new(KeyRing::new(own, configured)?, policy))
 }
 
-fn gate(config: &Config, tokens: Tokens) -> Result<Gate, OpenError> {
+fn passwords(config: &Config) -> Result<PasswordPool, PasswordError> {
     let memory_kib = (config.auth.password_memory / 1024) as u32;
     let cost = PasswordCost { memory_kib, passes: config.auth.password_passes as u32 };
-    let passwords = PasswordPool::new(cost, PASSWORDS_WAITING)?;
+    PasswordPool::new(cost, PASSWORDS_WAITING)
+}
+
+/// What decides who may come in.
+pub fn gate(config: &Config, tokens: Arc<Tokens>, passwords: Arc<PasswordPool>) -> Gate {
     let free_per_address = config.limits.logins_per_minute_per_ip as u32;
     let backoff = Backoff::new(BackoffPolicy { free_per_address, ..BackoffPolicy::default() });
-    Ok(Gate::new(Arc::new(tokens), Arc::new(passwords), backoff))
+    Gate::new(tokens, passwords, backoff)
 }
 
 fn protocol_settings(config: &Config) -> server::Settings {
@@ -286,6 +291,7 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         limits,
         send_window: config.limits.send_window as usize,
         accept_unknown_recipients: config.auth.accept_unknown_recipients,
+        accounts: config.limits.accounts,
         devices_per_user: config.limits.devices_per_user as usize,
         channels_per_user: config.limits.channels_per_user as usize,
         resume_ttl: config.auth.resume_ttl,
@@ -301,7 +307,8 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
     }
 }
 
-fn default_audience(config: &Config) -> wire::Audience {
+/// Who may write to users who have not decided that themselves.
+pub fn default_audience(config: &Config) -> wire::Audience {
     if config.contacts.required { wire::Audience::Contacts } else { wire::Audience::Everybody }
 }
 

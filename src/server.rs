@@ -1,5 +1,7 @@
 //! A whole server: bound, running, draining.
 
+pub mod enclosed;
+
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hongyan_proto::CloseCode;
@@ -12,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin,
     alarms::Alarms,
-    config::Config,
+    config::{Config, Limits},
     core::Core,
     descriptors,
     gateway::Gateway,
@@ -97,8 +99,7 @@ impl Server {
         let links = TaskTracker::new();
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
         let around = TaskTracker::new();
-        let limits = &config.limits;
-        let strangers = Headcount::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize);
+        let strangers = strangers(&config.limits);
         let alarms = Alarms::new(core.environment.now());
         around.spawn(alarms.clone().run(serving.clone()));
         around.spawn(sockets.clone().run(poll, serving.clone()));
@@ -142,6 +143,11 @@ impl Server {
         let _ = std::fs::remove_file(admin::socket_path(&config.data));
         tracing::info!("stopped");
     }
+}
+
+/// Those who have not logged in yet, at both ports.
+fn strangers(limits: &Limits) -> Arc<Headcount> {
+    Headcount::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize)
 }
 
 /// How many connections each port may have at once, as far as the descriptors go round.

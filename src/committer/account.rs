@@ -18,6 +18,9 @@ impl Committer {
         };
         let changed = match (known, action) {
             (Some(_), AccountAction::Add { .. }) => Err(AccountError::Exists(uid)),
+            (None, AccountAction::Add { .. } | AccountAction::Ensure) if !self.has_room_for_user() => {
+                Err(AccountError::Full(self.settings.accounts))
+            }
             (None, AccountAction::Add { password_hash }) => Ok((self.create_user(&uid, password_hash, now), None)),
             (None, AccountAction::Ensure) => Ok((self.create_user(&uid, None, now), None)),
             (None, _) => Err(AccountError::Unknown(uid)),

@@ -181,7 +181,12 @@ impl Committer {
         let known = match self.user_no(uid.as_str(), now).await? {
             // The user may have been let go of while its name was kept.
             Some(no) => self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no),
-            None if self.settings.accept_unknown_recipients => return Ok(Ok(Destination::NewUser(uid.clone()))),
+            None if self.settings.accept_unknown_recipients => {
+                let reason = "there is no such user, and this server has as many as its operator allows";
+                let has_room = self.has_room_for_user();
+                let no_room = || refusal(NackCode::NackFull, reason);
+                return Ok(has_room.then(|| Destination::NewUser(uid.clone())).ok_or_else(no_room));
+            }
             None => None,
         };
         let Some(peer) = known else { return Ok(Err(refusal(NackCode::NackNotFound, "there is no such user here"))) };

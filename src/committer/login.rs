@@ -58,6 +58,9 @@ impl Committer {
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
         let no = match self.user_no(credential.uid.as_str(), now).await? {
             Some(no) => no,
+            None if credential.by_token && !self.has_room_for_user() => {
+                return Err(refused(CloseCode::OVERLOADED, "this server has as many users as its operator allows"));
+            }
             None if credential.by_token => self.create_user(&credential.uid, None, now),
             None => return Err(refused(CloseCode::BAD_CREDENTIALS, "unknown user, wrong password or invalid token")),
         };

@@ -38,6 +38,11 @@ impl Committer {
         self.sweep_due.get_or_insert(now.instant + upkeep::SWEEP_EVERY);
     }
 
+    /// Whether one more account may be made.
+    pub(super) fn has_room_for_user(&self) -> bool {
+        u64::from(self.last_user) < self.settings.accounts
+    }
+
     /// Makes an account, in this batch.
     pub(super) fn create_user(&mut self, uid: &Uid, password_hash: Option<String>, now: Now) -> UserNo {
         self.last_user += 1;

@@ -93,6 +93,7 @@ pub struct CommitterSettings {
     pub send_window: usize,
     /// Make an account for an unknown recipient instead of refusing the message.
     pub accept_unknown_recipients: bool,
+    pub accounts: u64,
     pub devices_per_user: usize,
     pub channels_per_user: usize,
     pub resume_ttl: Duration,

@@ -194,6 +194,8 @@ pub enum AccountError {
     Exists(Uid),
     #[error("there is no user {0}: add it with `hongyan user add {0}`")]
     Unknown(Uid),
+    #[error("there are {0} users, as many as limits.accounts allows: raise it for more")]
+    Full(u64),
     #[error("the server is stopping")]
     Stopping,
     #[error(transparent)]

@@ -22,6 +22,7 @@ use crate::{
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 
+mod accounts;
 mod acts;
 mod halves;
 mod kills;
@@ -47,6 +48,7 @@ fn settings() -> CommitterSettings {
         limits,
         send_window: 4,
         accept_unknown_recipients: false,
+        accounts: 1_000_000,
         devices_per_user: 2,
         channels_per_user: 2,
         resume_ttl: Duration::from_secs(7200),

@@ -111,6 +111,9 @@ settings! {
         /// Failed logins a minute from one IP address. Beyond it logins from there are refused for a
         /// while; no account is ever locked.
         logins_per_minute_per_ip: u64 = 30, Count(1..=1_000_000);
+        /// Accounts in all, whoever makes them: the operator, a token for somebody new, a registration, a message to a user
+        /// that nobody has seen. Beyond it there is nobody new; those who are there go on.
+        accounts: u64 = 10_000_000, Count(1..=1_000_000_000);
         /// Devices remembered for one user. A login from one more is refused until an old one is forgotten.
         devices_per_user: u64 = 64, Count(1..=1024);
         /// Devices of one user connected at once. A login beyond it is refused.

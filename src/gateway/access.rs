@@ -1,6 +1,6 @@
 //! Who asks: the device behind a bearer token, a cookie or a ticket; and what a request's body and parameters are.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{any::Any, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,8 +13,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Gateway, devices::Present, json, problem::Problem};
-use crate::listener::{Admission, Place};
-
 /// The cookie that holds a token for pages that asked for one.
 pub const COOKIE: &str = "hongyan";
 /// How long a body may take to arrive.
@@ -26,12 +24,13 @@ pub struct Peer {
     pub address: IpAddr,
     pub is_tls: bool,
     /// Kept for as long as the connection is open, also when it has become a WebSocket.
-    _place: Arc<(Place, Admission)>,
+    _kept: Arc<dyn Any + Send + Sync>,
 }
 
 impl Peer {
-    pub fn new(address: IpAddr, place: Place, admission: Admission) -> Self {
-        Self { address, is_tls: false, _place: Arc::new((place, admission)) }
+    /// `kept`: what a connection holds while it is open, its place for one.
+    pub fn new(address: IpAddr, kept: impl Any + Send + Sync) -> Self {
+        Self { address, is_tls: false, _kept: Arc::new(kept) }
     }
 
     /// The same, now that the connection speaks TLS.

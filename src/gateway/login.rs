@@ -24,7 +24,7 @@ use crate::{
     auth::{Secret, password::PasswordError},
     committer::op::LoggedIn,
     dispatch::AccountError,
-    login,
+    login::{self, CameBack},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server
@@ -71,7 +71,9 @@ pub async fn resume(
     }
     let _admission = gateway.admit(&peer)?;
     gateway.devices.check_room()?;
-    let login = login::resume(&gateway.core, &resume, &gateway.attempt(peer.address)).await?;
+    // A device that has more than its token logs in by POST /v1/login.
+    resume.fallback = None;
+    let CameBack { login, .. } = login::resume(&gateway.core, resume, &gateway.attempt(peer.address)).await?;
     Ok(gateway.logged_in(login, wants_cookie.then(|| is_secure(&peer, &headers))))
 }
 
@@ -152,6 +154,9 @@ fn account_problem(error: AccountError) -> Problem {
             Problem::http(StatusCode::CONFLICT, "UID_TAKEN", format!("there is a user {uid} already: take another uid"))
         }
         AccountError::Unknown(_) => Problem::closed(CloseCode::REVOKED, "this user is no more"),
+        AccountError::Full(_) => {
+            Problem::closed(CloseCode::OVERLOADED, "this server has as many users as its operator allows")
+        }
         AccountError::Stopping => Problem::closed(CloseCode::GOING_AWAY, "the server is stopping"),
         AccountError::Store(error) => {
             tracing::error!(%error, "an account could not be changed");

@@ -1,15 +1,11 @@
 //! Connections by the hundred: more than the system has descriptors for, and many that read nothing.
 
-use std::{
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::{net::TcpStream, time::Instant};
 
-use hongyan_proto::frame::Frame;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
-    fixture::{OPEN, cpu_seconds, deaf_device, send_many},
+    fixture::{OPEN, chatting_pairs, cpu_seconds, deaf_device, p99, round_trips, send_many},
     server::{TestServer, eventually},
     wire::WireClient,
 };
@@ -50,13 +46,7 @@ fn stalled_readers_by_the_hundred() {
     let count = long.unwrap_or(100);
     let server = TestServer::with(&format!("{OPEN}[store]\nsync = \"os\"\ncache = \"1MiB\"\n"));
     let normal = if long.is_some() { count / 2 } else { 4 };
-    let mut pairs: Vec<_> = (0..normal)
-        .map(|number| {
-            let (from, to) = (format!("a{number}"), format!("b{number}"));
-            let receiver = WireClient::login_as(&server, &to, "phone").0;
-            (WireClient::login_as(&server, &from, "phone").0, receiver, to)
-        })
-        .collect();
+    let mut pairs = chatting_pairs(&server, normal);
     let mut sender = WireClient::login_as(&server, "sender", "phone").0;
     let names: Vec<String> = (0..count).map(|number| format!("stalled{number}")).collect();
     for (name, first) in names.iter().zip((1..).step_by(100)) {
@@ -87,27 +77,4 @@ fn stalled_readers_by_the_hundred() {
     println!("p99 of {normal} pairs: {without:?} without them, {with:?} with them");
     assert!(long.is_none() || with < 2 * without, "the others wait: {with:?} instead of {without:?}");
     server.assert_healthy();
-}
-
-/// From SEND to PUSH, for a message of each pair.
-fn round_trips(pairs: &mut [(WireClient, WireClient, String)], next: &mut u64) -> Vec<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..4 {
-        for (from, to, name) in &mut *pairs {
-            let begin = Instant::now();
-            from.send_message(*next, name, b"is anybody delayed?");
-            let entry = to.skip(|frame| !matches!(frame, Frame::Push(_)));
-            times.push(begin.elapsed());
-            let Frame::Push(entry) = entry else { unreachable!("only a PUSH is not skipped") };
-            to.ack(entry.useq);
-            from.skip(|frame| !matches!(frame, Frame::SendAck(_)));
-        }
-        *next += 1;
-    }
-    times
-}
-
-fn p99(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() * 99 / 100]
 }

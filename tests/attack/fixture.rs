@@ -1,6 +1,9 @@
 //! What several attacks need: addresses to come from, messages in bulk, what the process uses.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
 use hongyan_proto::{codec::PREFACE, frame::Frame};
 use socket2::{Domain, Socket, Type};
@@ -72,4 +75,41 @@ pub fn peak_memory(server: &TestServer) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has VmHWM");
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+/// One who writes, one who reads, and the name of the reader.
+type Pair = (WireClient, WireClient, String);
+
+/// Pairs of users who chat, for [`round_trips`].
+pub fn chatting_pairs(server: &TestServer, count: usize) -> Vec<Pair> {
+    let pair = |number| {
+        let (from, to) = (format!("a{number}"), format!("b{number}"));
+        let reader = WireClient::login_as(server, &to, "phone").0;
+        (WireClient::login_as(server, &from, "phone").0, reader, to)
+    };
+    (0..count).map(pair).collect()
+}
+
+/// From SEND to PUSH, for a message of each pair.
+pub fn round_trips(pairs: &mut [Pair], next: &mut u64) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        for (from, to, name) in &mut *pairs {
+            let begin = Instant::now();
+            from.send_message(*next, name, b"is anybody delayed?");
+            let entry = to.skip(|frame| !matches!(frame, Frame::Push(_)));
+            times.push(begin.elapsed());
+            let Frame::Push(entry) = entry else { unreachable!("only a PUSH is not skipped") };
+            to.ack(entry.useq);
+            from.skip(|frame| !matches!(frame, Frame::SendAck(_)));
+        }
+        *next += 1;
+    }
+    times
+}
+
+/// The time that one in a hundred exceeds.
+pub fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
 }

@@ -1,13 +1,19 @@
 //! Passwords tried, and users looked for.
 
-use std::time::Instant;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
-use hongyan_proto::{CloseCode, frame::Frame};
+use hongyan::auth::resume::ResumeToken;
+use hongyan_proto::{CloseCode, frame::Frame, wire};
 
 use crate::{
-    fixture::{OPEN, forget_peak, open_from, peak_memory},
+    fixture::{OPEN, chatting_pairs, forget_peak, open_from, p99, peak_memory, round_trips},
     server::TestServer,
-    wire::{WireClient, encoded, hello_with_password},
+    wire::{WireClient, encoded, hello, hello_with_password},
 };
 
 const MIB: u64 = 1 << 20;
@@ -19,14 +25,17 @@ fn guess(server: &TestServer, address: u32, uid: &str, password: &str) -> Frame 
     client.expect()
 }
 
+fn code(answer: Frame) -> CloseCode {
+    match answer {
+        Frame::Reject(reject) => CloseCode(reject.code),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn guesses_are_slowed_down_by_user_and_by_address() {
     let server = TestServer::start();
     server.add_user("alice", "correct horse");
-    let code = |frame: Frame| match frame {
-        Frame::Reject(reject) => CloseCode(reject.code),
-        other => panic!("{other:?}"),
-    };
     let mut answers: Vec<CloseCode> = (0..8).map(|_| code(guess(&server, 1, "alice", "wrong"))).collect();
     assert_eq!(answers.split_off(3), [CloseCode::TOO_MANY_ATTEMPTS; 5], "three are free");
     // One address, a different user each time.
@@ -36,6 +45,38 @@ fn guesses_are_slowed_down_by_user_and_by_address() {
     assert!(refused >= 5, "of 40 users tried from one address {refused} were refused unseen");
     // Whoever is attacked logs in from elsewhere.
     assert!(matches!(guess(&server, 3, "alice", "correct horse"), Frame::Welcome(_)));
+}
+
+/// The numbers of users and devices are easily guessed, the secret behind them never; who tries is slowed down all the
+/// same. A device that only has an old token, and a credential beside it, is not.
+#[test]
+fn guessed_resume_tokens_are_slowed_down_like_passwords() {
+    let server = TestServer::start();
+    drop(WireClient::login_as(&server, "alice", "phone"));
+    let come_back = |address: u32, resume_token: Vec<u8>, fallback: Option<wire::Hello>| {
+        let mut client = open_from(&server, address);
+        client.send(Frame::Resume(wire::Resume { resume_token: resume_token.into(), fallback, ..Default::default() }));
+        client.expect()
+    };
+    let guess =
+        |address, user, device| code(come_back(address, ResumeToken::new(user, device, [7; 32]).encode(), None));
+    let mut answers: Vec<_> = (0..8).map(|_| guess(1, 1, 1)).collect();
+    assert_eq!(answers.split_off(3), [CloseCode::TOO_MANY_ATTEMPTS; 5], "three are free");
+    assert_eq!(answers, [CloseCode::RESUME_REFUSED; 3]);
+    let refused =
+        |answers: Vec<CloseCode>| answers.iter().filter(|code| **code == CloseCode::TOO_MANY_ATTEMPTS).count();
+    let by_number = refused((0..40).map(|number| guess(2, number, number)).collect());
+    assert!(by_number >= 5, "of 40 devices tried from one address {by_number} were refused unseen");
+    let garbage = refused((0..8).map(|len| code(come_back(3, vec![0xFF; len], None))).collect());
+    assert_eq!(garbage, 5, "what is no token counts too");
+
+    let old = |address| {
+        let fallback = hello("alice", "phone", &server.token("alice"));
+        come_back(address, ResumeToken::new(1, 1, [7; 32]).encode(), Some(fallback))
+    };
+    assert!((0..8).all(|_| matches!(old(4), Frame::Welcome(_))), "old tokens beside good credentials");
+    assert_eq!(guess(4, 1, 1), CloseCode::RESUME_REFUSED, "they count nothing");
+    assert!(matches!(old(1), Frame::Welcome(_)), "nor does the guesser's address lock the device out");
 }
 
 #[test]
@@ -112,6 +153,55 @@ fn enumeration_by_time() {
     let (known, unknown) = (median(known), median(unknown));
     println!("{pairs} pairs: median {:.3} ms known, {:.3} ms unknown, z = {z:.2}", known * 1e3, unknown * 1e3);
     assert!(z.abs() < 2.576, "told apart with 99 % confidence: z = {z:.2}");
+}
+
+/// `cargo test --release --test attack messages_during_a_flood -- --ignored --nocapture`: half a minute.
+///
+/// Pairs chat, in turn without and with a thousand wrong passwords a second from everywhere.
+#[test]
+#[ignore = "judges times; run it on a quiet machine"]
+fn messages_during_a_flood_of_logins_by_password() {
+    const ROUNDS: u32 = 6;
+    let server = TestServer::with(OPEN);
+    server.add_user("victim", "correct horse");
+    let mut pairs = chatting_pairs(&server, 50);
+    let (mut without, mut with, mut next, mut logins) = (Vec::new(), Vec::new(), 1, 0);
+    for round in 0..ROUNDS {
+        without.extend(round_trips(&mut pairs, &mut next));
+        let (begun, stop) = (Instant::now(), AtomicBool::new(false));
+        let more: u32 = thread::scope(|scope| {
+            let flood = |part| {
+                let (server, stop) = (&server, &stop);
+                scope.spawn(move || flood(server, stop, (4 * round + part) << 18))
+            };
+            let floods = [0, 1, 2, 3].map(flood);
+            with.extend(round_trips(&mut pairs, &mut next));
+            stop.store(true, Ordering::Relaxed);
+            floods.into_iter().map(|flood| flood.join().unwrap()).sum()
+        });
+        println!("round {round}: {more} logins in {:?}", begun.elapsed());
+        logins += more;
+    }
+    let (without, with) = (p99(without), p99(with));
+    println!("p99 of 50 pairs: {without:?} without, {with:?} with {logins} logins beside them");
+    assert!(with < 2 * without, "the others wait: {with:?} instead of {without:?}");
+    server.assert_healthy();
+}
+
+/// 250 attempts a second, each from an address of its own, until `stop`; none waits for its answer longer than a second.
+fn flood(server: &TestServer, stop: &AtomicBool, first: u32) -> u32 {
+    let (begun, mut waiting, mut logins) = (Instant::now(), VecDeque::new(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        let mut client = open_from(server, first + logins);
+        client.send(Frame::Hello(hello_with_password("victim", "phone", "wrong")));
+        waiting.push_back(client);
+        logins += 1;
+        if waiting.len() > 250 {
+            waiting.pop_front();
+        }
+        thread::sleep((begun + Duration::from_millis(4) * logins).saturating_duration_since(Instant::now()));
+    }
+    logins
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

@@ -1,5 +1,7 @@
 //! Input that is nearly right: frames with fields at their limits, then a few bytes changed.
 
+pub mod asked;
+
 use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::BytesMut;
 use hongyan_proto::{

@@ -12,6 +12,10 @@
 //! | [`token`] | nothing forged is believed; every token has one spelling |
 //! | [`config`] | a configuration is taken whole or refused; what is printed reads back the same |
 //! | [`records`] | any rows in the store are read or called damaged |
+//! | [`users`] | a whole server answers every SEND and REQUEST; logs have no hole; the store agrees with itself |
+//! | [`http`] | every request is answered in time, in the documented form, and never with an error of the server |
+//! | [`websocket`] | both subprotocols answer alike; whatever is written, what comes back is messages of the subprotocol |
+//! | [`json`] | a frame as bytes and as JSON mean the same, whichever was first |
 //!
 //! The simulated network and the reference server of `pair` are those of the protocol's own tests.
 
@@ -29,6 +33,9 @@ pub mod config;
 mod core;
 pub mod decoder;
 pub mod grammar;
+mod house;
+pub mod http;
+pub mod json;
 #[path = "../../proto/tests/suite/net.rs"]
 #[allow(dead_code, clippy::should_implement_trait, reason = "the protocol's tests use all of it, privately")]
 pub mod net;
@@ -40,6 +47,8 @@ pub mod records;
 mod rig;
 pub mod server;
 pub mod token;
+pub mod users;
+pub mod websocket;
 
 /// Something to fuzz.
 pub struct Target {
@@ -61,4 +70,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "token", run: token::run, generate: token::generate },
     Target { name: "config", run: config::run, generate: config::generate },
     Target { name: "records", run: records::run, generate: grammar::noise },
+    Target { name: "users", run: users::run, generate: grammar::noise },
+    Target { name: "http", run: http::run, generate: http::generate },
+    Target { name: "websocket", run: websocket::run, generate: grammar::noise },
+    Target { name: "json", run: json::run, generate: json::generate },
 ];

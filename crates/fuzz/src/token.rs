@@ -1,6 +1,9 @@
 //! What a stranger may present: access tokens and resume tokens.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hongyan::auth::{
@@ -14,7 +17,8 @@ use ring::{hmac, rand::SystemRandom};
 use crate::{grammar, net::Rng};
 
 const SECRET: &[u8] = b"a secret that every outsider has, for the fuzzer only";
-const NOW: u64 = 1_800_000_000;
+/// Seconds since 1970.
+pub const NOW: u64 = 1_800_000_000;
 
 pub fn run(data: &[u8]) {
     let Some((&how, input)) = data.split_first() else { return };
@@ -27,15 +31,16 @@ pub fn run(data: &[u8]) {
 }
 
 /// Knows one HS256 key that the input is signed with, and an Ed25519 key of its own.
-fn tokens() -> &'static Tokens {
-    static TOKENS: OnceLock<Tokens> = OnceLock::new();
+pub fn tokens() -> &'static Arc<Tokens> {
+    static TOKENS: OnceLock<Arc<Tokens>> = OnceLock::new();
     TOKENS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let own = SigningKey::load_or_create(&folder.path().join("key"), &SystemRandom::new()).unwrap();
         let shared = VerifyKey::hs256(Some("app".into()), SECRET).unwrap();
         let keys = KeyRing::new(own, vec![shared]).unwrap();
         let leeway = Duration::from_secs(30);
-        Tokens::new(keys, TokenPolicy { issuer: "hongyan".into(), audience: "hongyan".into(), leeway })
+        let policy = TokenPolicy { issuer: "hongyan".into(), audience: "hongyan".into(), leeway };
+        Arc::new(Tokens::new(keys, policy))
     })
 }
 

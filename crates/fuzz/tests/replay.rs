@@ -27,8 +27,9 @@ fn replay(name: &str) {
     assert!(!corpus.is_empty(), "fuzz/corpus/{name} is empty");
     corpus.iter().for_each(|input| (target.run)(input));
     let seed = setting("HONGYAN_FUZZ_SEED").unwrap_or_else(|| std::process::id().into());
-    // A run of `pair` simulates an hour of three devices.
-    let runs = setting("HONGYAN_FUZZ_RUNS").unwrap_or(if name == "pair" { RUNS / 10 } else { RUNS });
+    // Whole servers, or an hour of three devices, take longer than a frame.
+    let is_large = ["pair", "users", "http", "websocket"].contains(&name);
+    let runs = setting("HONGYAN_FUZZ_RUNS").unwrap_or(if is_large { RUNS / 10 } else { RUNS });
     for run in 0..runs {
         let mut rng = Rng(seed.wrapping_add(run));
         let mut input = match rng.below(3) {
@@ -56,4 +57,4 @@ macro_rules! replays {
     };
 }
 
-replays!(decoder, codec, server, client, pair, capture, token, config, records);
+replays!(decoder, codec, server, client, pair, capture, token, config, records, users, http, websocket, json);
