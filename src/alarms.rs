@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use slab::Slab;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -30,12 +31,8 @@ pub struct Alarms {
     changed: Notify,
 }
 
-#[derive(Default)]
-struct Set {
-    /// By tick; the second number tells alarms of the same tick apart.
-    wakers: BTreeMap<(u32, u32), Waker>,
-    newest: u32,
-}
+/// By tick.
+type Set = BTreeMap<u32, Slab<Waker>>;
 
 impl Alarms {
     /// Ticks count from `start`; there are enough for six years.
@@ -51,7 +48,7 @@ impl Alarms {
     /// Lets alarms go off until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let first = self.lock().first();
+            let first = self.lock().first_key_value().map(|(tick, _)| *tick);
             let due = async {
                 let Some(tick) = first else { return std::future::pending().await };
                 tokio::time::sleep_until((self.start + TICK * tick).into()).await;
@@ -68,11 +65,12 @@ impl Alarms {
     /// Wakes everybody whose alarm is set to `tick` or before.
     fn ring(&self, tick: u32) {
         let mut set = self.lock();
-        let later = set.wakers.split_off(&(tick + 1, 0));
-        let due = std::mem::replace(&mut set.wakers, later);
-        self.rung.store(tick, Ordering::Release);
+        let later = set.split_off(&(tick + 1));
+        let due = std::mem::replace(&mut *set, later);
+        // One that was set to a moment long past may ring again.
+        self.rung.fetch_max(tick, Ordering::Release);
         drop(set);
-        due.into_values().for_each(Waker::wake);
+        due.into_values().flatten().for_each(|(_, waker)| waker.wake());
     }
 
     /// The first tick that is not before `deadline`.
@@ -87,18 +85,12 @@ impl Alarms {
     }
 }
 
-impl Set {
-    fn first(&self) -> Option<u32> {
-        self.wakers.first_key_value().map(|((tick, _), _)| *tick)
-    }
-
-    fn insert(&mut self, tick: u32, waker: Waker) -> (u32, u32) {
-        // They are given anew long before the numbers come round, but one may be that old.
-        while self.wakers.contains_key(&(tick, self.newest)) {
-            self.newest = self.newest.wrapping_add(1);
-        }
-        self.wakers.insert((tick, self.newest), waker);
-        (tick, self.newest)
+/// Takes an alarm back, unless it has gone off.
+fn remove(set: &mut Set, (tick, place): (u32, u32)) {
+    let Some(wakers) = set.get_mut(&tick) else { return };
+    wakers.try_remove(place as usize);
+    if wakers.is_empty() {
+        set.remove(&tick);
     }
 }
 
@@ -108,6 +100,7 @@ const UNSET: (u32, u32) = (0, 0);
 /// Wakes one task. Dropping it takes it back.
 pub struct Alarm {
     alarms: Arc<Alarms>,
+    /// Its tick, and its place among those of the same tick.
     key: (u32, u32),
 }
 
@@ -117,11 +110,11 @@ impl Timer for Alarm {
         // A later deadline is looked at when the alarm goes off: most are moved on with every frame that comes.
         if self.key == UNSET || self.key.0 > tick {
             let mut set = self.alarms.lock();
-            set.wakers.remove(&self.key);
-            let is_first = set.first().is_none_or(|first| tick < first);
-            let key = set.insert(tick, context.waker().clone());
+            remove(&mut set, self.key);
+            let is_first = set.first_key_value().is_none_or(|(first, _)| tick < *first);
+            let place = set.entry(tick).or_default().insert(context.waker().clone());
             drop(set);
-            self.key = key;
+            self.key = (tick, place as u32);
             if is_first {
                 self.alarms.changed.notify_one();
             }
@@ -129,7 +122,7 @@ impl Timer for Alarm {
         if self.key.0 > self.alarms.rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        self.alarms.lock().wakers.remove(&self.key);
+        remove(&mut self.alarms.lock(), self.key);
         self.key = UNSET;
         Poll::Ready(())
     }
@@ -138,7 +131,7 @@ impl Timer for Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if self.key != UNSET {
-            self.alarms.lock().wakers.remove(&self.key);
+            remove(&mut self.alarms.lock(), self.key);
         }
     }
 }
@@ -170,7 +163,7 @@ mod tests {
             let (due, rang) = (Duration::from_millis(ms), wait.await.unwrap());
             assert!((due..=due + TICK + Duration::from_millis(1)).contains(&rang), "{rang:?} instead of {due:?}");
         }
-        assert!(alarms.lock().wakers.is_empty(), "what has gone off is forgotten");
+        assert!(alarms.lock().is_empty(), "what has gone off is forgotten");
         stop.cancel();
     }
 }

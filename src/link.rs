@@ -11,6 +11,7 @@ use hongyan_proto::{
     wire,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::field::{DisplayValue, display};
 use transport::Wake;
 
 use crate::{
@@ -35,7 +36,6 @@ const GREASE_ONE_IN: u8 = 16;
 /// One connection's transport, protocol and session.
 pub struct Link<S> {
     stream: S,
-    address: IpAddr,
     core: Arc<Core>,
     connection: Connection,
     /// Until the login.
@@ -48,6 +48,7 @@ pub struct Link<S> {
 
 /// What matters of a connection only until it has logged in.
 struct Stranger {
+    address: IpAddr,
     accepted_at: Instant,
     /// Counts against the limits for strangers.
     _admission: Admission,
@@ -74,10 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         Self {
             stream,
-            address,
             core,
             connection,
-            stranger: Some(Box::new(Stranger { accepted_at, _admission: admission })),
+            stranger: Some(Box::new(Stranger { address, accepted_at, _admission: admission })),
             session: None,
             must_flush: false,
             is_over: false,
@@ -175,26 +175,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn on_closed(&mut self, code: CloseCode, reason: &str, by_peer: bool) {
         let uid = self.session.as_ref().map(|session| session.uid().as_str());
-        tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = %self.address, "a connection ends");
+        tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = self.address(), "a connection ends");
         self.core.metrics.on_close(code);
         self.is_over = true;
     }
 
+    /// Where a stranger comes from, for the log. Who has logged in is known by their uid.
+    fn address(&self) -> Option<DisplayValue<IpAddr>> {
+        self.stranger.as_ref().map(|stranger| display(stranger.address))
+    }
+
     // ------------------------------------------------------------ login
 
-    fn attempt(&self) -> Attempt {
-        let now = self.core.environment.now();
-        Attempt {
-            address: self.address,
-            now,
-            accepted_at: self.stranger.as_ref().map_or(now, |stranger| stranger.accepted_at),
+    /// None: it has logged in already, and asks for that no more.
+    fn attempt(&self) -> Option<Attempt> {
+        let stranger = self.stranger.as_ref()?;
+        Some(Attempt {
+            address: stranger.address,
+            now: self.core.environment.now(),
+            accepted_at: stranger.accepted_at,
             unix_s: self.core.environment.unix_ms() / 1000,
             next_secret: self.core.environment.random(),
-        }
+        })
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
-        match login::hello(&self.core, hello, &self.attempt()).await {
+        let Some(attempt) = self.attempt() else { return };
+        match login::hello(&self.core, hello, &attempt).await {
             Ok(login) => self.welcome(login),
             Err(rejection) => self.reject(&rejection),
         }
@@ -218,8 +225,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     async fn on_resume(&mut self, resume: wire::Resume) {
+        let Some(attempt) = self.attempt() else { return };
         let (cursor, limits_id) = (resume.cursor, resume.limits_id);
-        match login::resume(&self.core, resume, &self.attempt()).await {
+        match login::resume(&self.core, resume, &attempt).await {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
@@ -238,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn reject(&mut self, rejection: &Rejection) {
         let Rejection { code, reason, retry_after } = *rejection;
-        tracing::debug!(%code, reason, address = %self.address, "a login was refused");
+        tracing::debug!(%code, reason, address = self.address(), "a login was refused");
         self.connection.reject(code, reason, retry_after);
     }
 
@@ -250,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if random % GREASE_ONE_IN == 0 {
             self.connection.grease(random);
         }
-        tracing::debug!(uid = %login.uid, address = %self.address, "a device is live");
+        tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
         self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
         self.stranger = None;
     }
@@ -344,23 +352,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 /// What a peer wrote, fit for a log line.
 fn printable(text: &str) -> String {
     text.chars().take(128).flat_map(char::escape_debug).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size_of_run<'a, S: 'a, T: 'a, F>(_: fn(&'a mut Link<S>, Pin<&'a mut T>) -> F) -> usize {
-        size_of::<F>() + size_of::<T>()
-    }
-
-    /// Every connection carries these for as long as it lives, so that they grow only on purpose.
-    #[test]
-    fn an_idle_link_is_small() {
-        let (link, run) = (
-            size_of::<Link<tokio::net::TcpStream>>(),
-            size_of_run(Link::<tokio::net::TcpStream>::run::<crate::alarms::Alarm>),
-        );
-        assert!(link <= 344 && run <= 296, "a link takes {link} bytes, its loop {run}");
-    }
 }

@@ -35,7 +35,7 @@ impl Connection {
         let max_send_no = answered + self.settings.send_window;
         let push = Push::new(cursor, head);
         let live = Live { push, answered, max_send_no, unanswered: 0, last_heard: now, interval_ms };
-        self.phase = Phase::Live(live);
+        self.phase = Phase::Live(live.into());
     }
 
     /// Refuses a HELLO or RESUME. After RESUME_REFUSED a HELLO may follow; otherwise the connection is over.

@@ -79,7 +79,8 @@ enum Phase {
     Deciding {
         deadline: Instant,
     },
-    Live(Live),
+    /// Boxed, or the task of every connection would be a block of 128 bytes larger.
+    Live(Box<Live>),
     /// With the Closed event, until it is polled.
     Closed(Option<Box<Event>>),
 }

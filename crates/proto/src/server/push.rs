@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::millis;
 use crate::{canary, client::ACK_EVERY};
 
 /// How pushes are paced.
@@ -48,7 +49,8 @@ pub enum Overdue {
     GiveUp,
 }
 
-/// The place of one device in its user's log, as this connection sees it.
+/// The place of one device in its user's log, as this connection sees it. Every idle connection carries one, so its numbers
+/// are no wider than they have to be.
 #[derive(Debug)]
 pub struct Push {
     /// The device has stored everything up to here.
@@ -57,21 +59,21 @@ pub struct Push {
     pushed: u64,
     /// The highest number ever pushed: acks up to here are legal, also after a rewind.
     high: u64,
-    /// The device owes an ack up to here at least. Its own messages, told by SEND_ACK, alone do not call for one.
-    owed: u64,
     /// The newest number of the log that this connection has heard of.
     head: u64,
-    bytes_in_flight: u64,
+    /// So many entries behind the acked one call for an ack. The device's own messages, told by SEND_ACK, alone do not.
+    owed: u32,
+    bytes_in_flight: u32,
     lagging: bool,
     retransmits: u8,
     /// The newest PING is out to learn whether the device has read the pushes.
     probing: bool,
     /// PINGs without a PONG. An ack may overtake the PONG of an older one, which proves nothing about what came after.
-    pings_out: u32,
+    pings_out: u8,
     /// When the ack last moved, or the window last became non-empty. None: nothing is unacked.
-    waiting_since: Option<Instant>,
-    /// As `waiting_since`, but not moved by a retransmission.
     stuck_since: Option<Instant>,
+    /// How long after that the unacked entries were last pushed again.
+    pushed_again_after_ms: u32,
 }
 
 impl Push {
@@ -82,15 +84,15 @@ impl Push {
             acked: cursor,
             pushed: cursor,
             high: cursor,
-            owed: cursor,
             head,
+            owed: 0,
             bytes_in_flight: 0,
             lagging: true,
             retransmits: 0,
             probing: false,
             pings_out: 0,
-            waiting_since: None,
             stuck_since: None,
+            pushed_again_after_ms: 0,
         }
     }
 
@@ -108,7 +110,7 @@ impl Push {
 
     /// How many more entries may be pushed now.
     pub fn room(&self, settings: &PushSettings) -> u64 {
-        if self.bytes_in_flight >= settings.window_bytes {
+        if u64::from(self.bytes_in_flight) >= settings.window_bytes {
             return 0;
         }
         if canary::is("window-ignored") {
@@ -134,7 +136,7 @@ impl Push {
     pub fn on_pushed(&mut self, useq: u64, bytes: usize, now: Instant) -> bool {
         let next = self.advance(useq);
         if next {
-            self.bytes_in_flight += bytes as u64;
+            self.bytes_in_flight = self.bytes_in_flight.saturating_add(saturated(bytes as u64));
             self.owe_ack(now);
         }
         next
@@ -166,8 +168,7 @@ impl Push {
     }
 
     fn owe_ack(&mut self, now: Instant) {
-        self.owed = self.pushed;
-        self.waiting_since.get_or_insert(now);
+        self.owed = saturated(self.pushed - self.acked);
         self.stuck_since.get_or_insert(now);
     }
 
@@ -179,25 +180,29 @@ impl Push {
         if useq <= self.acked {
             return Ok(false);
         }
-        let in_flight = self.pushed.saturating_sub(self.acked).max(1);
+        let in_flight = self.pushed.saturating_sub(self.acked);
+        self.owed = self.owed.saturating_sub(saturated(useq - self.acked));
         self.acked = useq;
         self.pushed = self.pushed.max(useq);
-        // Entries are not remembered one by one, so the bytes are taken to be spread evenly over them.
-        self.bytes_in_flight = self.bytes_in_flight * (self.pushed - useq) / in_flight;
+        self.keep_bytes_of(self.pushed - useq, in_flight);
         self.retransmits = 0;
         self.probing = false;
-        let unacked = (self.owed > self.acked).then_some(now);
-        self.waiting_since = unacked;
-        self.stuck_since = unacked;
+        self.stuck_since = (self.owed > 0).then_some(now);
+        self.pushed_again_after_ms = 0;
         Ok(true)
     }
 
     /// Pushes again from the entry after `after`, out of the log.
     pub fn rewind(&mut self, after: u64) {
-        let in_flight = (self.pushed - self.acked).max(1);
+        let in_flight = self.pushed - self.acked;
         self.pushed = after.clamp(self.acked, self.pushed);
-        self.bytes_in_flight = self.bytes_in_flight * (self.pushed - self.acked) / in_flight;
+        self.keep_bytes_of(self.pushed - self.acked, in_flight);
         self.lagging = true;
+    }
+
+    /// Entries are not remembered one by one, so the bytes are taken to be spread evenly over them.
+    fn keep_bytes_of(&mut self, entries: u64, of: u64) {
+        self.bytes_in_flight = saturated(u64::from(self.bytes_in_flight) * entries / of.max(1));
     }
 
     /// The live queue overran: what was in it is read from the log instead.
@@ -219,24 +224,28 @@ impl Push {
     /// are pushed again. True: that has been tried often enough, close.
     pub fn on_pong(&mut self, settings: &PushSettings, now: Instant) -> bool {
         self.pings_out = self.pings_out.saturating_sub(1);
-        if self.pings_out > 0 || !std::mem::take(&mut self.probing) || self.owed <= self.acked {
+        if self.pings_out > 0 || !std::mem::take(&mut self.probing) || self.owed == 0 {
             return false;
         }
         if self.retransmits == settings.retransmits {
             return true;
         }
         self.retransmits += 1;
-        self.waiting_since = Some(now);
+        let stuck = self.stuck_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.pushed_again_after_ms = millis(stuck);
         self.rewind(self.acked);
         false
     }
 
     /// When to look at the acks next.
     pub fn poll_timeout(&self, settings: &PushSettings) -> Option<Instant> {
-        let stuck = self.stuck_since? + settings.lagging_timeout;
-        let waiting = self.waiting_since.filter(|_| !self.probing);
-        let overdue = waiting.map(|since| since + settings.ack_timeout * (1 << self.retransmits.min(16)));
-        Some(overdue.map_or(stuck, |overdue| overdue.min(stuck)))
+        let since = self.stuck_since?;
+        let stuck = since + settings.lagging_timeout;
+        if self.probing {
+            return Some(stuck);
+        }
+        let waiting_since = since + Duration::from_millis(self.pushed_again_after_ms.into());
+        Some(stuck.min(waiting_since + settings.ack_timeout * (1 << self.retransmits.min(16))))
     }
 
     /// What is due at `now`, if anything.
@@ -249,9 +258,14 @@ impl Push {
             return Some(Overdue::GiveUp);
         }
         self.probing = true;
-        self.pings_out += 1;
+        self.pings_out = self.pings_out.saturating_add(1);
         Some(Overdue::Probe)
     }
+}
+
+/// As 32 bits hold it; the windows keep it far below.
+fn saturated(number: u64) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
