@@ -246,7 +246,7 @@ impl Committer {
 
     async fn commit(&mut self, now: Now) {
         let touched = self.write_touched();
-        let batch = std::mem::take(&mut self.batch);
+        let batch = self.batch.take();
         let is_urgent = std::mem::take(&mut self.is_urgent);
         let durability = self.settings.syncing.durability(is_urgent);
         self.cursors_due = None;

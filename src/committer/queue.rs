@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 
 use super::op::Op;
 
+/// Room for so many is made at most before they come.
+const EXPECTED: usize = 64;
+
 /// Where links and operators put changes, and the committer finds them.
 pub struct CommitQueue {
     inner: Mutex<Inner>,
@@ -95,7 +98,9 @@ impl CommitQueue {
         }
         inner.weight = 0;
         inner.urgent = 0;
-        let ops = std::mem::take(&mut inner.ops);
+        // About as many will come again.
+        let room = Vec::with_capacity(inner.ops.len().min(EXPECTED));
+        let ops = std::mem::replace(&mut inner.ops, room);
         let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
         waiting.into_iter().for_each(Waker::wake);

@@ -10,6 +10,9 @@ use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
 /// Up to so many writes looking through them is quicker than an index.
 const FEW: usize = 32;
 
+/// Room for so many writes is made at most before they come.
+const EXPECTED: usize = 256;
+
 /// Changes that become visible and durable together, applied in order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -35,6 +38,12 @@ impl Batch {
 
     pub fn remove(&mut self, table: Table, key: impl Into<Bytes>) {
         self.writes.push(Write { table, key: key.into(), value: None });
+    }
+
+    /// All of it, with room left for about as much.
+    pub fn take(&mut self) -> Self {
+        let writes = Vec::with_capacity(self.writes.len().min(EXPECTED));
+        std::mem::replace(self, Self { writes, ..Self::default() })
     }
 
     pub fn is_empty(&self) -> bool {
