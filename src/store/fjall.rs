@@ -1,7 +1,7 @@
 //! The durable engine: fjall, one keyspace a table.
 //!
-//! Here is opening and reading; `writer` commits, `tables` tunes each table, `purge` takes old rows out of the files,
-//! `errors` translates. Before the engine
+//! Here is opening and reading; `writer` commits, `runway` makes syncs quick, `tables` tunes each table, `purge` takes old
+//! rows out of the files, `errors` translates. Before the engine
 //! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
 //! left, or finds damage; `versions` finds damage in what the engine does not check itself.
 
@@ -11,13 +11,13 @@ use std::{
     ops::ControlFlow,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
 use fjall::{Database, Iter, Keyspace, Readable};
 
-use self::{errors::translate, lock::DirectoryLock, writer::Writer};
+use self::{errors::translate, lock::DirectoryLock, runway::Runway, writer::Writer};
 use super::{
     Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
     free_space::{FreeSpace, Probe, available_bytes},
@@ -27,6 +27,7 @@ mod errors;
 mod journal;
 mod lock;
 mod purge;
+mod runway;
 mod tables;
 mod unfinished;
 mod versions;
@@ -111,7 +112,8 @@ impl FjallEngine {
             keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
         }
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
-        let writer = Mutex::new(Writer::new(FreeSpace::new(path, options.reserve_bytes, probe)));
+        let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
+        let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));
         Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, old_rows: RwLock::new(()) })
     }
 
@@ -119,6 +121,10 @@ impl FjallEngine {
     #[cfg(test)]
     pub(crate) fn flush(&self) {
         self.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        self.writer.lock().map_err(|_| StoreError::Failed("a commit ended in a panic".into()))
     }
 
     fn keyspace(&self, table: Table) -> &Keyspace {
@@ -164,11 +170,8 @@ fn dump_table(table: Table, rows: Iter, each: &mut DumpSink<'_>) -> Result<Contr
 impl Engine for FjallEngine {
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
         batch.assert_sizes();
-        let result = match self.writer.lock() {
-            Ok(mut writer) => writer.commit(&self.db, &self.keyspaces, batch, durability),
-            Err(_) => Err(StoreError::Failed("a commit ended in a panic".into())),
-        };
-        Box::pin(ready(result))
+        let commit = |mut writer: MutexGuard<'_, Writer>| writer.commit(&self.db, &self.keyspaces, batch, durability);
+        Box::pin(ready(self.writer().and_then(commit)))
     }
 
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {

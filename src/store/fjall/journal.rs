@@ -35,9 +35,18 @@ const START: u8 = 1;
 const ROW: u8 = 2;
 const END: u8 = 3;
 const TRAILER: &[u8] = b"FJL\x03";
+/// Of the start, and of the end.
+const MARK_BYTES: usize = 13;
+/// Of a row, before its key.
+const ROW_HEAD_BYTES: usize = 21;
 /// The least that a disk writes at once.
 const SECTOR_BYTES: u64 = 512;
 const BUFFER_BYTES: usize = 128 * 1024;
+
+/// What a batch of so many rows takes there, whose keys and values have `row_bytes`; less if large values compress.
+pub(super) fn size_bytes(rows: usize, row_bytes: u64) -> u64 {
+    (MARK_BYTES + rows * ROW_HEAD_BYTES + MARK_BYTES) as u64 + row_bytes
+}
 
 /// The journals in `path`, oldest first. The last is the one that the engine goes on writing.
 pub(super) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -165,7 +174,7 @@ struct Rows<'a, R> {
 
 impl<R: Read> Rows<'_, R> {
     fn batch(&mut self) -> io::Result<Option<u64>> {
-        let start: [u8; 13] = self.take()?;
+        let start: [u8; MARK_BYTES] = self.take()?;
         if start[0] != START {
             return Ok(None);
         }
@@ -175,13 +184,13 @@ impl<R: Read> Rows<'_, R> {
                 return Ok(None);
             }
         }
-        let end: [u8; 13] = self.take()?;
+        let end: [u8; MARK_BYTES] = self.take()?;
         let is_whole = end[0] == END && number(&end[1..9]) == self.hash.digest() && &end[9..] == TRAILER;
         Ok(is_whole.then_some(seqno))
     }
 
     fn row(&mut self) -> io::Result<bool> {
-        let head: [u8; 21] = self.take()?;
+        let head: [u8; ROW_HEAD_BYTES] = self.take()?;
         if head[0] != ROW {
             return Ok(false);
         }

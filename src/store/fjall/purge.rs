@@ -38,9 +38,9 @@ const MAX_STEPS: usize = 3000;
 /// See the module's page. Nobody may be reading a snapshot that is older than the purge.
 pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
     let room = engine.keyspace(Table::Messages).disk_space() + (MAX_CHUNKS * CHUNK_BYTES) as u64;
-    engine.writer.lock().map_err(|_| StoreError::Failed("a commit ended in a panic".into()))?.check_room(room)?;
+    engine.writer()?.check_room(room)?;
     let old = journal::list(&engine.path).map_err(|error| StoreError::Io(error.to_string()))?;
-    fill_journal(&engine.db, &old)?;
+    fill_journal(engine, &old)?;
     flush_until_gone(engine, &old)?;
     let tables = WRITTEN_BY_PEOPLE.map(|table| engine.keyspace(table));
     look_for_old_rows(&engine.db);
@@ -48,7 +48,7 @@ pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
         keyspace.major_compact().map_err(errors::on_commit)?;
     }
     for keyspace in tables {
-        keyspace.remove(NO_KEY).map_err(errors::on_commit)?;
+        engine.writer()?.put(keyspace, NO_KEY, None)?;
     }
     look_for_old_rows(&engine.db);
     for keyspace in tables {
@@ -64,21 +64,21 @@ fn look_for_old_rows(db: &Database) {
 }
 
 /// Writes until the newest of the `old` journals is no longer the one that the engine writes.
-fn fill_journal(db: &Database, old: &[PathBuf]) -> Result<(), StoreError> {
+fn fill_journal(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreError> {
     let Some(newest) = old.last() else { return Ok(()) };
-    let filler = db.keyspace(FILLER, KeyspaceCreateOptions::default).map_err(errors::on_commit)?;
-    let filled = fill(&filler, newest);
-    db.delete_keyspace(filler).map_err(errors::on_commit)?;
+    let filler = engine.db.keyspace(FILLER, KeyspaceCreateOptions::default).map_err(errors::on_commit)?;
+    let filled = fill(engine, &filler, newest);
+    engine.db.delete_keyspace(filler).map_err(errors::on_commit)?;
     filled
 }
 
-fn fill(filler: &Keyspace, newest: &Path) -> Result<(), StoreError> {
+fn fill(engine: &FjallEngine, filler: &Keyspace, newest: &Path) -> Result<(), StoreError> {
     let directory = newest.parent().unwrap_or(newest);
     // The journal compresses, so that only what is random fills it.
     let mut chunk = vec![0; CHUNK_BYTES];
     rand::fill(&mut chunk[..]);
     for number in 0..MAX_CHUNKS {
-        filler.insert("filler", &chunk).map_err(errors::on_commit)?;
+        engine.writer()?.put(filler, b"filler", Some(&chunk))?;
         // Where the journal stands is looked at when a table goes to a file.
         if number % 8 == 7 {
             filler.rotate_memtable_and_wait().map_err(errors::on_commit)?;

@@ -1,19 +1,20 @@
 //! Committing: the free-space check, the batch, the sync, and what is remembered of a failure.
 
-use fjall::{Database, PersistMode};
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 
-use super::{Keyspaces, errors};
+use super::{Keyspaces, errors, journal, runway::Runway};
 use crate::store::{Batch, Durability, StoreError, free_space::FreeSpace};
 
 pub(super) struct Writer {
     free_space: FreeSpace,
+    runway: Runway,
     /// Set by the first permanent error: the engine is not asked again.
     failure: Option<StoreError>,
 }
 
 impl Writer {
-    pub(super) fn new(free_space: FreeSpace) -> Self {
-        Writer { free_space, failure: None }
+    pub(super) fn new(free_space: FreeSpace, runway: Runway) -> Self {
+        Writer { free_space, runway, failure: None }
     }
 
     /// Whether so much may be written now.
@@ -33,28 +34,45 @@ impl Writer {
         }
         // To sync what is written already takes no room.
         let has_room = if batch.is_empty() { Ok(()) } else { self.free_space.check(batch.size_bytes()) };
-        let result = has_room.and_then(|()| write(db, keyspaces, batch, durability));
+        let result = has_room.and_then(|()| self.write(db, keyspaces, batch, durability));
         self.failure = result.as_ref().err().filter(|error| error.is_permanent()).cloned();
         result
     }
-}
 
-fn write(db: &Database, keyspaces: &Keyspaces, batch: Batch, durability: Durability) -> Result<(), StoreError> {
-    let mode = match durability {
-        Durability::Synced => PersistMode::SyncData,
-        Durability::Buffered => PersistMode::Buffer,
-    };
-    if batch.is_empty() {
-        // The engine would return at once, and leave earlier buffered batches unsynced.
-        return db.persist(mode).map_err(errors::on_commit);
-    }
-    let mut rows = db.batch().durability(Some(mode));
-    for write in batch.writes {
-        let keyspace = &keyspaces[write.table.index()];
-        match write.value {
-            Some(value) => rows.insert(keyspace, &*write.key, &*value),
-            None => rows.remove(keyspace, &*write.key),
+    fn write(
+        &mut self,
+        db: &Database,
+        keyspaces: &Keyspaces,
+        batch: Batch,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let mode = match durability {
+            Durability::Synced => PersistMode::SyncData,
+            Durability::Buffered => PersistMode::Buffer,
+        };
+        if batch.is_empty() {
+            // The engine would return at once, and leave earlier buffered batches unsynced.
+            return db.persist(mode).map_err(errors::on_commit);
         }
+        let bytes = journal::size_bytes(batch.writes.len(), batch.size_bytes());
+        self.runway.prepare(bytes, db.journal_count());
+        let mut rows = OwnedWriteBatch::with_capacity(db.clone(), batch.writes.len()).durability(Some(mode));
+        for write in batch.writes {
+            let keyspace = &keyspaces[write.table.index()];
+            match write.value {
+                Some(value) => rows.insert(keyspace, &*write.key, &*value),
+                None => rows.remove(keyspace, &*write.key),
+            }
+        }
+        rows.commit().map_err(errors::on_commit)
     }
-    rows.commit().map_err(errors::on_commit)
+
+    /// A row that is not of any commit. Only here, so that nothing is written to the journal beside the commits.
+    pub(super) fn put(&mut self, keyspace: &Keyspace, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        match value {
+            Some(value) => keyspace.insert(key, value),
+            None => keyspace.remove(key),
+        }
+        .map_err(errors::on_commit)
+    }
 }
