@@ -75,6 +75,8 @@ pub enum Scenario {
     Idle(Idle),
     /// One sender writes to every one of many online receivers, one message each, again and again
     FanOut(FanOut),
+    /// One group whose members are all online: its owner writes at a fixed rate, everybody else gets it
+    Group(Group),
     /// Many messages to one user who is away, and then comes back
     Offline(Offline),
     /// Many devices lose their connections and come back at once
@@ -128,6 +130,19 @@ pub struct FanOut {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
     /// How many seconds of rounds.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Group {
+    /// Members, the owner among them. Not above groups.max_members of the server.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    pub members: u32,
+    /// Messages a second.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: u32,
+    /// How many seconds of messages.
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
 }

@@ -7,15 +7,15 @@
 
 mod incoming;
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
-    CloseCode,
+    CloseCode, ConversationId,
     client::ACK_DELAY,
     codec::{self, CRITICAL, HEADER_LEN, MAX_FRAME, PREFACE, RESERVED, RawFrame},
     frame::{Frame, Kind},
-    wire::{self, NackCode, hello},
+    wire::{self, NackCode, act::What, hello},
 };
 use incoming::Incoming;
 
@@ -45,6 +45,20 @@ pub enum Event {
     Failed(Box<str>),
 }
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug)]
+pub enum To {
+    /// The number of the user within the run.
+    User(u32),
+    Group(u64),
+}
+
+impl From<u32> for To {
+    fn from(user: u32) -> Self {
+        To::User(user)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
@@ -59,8 +73,10 @@ pub struct Device {
     /// What waits to be written.
     pub out: BytesMut,
     phase: Phase,
-    /// Messages for which there is no credit yet, with the number of the recipient.
-    backlog: VecDeque<(u32, Stamp)>,
+    /// The last group that it has made; 0: none.
+    pub group: u64,
+    /// Messages for which there is no credit yet.
+    backlog: VecDeque<(To, Stamp)>,
     /// The intended times of the messages that are written and not answered, in the order of their numbers.
     unanswered: VecDeque<u64>,
     last_send_no: u64,
@@ -79,6 +95,7 @@ impl Device {
             user,
             out: BytesMut::new(),
             phase: Phase::Closed,
+            group: 0,
             backlog: VecDeque::new(),
             unanswered: VecDeque::new(),
             last_send_no: 0,
@@ -141,7 +158,7 @@ impl Device {
     // ------------------------------------------------------------ sending
 
     /// Sends a message, as soon as there is credit.
-    pub fn send(&mut self, run: &Run, to: u32, stamp: Stamp) {
+    pub fn send(&mut self, run: &Run, to: To, stamp: Stamp) {
         if self.backlog.is_empty() && self.last_send_no < self.max_send_no {
             self.write(run, to, stamp);
         } else {
@@ -149,11 +166,24 @@ impl Device {
         }
     }
 
-    fn write(&mut self, run: &Run, to: u32, stamp: Stamp) {
+    fn write(&mut self, run: &Run, to: To, stamp: Stamp) {
         self.last_send_no += 1;
         let (head, filling) = run.stationery.write(stamp);
-        frames::put_send(&mut self.out, self.last_send_no, &run.uids[to as usize], (&head, filling));
+        let to = match to {
+            To::User(user) => Cow::Borrowed(&run.uids[user as usize]),
+            To::Group(number) => Cow::Owned(ConversationId::Group(number).to_string()),
+        };
+        frames::put_send(&mut self.out, self.last_send_no, &to, (&head, filling));
         self.unanswered.push_back(stamp.intended);
+    }
+
+    /// Does something in a conversation, or in none. There must be credit for it.
+    pub fn act(&mut self, to: String, what: What, now: u64) {
+        self.last_send_no += 1;
+        let act = Some(Box::new(wire::Act { what: Some(what) }));
+        let send = wire::Send { send_no: self.last_send_no, to, act, ..Default::default() };
+        codec::put_frame(&mut self.out, Kind::Send, &send);
+        self.unanswered.push_back(now);
     }
 
     fn on_credit(&mut self, run: &Run, max_send_no: u64) {
@@ -260,6 +290,9 @@ impl Device {
             SEND_ACK if self.is_live() => {
                 let ack = SendAck::read(body)?;
                 self.incoming.on_own_entry(ack.useq);
+                if ack.group != 0 {
+                    self.group = ack.group;
+                }
                 self.on_answered(ack.send_no, events);
             }
             _ => {
@@ -273,14 +306,15 @@ impl Device {
     }
 
     fn on_push(&mut self, run: &Run, push: Push, now: u64, events: &mut Vec<Event>) {
-        if !self.incoming.on_entry(push.useq, now) {
+        // What is passed on in a large group has no number in the user's log.
+        if push.useq != 0 && !self.incoming.on_entry(push.useq, now) {
             return;
         }
         if push.own_send_no > 0 {
             // The device's own message, out of the log: it stands for a SEND_ACK.
             return self.on_answered(push.own_send_no, events);
         }
-        let Some(text) = push.text else { return };
+        let Some(text) = push.text.filter(|text| !text.is_act) else { return };
         let stamp = run.stationery.read(text.content);
         let is_from =
             |stamp: &Stamp| run.uids.get(stamp.sender as usize).is_some_and(|uid| uid.as_bytes() == text.from);

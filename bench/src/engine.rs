@@ -12,6 +12,7 @@ use std::{
     os::fd::OwnedFd,
 };
 
+use hongyan_proto::wire::act::What;
 use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, EventData, EventFlags},
@@ -21,7 +22,7 @@ use rustix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    device::{Device, Event},
+    device::{Device, Event, To},
     link::{Link, Reading},
     run::Run,
     stamp::Stamp,
@@ -113,8 +114,15 @@ impl<'run> Engine<'run> {
         self.mark(link);
     }
 
-    pub fn send(&mut self, link: u32, to: u32, stamp: Stamp) {
-        self.links[link as usize].device.send(self.run, to, stamp);
+    pub fn send(&mut self, link: u32, to: impl Into<To>, stamp: Stamp) {
+        self.links[link as usize].device.send(self.run, to.into(), stamp);
+        self.mark(link);
+    }
+
+    /// Does something in a conversation; it is answered like a message.
+    pub fn act(&mut self, link: u32, to: String, what: What) {
+        let now = self.run.now();
+        self.links[link as usize].device.act(to, what, now);
         self.mark(link);
     }
 

@@ -62,6 +62,8 @@ fn fields<'a>(body: &'a [u8], mut take: impl FnMut(u64, Value<'a>) -> Result<(),
 pub struct SendAck {
     pub send_no: u64,
     pub useq: u64,
+    /// The group that was made; 0: none.
+    pub group: u64,
 }
 
 impl SendAck {
@@ -71,6 +73,7 @@ impl SendAck {
             match (tag, value) {
                 (1, Value::Varint(send_no)) => ack.send_no = send_no,
                 (3, Value::Varint(useq)) => ack.useq = useq,
+                (5, Value::Varint(group)) => ack.group = group,
                 _ => {}
             }
             Ok(())
@@ -84,6 +87,8 @@ impl SendAck {
 pub struct Text<'a> {
     pub from: &'a [u8],
     pub content: &'a [u8],
+    /// It tells of something that was done, and has no content.
+    pub is_act: bool,
 }
 
 /// A PUSH: an entry of the user's log. Other items than messages are none here.
@@ -117,6 +122,7 @@ impl<'a> Text<'a> {
             match (tag, value) {
                 (1, Value::Bytes(from)) => text.from = from,
                 (5, Value::Bytes(content)) => text.content = content,
+                (7, Value::Bytes(_)) => text.is_act = true,
                 _ => {}
             }
             Ok(())
@@ -200,9 +206,12 @@ mod tests {
         let mut out = BytesMut::new();
         codec::put_push(&mut out, 300, 4, &item);
         let push = Push::read(&out[codec::HEADER_LEN..]).unwrap();
-        assert_eq!(push, Push { useq: 300, own_send_no: 4, text: Some(Text { from: b"alice", content: &content }) });
-        let ack = wire::SendAck { send_no: 7, cseq: 8, useq: 900, time_ms: u64::MAX, group: 0 }.encode_to_vec();
-        assert_eq!(SendAck::read(&ack), Ok(SendAck { send_no: 7, useq: 900 }));
+        assert_eq!(
+            push,
+            Push { useq: 300, own_send_no: 4, text: Some(Text { from: b"alice", content: &content, is_act: false }) }
+        );
+        let ack = wire::SendAck { send_no: 7, cseq: 8, useq: 900, time_ms: u64::MAX, group: 6 }.encode_to_vec();
+        assert_eq!(SendAck::read(&ack), Ok(SendAck { send_no: 7, useq: 900, group: 6 }));
         let limits = wire::Limits { id: 5, ..Default::default() }.encode_to_vec();
         assert_eq!(SendAck::read(&limits), Ok(SendAck::default()), "fields of fixed width are skipped");
     }

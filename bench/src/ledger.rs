@@ -53,6 +53,8 @@ impl Arrivals {
 pub struct Ledger {
     arrivals: Vec<Arrivals>,
     pub sent: u64,
+    /// So many are to get each message.
+    pub receivers: u64,
     pub answered: u64,
     pub received: u64,
     pub duplicates: u64,
@@ -78,6 +80,7 @@ impl Ledger {
         Self {
             arrivals: std::iter::repeat_with(Arrivals::default).take(links).collect(),
             sent: 0,
+            receivers: 1,
             answered: 0,
             received: 0,
             duplicates: 0,
@@ -130,9 +133,14 @@ impl Ledger {
         }
     }
 
+    /// Arrivals there are to be.
+    pub fn expected(&self) -> u64 {
+        self.sent * self.receivers
+    }
+
     /// Whether everything sent was answered and arrived.
     pub fn is_settled(&self) -> bool {
-        self.received >= self.sent && self.answered >= self.sent
+        self.received >= self.expected() && self.answered >= self.sent
     }
 
     /// Whether nothing went wrong.

@@ -41,7 +41,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use scenario::{Bench, fan_out, idle, offline, paced, pairs, resume_storm};
+use scenario::{Bench, fan_out, group, idle, offline, paced, pairs, resume_storm};
 use stamp::Stationery;
 use token::{DRAWN_SEEDS, Mint};
 
@@ -86,6 +86,7 @@ fn execute(cli: &Cli) -> anyhow::Result<bool> {
         Scenario::Paced(args) => paced::run(&mut bench, args)?,
         Scenario::Idle(args) => idle::run(&mut bench, args)?,
         Scenario::FanOut(args) => fan_out::run(&mut bench, args)?,
+        Scenario::Group(args) => group::run(&mut bench, args)?,
         Scenario::Offline(args) => offline::run(&mut bench, args)?,
         Scenario::ResumeStorm(args) => resume_storm::run(&mut bench, args)?,
     }
@@ -99,6 +100,7 @@ fn name_of(scenario: &Scenario) -> &'static str {
         Scenario::Paced(_) => "paced",
         Scenario::Idle(_) => "idle",
         Scenario::FanOut(_) => "fan-out",
+        Scenario::Group(_) => "group",
         Scenario::Offline(_) => "offline",
         Scenario::ResumeStorm(_) => "resume-storm",
     }
@@ -111,6 +113,7 @@ fn users_of(scenario: &Scenario) -> u32 {
         Scenario::Paced(args) => 2 * args.pairs,
         Scenario::Idle(args) => args.connections,
         Scenario::FanOut(args) => 1 + args.receivers,
+        Scenario::Group(args) => args.members,
         Scenario::Offline(_) => 2,
         Scenario::ResumeStorm(args) => 2 * args.pairs + args.connections,
     }

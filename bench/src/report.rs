@@ -77,7 +77,7 @@ impl Report {
         self.count("sent", ledger.sent);
         self.count("answered", ledger.answered);
         self.count("received", ledger.received);
-        self.count("missing", ledger.sent.saturating_sub(ledger.received));
+        self.count("missing", ledger.expected().saturating_sub(ledger.received));
         self.count("duplicates", ledger.duplicates);
         self.count("out_of_order", ledger.out_of_order);
         self.count("foreign", ledger.foreign);

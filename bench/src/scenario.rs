@@ -1,6 +1,7 @@
 //! What all scenarios share: the engine, the server's process, logging in, waiting until all has arrived.
 
 pub mod fan_out;
+pub mod group;
 pub mod idle;
 pub mod offline;
 pub mod paced;

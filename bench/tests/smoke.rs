@@ -97,6 +97,8 @@ fn every_scenario_runs_clean() {
     assert_eq!(found["connections_at_end"], 5);
     let found = server.measure(&["fan-out", "--receivers", "3", "--rate", "10", "--seconds", "0.2"]);
     assert_eq!(found["received"], 6);
+    let found = server.measure(&["group", "--members", "4", "--rate", "10", "--seconds", "0.2"]);
+    assert_eq!(found["received"], 6, "two messages to three others: {found}");
     let found = server.measure(&["offline", "--messages", "200"]);
     assert_eq!(found["received"], 200);
     assert!(found["all_acked_ms"].as_f64().unwrap() >= found["all_received_ms"].as_f64().unwrap(), "{found}");

@@ -90,7 +90,7 @@ fn messages_leave_with_credit_and_are_answered_in_order() {
     let window = pair.device.max_send_no;
     assert!(window > 1);
     for number in 0..=window {
-        pair.device.send(&pair.run, 0, Stamp { sender: 1, number, intended: number });
+        pair.device.send(&pair.run, To::User(0), Stamp { sender: 1, number, intended: number });
     }
     let sends = pair.deliver_to_server();
     assert_eq!(sends.len() as u64, window, "one waits for credit");
@@ -161,7 +161,7 @@ fn a_device_that_was_here_comes_back_with_its_token_and_place() {
 #[test]
 fn refusals_end_the_run_and_say_what_to_do() {
     let mut pair = Pair::live(0);
-    pair.device.send(&pair.run, 0, Stamp { sender: 1, number: 0, intended: 0 });
+    pair.device.send(&pair.run, To::User(0), Stamp { sender: 1, number: 0, intended: 0 });
     pair.deliver_to_server();
     let code = NackCode::NackRateLimited as i32;
     pair.server.refused(wire::SendNack { send_no: 1, code, reason: "too fast".into(), ..Default::default() });
