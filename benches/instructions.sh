@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
 # Counts the instructions that the protocol's hot operations take for a message, with valgrind's callgrind, and shows them
 # beside the reference in benches/README.md. Arguments: operations to count; none: all.
+# With --check first it fails if one takes over a tenth more than its reference; it is skipped, and says so, where the figures
+# cannot be the same.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if ! command -v valgrind >/dev/null; then
-  echo "instructions: valgrind is not installed; on Debian: apt-get install valgrind" >&2
+mode=show
+if [[ ${1:-} == --check ]]; then
+  mode=check
+  shift
+fi
+
+# Says why nothing was counted: when checking that is no failure.
+cannot() {
+  echo "instructions: $1" >&2
+  [[ $mode == check ]] && exit 0
   exit 1
+}
+
+command -v valgrind >/dev/null || cannot "valgrind is not installed; on Debian: apt-get install valgrind"
+if [[ $mode == check ]]; then
+  here="rustc $(rustc --version | cut -d' ' -f2), $(uname -m | tr _ -), glibc $(ldd --version | awk 'NR == 1 { print $NF }')"
+  grep -qF "$here" benches/README.md || cannot "not checked, for the reference is of another compiler, processor or C library than $here"
 fi
 
 scratch=$(mktemp -d)
@@ -27,6 +43,7 @@ if (($# == 0)); then
 fi
 # Only the runs that are measured count, not what makes them ready.
 runner="['valgrind', '--tool=callgrind', '--callgrind-out-file=$scratch/callgrind', '--toggle-collect=instructions::measured*']"
+over=()
 printf '%-28s %14s %14s\n' "instructions for a message" "now" "reference"
 for operation in "$@"; do
   if ! bench --config "target.'cfg(all())'.runner = $runner" -- "$operation" >"$scratch/runs" 2>"$scratch/log"; then
@@ -35,5 +52,14 @@ for operation in "$@"; do
   fi
   messages=$(awk '{ print $2 }' "$scratch/runs")
   instructions=$(awk '/Collected :/ { print $NF }' "$scratch/log")
-  printf '%-28s %14d %14s\n' "$operation" $((instructions / messages)) "$(reference "$operation")"
+  now=$((instructions / messages)) reference=$(reference "$operation")
+  printf '%-28s %14d %14s\n' "$operation" "$now" "$reference"
+  if ((now * 10 > ${reference:-0} * 11)); then
+    over+=("$operation")
+  fi
 done
+if [[ $mode == check ]] && ((${#over[@]} > 0)); then
+  echo "instructions: over a tenth more than the reference in benches/README.md: ${over[*]}" >&2
+  echo "instructions: make them cheaper; or, if they are worth it, count anew and write down the new reference" >&2
+  exit 1
+fi
