@@ -18,6 +18,8 @@ mod matrix;
 mod moving;
 mod offline;
 mod operate;
+#[cfg(target_os = "linux")]
+mod power_cuts;
 mod presence;
 mod proxy;
 mod push;

@@ -20,6 +20,11 @@ impl Schedule {
         Self { random: StdRng::seed_from_u64(seed) }
     }
 
+    /// Where chance comes from, for what only one test draws.
+    pub fn random(&mut self) -> &mut StdRng {
+        &mut self.random
+    }
+
     /// How many kills: `HONGYAN_TEST_KILLS`, or `short`.
     pub fn kills(short: usize) -> usize {
         std::env::var("HONGYAN_TEST_KILLS")

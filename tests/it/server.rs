@@ -112,12 +112,20 @@ impl TestServer {
 
     /// Starts the program again on the same data and the same ports. It must not be running.
     pub fn restart(&mut self) {
-        let (native, http) = (self.process.native, self.process.http);
         // A client's own connection may hold the port for a moment.
-        self.process = eventually("the ports are free again", || match run(self.data.path(), native, http) {
+        eventually("the ports are free again", || match self.try_restart() {
             Err(error) if error.contains("cannot listen") => None,
-            started => Some(started.unwrap()),
+            started => {
+                started.unwrap();
+                Some(())
+            }
         });
+    }
+
+    /// The same where it may not come up; Err: what it wrote to stderr before it gave up.
+    pub fn try_restart(&mut self) -> Result<(), String> {
+        self.process = run(self.data.path(), self.process.native, self.process.http)?;
+        Ok(())
     }
 
     /// The same with another configuration.

@@ -26,6 +26,7 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::purge::FILLING;
 use crate::store::StoreError;
 
 #[cfg(test)]
@@ -110,7 +111,9 @@ fn walk(file: &mut File, last_seqno: &mut Option<u64>) -> io::Result<Tail> {
         if last_seqno.is_some_and(|last| batch.seqno <= last) {
             return Ok(Tail::OutOfOrder(at));
         }
-        *last_seqno = Some(batch.seqno);
+        if !batch.is_filling {
+            *last_seqno = Some(batch.seqno);
+        }
         at += batch.size_bytes;
     }
     drop(reader);
@@ -127,9 +130,10 @@ fn is_unfinished(file: &mut File, at: u64) -> io::Result<bool> {
     let rest = &rest[..written];
     // The next batch is written after the sync of the one before, so whatever a whole batch follows was synced.
     let is_followed = (1..rest.len()).any(|from| matches!(read_batch(&mut &rest[from..]), Ok(Some(_))));
-    let first_sector = (at.next_multiple_of(SECTOR_BYTES) - at) as usize;
-    let sectors = rest.get(first_sector..).unwrap_or_default().chunks_exact(SECTOR_BYTES as usize);
-    let has_unwritten_sector = sectors.into_iter().any(|sector| sector.iter().all(|byte| *byte == 0));
+    // The sector in which it begins has the end of what stands before it, whether it was written again or not.
+    let (first, others) = rest.split_at(rest.len().min((at.next_multiple_of(SECTOR_BYTES) - at) as usize));
+    let mut sectors = others.chunks_exact(SECTOR_BYTES as usize).chain((!first.is_empty()).then_some(first));
+    let has_unwritten_sector = sectors.any(|sector| sector.iter().all(|byte| *byte == 0));
     Ok(!is_followed && (has_unwritten_sector || !rest.ends_with(TRAILER)))
 }
 
@@ -139,7 +143,7 @@ fn cut(journal: &Path, at: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-fn is_all_zeros(file: &mut File) -> io::Result<bool> {
+pub(super) fn is_all_zeros(file: &mut File) -> io::Result<bool> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match file.read(&mut buffer)? {
@@ -152,14 +156,18 @@ fn is_all_zeros(file: &mut File) -> io::Result<bool> {
 
 struct BatchSeen {
     seqno: u64,
+    /// It is of a keyspace that is gone, or soon is. The engine forgets the numbers of those and gives them again.
+    is_filling: bool,
     size_bytes: u64,
 }
 
 /// Reads one batch; none if what is there is not a whole and valid one.
 fn read_batch(reader: &mut impl Read) -> io::Result<Option<BatchSeen>> {
-    let mut rows = Rows { reader, hash: Xxh3::new(), size_bytes: 0 };
+    let mut rows = Rows { reader, hash: Xxh3::new(), size_bytes: 0, is_filling: true };
     match rows.batch() {
-        Ok(seqno) => Ok(seqno.map(|seqno| BatchSeen { seqno, size_bytes: rows.size_bytes })),
+        Ok(seqno) => {
+            Ok(seqno.map(|seqno| BatchSeen { seqno, is_filling: rows.is_filling, size_bytes: rows.size_bytes }))
+        }
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
@@ -170,6 +178,7 @@ struct Rows<'a, R> {
     reader: &'a mut R,
     hash: Xxh3,
     size_bytes: u64,
+    is_filling: bool,
 }
 
 impl<R: Read> Rows<'_, R> {
@@ -195,11 +204,16 @@ impl<R: Read> Rows<'_, R> {
             return Ok(false);
         }
         self.hash.update(&head);
-        let mut left = number(&head[11..13]) + number(&head[17..21]);
+        let key_bytes = number(&head[11..13]);
+        let mut left = key_bytes + number(&head[17..21]);
         let mut buffer = [0; 4096];
+        let mut is_start = true;
         while left > 0 {
             let part = &mut buffer[..left.min(4096) as usize];
             self.reader.read_exact(part)?;
+            if std::mem::take(&mut is_start) {
+                self.is_filling &= key_bytes == FILLING.len() as u64 && part.starts_with(FILLING);
+            }
             self.hash.update(part);
             self.size_bytes += part.len() as u64;
             left -= part.len() as u64;

@@ -24,6 +24,8 @@ use crate::store::{StoreError, Table};
 const WRITTEN_BY_PEOPLE: [Table; 4] = [Table::Messages, Table::Reactions, Table::Memberships, Table::Conversations];
 /// The keyspace of the rows without meaning. It is there only while a purge goes on, or was cut short.
 const FILLER: &str = "filler";
+/// The key of all of these rows.
+pub(super) const FILLING: &[u8] = b"filler";
 /// A key that no table has: they begin with numbers of at least four bytes.
 const NO_KEY: &[u8] = &[0];
 const CHUNK_BYTES: usize = 1 << 20;
@@ -48,7 +50,7 @@ pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
         keyspace.major_compact().map_err(errors::on_commit)?;
     }
     for keyspace in tables {
-        engine.writer()?.put(keyspace, NO_KEY, None)?;
+        engine.writer()?.put(&engine.db, keyspace, NO_KEY, None)?;
     }
     look_for_old_rows(&engine.db);
     for keyspace in tables {
@@ -78,7 +80,7 @@ fn fill(engine: &FjallEngine, filler: &Keyspace, newest: &Path) -> Result<(), St
     let mut chunk = vec![0; CHUNK_BYTES];
     rand::fill(&mut chunk[..]);
     for number in 0..MAX_CHUNKS {
-        engine.writer()?.put(filler, b"filler", Some(&chunk))?;
+        engine.writer()?.put(&engine.db, filler, FILLING, Some(&chunk))?;
         // Where the journal stands is looked at when a table goes to a file.
         if number % 8 == 7 {
             filler.rotate_memtable_and_wait().map_err(errors::on_commit)?;
@@ -103,4 +105,36 @@ fn flush_until_gone(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreEr
         thread::sleep(STEP);
     }
     Err(StoreError::Io("the engine keeps a journal that it needs no more".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Batch, Durability, Engine, fjall::FjallOptions};
+
+    fn open(path: &Path) -> FjallEngine {
+        FjallEngine::open(path, FjallOptions::default()).unwrap()
+    }
+
+    fn commit(engine: &FjallEngine, value: &'static str) {
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, "key", value);
+        futures_util::FutureExt::now_or_never(engine.commit(batch, Durability::Synced)).unwrap().unwrap();
+    }
+
+    /// The engine gives the numbers of a purge's last rows again, if it ends before anything else is committed.
+    #[test]
+    fn a_purge_cut_short_leaves_a_store_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        commit(&engine, "before");
+        let filler = engine.db.keyspace(FILLER, KeyspaceCreateOptions::default).unwrap();
+        for _ in 0..20 {
+            engine.writer().unwrap().put(&engine.db, &filler, FILLING, Some(b"chunk")).unwrap();
+        }
+        engine.db.delete_keyspace(filler).unwrap();
+        drop(engine);
+        commit(&open(dir.path()), "after");
+        drop(open(dir.path()));
+    }
 }

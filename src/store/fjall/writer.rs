@@ -67,12 +67,24 @@ impl Writer {
         rows.commit().map_err(errors::on_commit)
     }
 
-    /// A row that is not of any commit. Only here, so that nothing is written to the journal beside the commits.
-    pub(super) fn put(&mut self, keyspace: &Keyspace, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        match value {
+    /// A row that is not of any commit. Only here, so that nothing is written to the journal beside the commits; synced
+    /// like them, for what a whole batch follows in a journal is known to have been.
+    pub(super) fn put(
+        &mut self,
+        db: &Database,
+        keyspace: &Keyspace,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let written = match value {
             Some(value) => keyspace.insert(key, value),
             None => keyspace.remove(key),
-        }
-        .map_err(errors::on_commit)
+        };
+        let result = written.and_then(|()| db.persist(PersistMode::SyncData)).map_err(errors::on_commit);
+        self.failure = result.as_ref().err().cloned();
+        result
     }
 }

@@ -113,6 +113,35 @@ fn a_creation_cut_short_is_begun_again() {
     }
 }
 
+/// A power cut may take the directory of a table whose name the engine has written down already.
+#[test]
+fn a_creation_that_has_lost_a_table_is_begun_again() {
+    for lost in ["1", "5", "13"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        fs::remove_dir_all(dir.path().join("keyspaces").join(lost)).unwrap();
+        let engine = open(dir.path());
+        for table in Table::ALL {
+            commit(&engine, &[(table, "name", Some(table.name()))]).unwrap();
+        }
+        drop(engine);
+        let engine = open(dir.path());
+        for table in Table::ALL {
+            assert_eq!(get(&engine, table, "name").as_deref(), Some(table.name()), "{lost} was lost");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_is_not_whole_is_that_of_a_creation_cut_short() {
+    for content in [&b"F"[..], b"FJL", &[0; 4]] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        fs::write(dir.path().join("version"), content).unwrap();
+        drop(open(dir.path()));
+    }
+}
+
 #[test]
 fn data_without_a_version_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
