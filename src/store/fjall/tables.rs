@@ -1,8 +1,11 @@
 //! How each table is kept. The engine writes these into the store when it creates a table; for a table that exists,
 //! what was written then holds.
 
+use std::sync::Arc;
+
 use fjall::{
     CompressionType, KeyspaceCreateOptions,
+    compaction::Leveled,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
 };
 
@@ -17,6 +20,7 @@ pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
         // of the store, and text compresses well.
         Table::Messages => options
             .expect_point_read_hits(true)
+            .compaction_strategy(Arc::new(gathering()))
             .data_block_size_policy(BlockSizePolicy::all(8 * 1024))
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
         // Appended and read in ranges only, where a filter is of no use.
@@ -28,6 +32,12 @@ pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
         // Asked for what may well not be there: unknown names, pairs that have not talked yet.
         Table::UserNames | Table::Pairs | Table::Members | Table::Reactions | Table::Contacts => options,
     }
+}
+
+/// What is new belongs to all conversations, so that bringing it into the first level rewrites all of that level: this is
+/// done seldom, and the level is kept small.
+fn gathering() -> Leveled {
+    Leveled::default().with_l0_threshold(12).with_table_target_size(16 * MIB)
 }
 
 /// What a table gathers in memory before it goes to a file of its own. Small enough that the journal, which must hold
