@@ -83,6 +83,10 @@ pub struct FjallEngine {
 type Keyspaces = [Keyspace; Table::ALL.len()];
 
 impl FjallEngine {
+    /// Threads that write tables to files and merge these. With one, writing waits for merging; with two, one of them
+    /// spins while the other merges, for it passes on what it leaves to others.
+    const WORKERS: usize = 3;
+
     /// Opens the store in the directory `path`, creating both (mode 0700) if they are not there.
     ///
     /// Reads the journals of the last run twice, up to about `journal_bytes` and 64 MiB. Blocks.
@@ -105,6 +109,7 @@ impl FjallEngine {
         let db = Database::builder(path)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes.max(FjallOptions::MIN_JOURNAL_BYTES))
+            .worker_threads(Self::WORKERS)
             .open()
             .map_err(|error| translate(error, path))?;
         let mut keyspaces = Vec::with_capacity(Table::ALL.len());
