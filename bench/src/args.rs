@@ -166,7 +166,8 @@ pub struct ResumeStorm {
     /// Do not cut the connections: wait for the server to be killed and started again by somebody else.
     #[arg(long)]
     pub await_restart: bool,
-    /// Pairs that go on exchanging messages during the storm. With --await-restart there are none.
+    /// Pairs that go on exchanging messages during the storm. With --await-restart they are among the connections, lose
+    /// theirs as well, and send again what was not answered.
     #[arg(long, default_value_t = 10)]
     pub pairs: u32,
     /// Messages a second over these pairs.

@@ -1,26 +1,27 @@
 //! One user's device as the native protocol sees it, without a socket: bytes in, events and bytes out.
 //!
-//! It keeps the rules that an SDK keeps (docs/protocol.md: acks, credit, heartbeats, gaps) and nothing else: its store is
-//! the [`crate::ledger`]. A refused message or a closed connection is a failure of the run; nothing is sent again.
+//! It keeps the rules that an SDK keeps (docs/protocol.md: acks, credit, heartbeats, gaps, repeating what was not answered)
+//! and nothing else: its store is the [`crate::ledger`]. A refused message or a closed connection is a failure of the run.
 //!
 //! Times are nanoseconds since the start of the run.
 
 mod incoming;
-
-use std::{borrow::Cow, collections::VecDeque};
+mod sending;
 
 use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
-    CloseCode, ConversationId,
+    CloseCode,
     client::ACK_DELAY,
     codec::{self, CRITICAL, HEADER_LEN, MAX_FRAME, PREFACE, RESERVED, RawFrame},
     frame::{Frame, Kind},
-    wire::{self, NackCode, act::What, hello},
+    wire::{self, hello},
 };
 use incoming::Incoming;
+pub use sending::To;
+use sending::{Sending, refusal};
 
 use crate::{
-    frames::{self, Malformed, Push, SendAck},
+    frames::{Malformed, Push, SendAck},
     run::Run,
     stamp::Stamp,
 };
@@ -45,20 +46,6 @@ pub enum Event {
     Failed(Box<str>),
 }
 
-/// Where a message goes.
-#[derive(Clone, Copy, Debug)]
-pub enum To {
-    /// The number of the user within the run.
-    User(u32),
-    Group(u64),
-}
-
-impl From<u32> for To {
-    fn from(user: u32) -> Self {
-        To::User(user)
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
@@ -75,12 +62,7 @@ pub struct Device {
     phase: Phase,
     /// The last group that it has made; 0: none.
     pub group: u64,
-    /// Messages for which there is no credit yet.
-    backlog: VecDeque<(To, Stamp)>,
-    /// The intended times of the messages that are written and not answered, in the order of their numbers.
-    unanswered: VecDeque<u64>,
-    last_send_no: u64,
-    max_send_no: u64,
+    sending: Sending,
     incoming: Incoming,
     /// 0 before the first login.
     heartbeat: u64,
@@ -96,10 +78,7 @@ impl Device {
             out: BytesMut::new(),
             phase: Phase::Closed,
             group: 0,
-            backlog: VecDeque::new(),
-            unanswered: VecDeque::new(),
-            last_send_no: 0,
-            max_send_no: 0,
+            sending: Sending::default(),
             incoming: Incoming::default(),
             heartbeat: 0,
             ping_due: 0,
@@ -153,46 +132,6 @@ impl Device {
     /// Whether an ack was written for every entry that has come.
     pub fn has_acked_all(&self) -> bool {
         self.incoming.has_acked_all()
-    }
-
-    // ------------------------------------------------------------ sending
-
-    /// Sends a message, as soon as there is credit.
-    pub fn send(&mut self, run: &Run, to: To, stamp: Stamp) {
-        if self.backlog.is_empty() && self.last_send_no < self.max_send_no {
-            self.write(run, to, stamp);
-        } else {
-            self.backlog.push_back((to, stamp));
-        }
-    }
-
-    fn write(&mut self, run: &Run, to: To, stamp: Stamp) {
-        self.last_send_no += 1;
-        let (head, filling) = run.stationery.write(stamp);
-        let to = match to {
-            To::User(user) => Cow::Borrowed(&run.uids[user as usize]),
-            To::Group(number) => Cow::Owned(ConversationId::Group(number).to_string()),
-        };
-        frames::put_send(&mut self.out, self.last_send_no, &to, (&head, filling));
-        self.unanswered.push_back(stamp.intended);
-    }
-
-    /// Does something in a conversation, or in none. There must be credit for it.
-    pub fn act(&mut self, to: String, what: What, now: u64) {
-        self.last_send_no += 1;
-        let act = Some(Box::new(wire::Act { what: Some(what) }));
-        let send = wire::Send { send_no: self.last_send_no, to, act, ..Default::default() };
-        codec::put_frame(&mut self.out, Kind::Send, &send);
-        self.unanswered.push_back(now);
-    }
-
-    fn on_credit(&mut self, run: &Run, max_send_no: u64) {
-        self.max_send_no = self.max_send_no.max(max_send_no);
-        while self.last_send_no < self.max_send_no
-            && let Some((to, stamp)) = self.backlog.pop_front()
-        {
-            self.write(run, to, stamp);
-        }
     }
 
     // ------------------------------------------------------------ time
@@ -321,28 +260,17 @@ impl Device {
         events.push(stamp.filter(is_from).map_or(Event::Foreign, Event::Received));
     }
 
-    /// Answers come in the order of the numbers; one that comes again changes nothing.
-    fn on_answered(&mut self, send_no: u64, events: &mut Vec<Event>) {
-        let next = self.last_send_no + 1 - self.unanswered.len() as u64;
-        if send_no > next {
-            self.fail(events, format!("the server answered SEND {send_no} before SEND {next}"));
-        } else if send_no == next
-            && let Some(intended) = self.unanswered.pop_front()
-        {
-            events.push(Event::Answered { intended });
-        }
-    }
-
     fn on_rare_frame(&mut self, run: &Run, frame: Frame, now: u64, events: &mut Vec<Event>) {
         match frame {
             Frame::Welcome(welcome) => {
                 self.incoming = Incoming::at(welcome.cursor, now);
-                self.last_send_no = welcome.last_send_no;
+                self.sending.begin_at(welcome.last_send_no);
                 self.resume_token = welcome.resume_token;
                 self.go_live(run, welcome.limits, welcome.max_send_no, now, events);
             }
             Frame::Resumed(resumed) => {
                 self.resume_token = resumed.resume_token;
+                self.send_unanswered_again(run);
                 self.go_live(run, resumed.limits, resumed.max_send_no, now, events);
             }
             Frame::Credit(credit) => self.on_credit(run, credit.max_send_no),
@@ -356,11 +284,10 @@ impl Device {
             Frame::SendNack(nack) => self.fail(events, refusal(&nack)),
             Frame::Reject(reject) => {
                 let code = CloseCode(reject.code);
-                let advice = match code {
-                    CloseCode::BAD_CREDENTIALS => {
-                        "; compare --secret-file, --kid, --iss and --aud with the server's auth"
-                    }
-                    _ => "",
+                let advice = if code == CloseCode::BAD_CREDENTIALS {
+                    "; compare --secret-file, --kid, --iss and --aud with the server's auth"
+                } else {
+                    ""
                 };
                 self.fail(events, format!("the login was refused: {code}, {}{advice}", reject.reason));
             }
@@ -402,16 +329,6 @@ impl Device {
         self.phase = Phase::Closed;
         events.push(Event::Failed(why.into()));
     }
-}
-
-fn refusal(nack: &wire::SendNack) -> String {
-    let code = NackCode::try_from(nack.code).map_or("of an unknown code", |code| code.as_str_name());
-    let advice = match NackCode::try_from(nack.code) {
-        Ok(NackCode::NackRateLimited) => "; raise limits.messages_per_second and limits.messages_burst of the server",
-        Ok(NackCode::NackTooLarge) => "; lower --content-bytes or raise limits.max_content of the server",
-        _ => "",
-    };
-    format!("SEND {} was refused: {code}, {}{advice}", nack.send_no, nack.reason)
 }
 
 /// The pause between two acks under steady traffic, in nanoseconds.

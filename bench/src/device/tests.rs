@@ -6,7 +6,7 @@ use std::{
 use bytes::BytesMut;
 use hongyan_proto::{
     server::{Connection, Event as Asked, PushSettings, Settings, encode_item},
-    wire::entry::Item,
+    wire::{NackCode, entry::Item},
 };
 
 use super::*;
@@ -87,7 +87,7 @@ impl Pair {
 #[test]
 fn messages_leave_with_credit_and_are_answered_in_order() {
     let mut pair = Pair::live(0);
-    let window = pair.device.max_send_no;
+    let window = pair.device.sending.max;
     assert!(window > 1);
     for number in 0..=window {
         pair.device.send(&pair.run, To::User(0), Stamp { sender: 1, number, intended: number });
@@ -156,6 +156,33 @@ fn a_device_that_was_here_comes_back_with_its_token_and_place() {
     again.device.connect(&again.run);
     let [Asked::Resume(resume)] = &again.deliver_to_server()[..] else { panic!("a RESUME") };
     assert_eq!((resume.resume_token.as_ref(), resume.cursor), (b"token".as_slice(), 40));
+}
+
+#[test]
+fn what_was_not_answered_is_sent_again_and_what_is_new_waits_for_the_connection() {
+    let mut pair = Pair::live(0);
+    let stamp = |number| Stamp { sender: 1, number, intended: number };
+    (0..3).for_each(|number| pair.device.send(&pair.run, To::User(0), stamp(number)));
+    let first: Vec<_> = pair.deliver_to_server();
+    pair.server.acked(wire::SendAck { send_no: 1, cseq: 1, useq: 1, time_ms: 1, group: 0 }, Instant::now());
+    pair.deliver_to_device(5);
+    assert_eq!(pair.take_events(), [Event::Answered { intended: 0 }]);
+    let mut again = Pair::new();
+    std::mem::swap(&mut pair.device, &mut again.device);
+    again.device.disconnected();
+    again.device.send(&again.run, To::User(0), stamp(3));
+    again.device.connect(&again.run);
+    assert!(matches!(again.deliver_to_server()[..], [Asked::Resume(_)]), "nothing goes before the RESUME");
+    let resumed = wire::Resumed { last_send_no: 2, ..Default::default() };
+    again.server.resumed(resumed, 0, 0, Instant::now());
+    again.server.caught_up();
+    again.deliver_to_device(6);
+    let sent: Vec<_> = again.deliver_to_server();
+    let (Asked::Send(old), Asked::Send(same)) = (&first[1], &sent[0]) else { panic!("{sent:?}") };
+    assert_eq!((same.send_no, &same.content), (old.send_no, &old.content), "the same number, the same bytes");
+    let numbers: Vec<u64> =
+        sent.iter().filter_map(|asked| if let Asked::Send(send) = asked { Some(send.send_no) } else { None }).collect();
+    assert_eq!(numbers, [2, 3, 4]);
 }
 
 #[test]

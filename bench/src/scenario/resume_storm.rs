@@ -23,25 +23,24 @@ const ATTEMPTS: u64 = 10;
 const LOOK: Duration = Duration::from_millis(5);
 
 pub fn run(bench: &mut Bench, args: &ResumeStorm) -> anyhow::Result<()> {
-    let pairs = if args.await_restart { 0 } else { args.pairs };
-    let talkers = bench.add_links(0, 2 * pairs);
-    let links = bench.add_links(2 * pairs, args.connections);
-    let mut ledger = Ledger::new(talkers.len() + links.len());
-    let everybody: Vec<u32> = talkers.iter().chain(&links).copied().collect();
+    // A server that goes takes everybody along: then those who talk are among those who come back.
+    let apart = if args.await_restart { 0 } else { 2 * args.pairs };
+    let everybody = bench.add_links(0, apart + args.connections);
+    let links = &everybody[apart as usize..];
+    let mut ledger = Ledger::new(everybody.len());
     bench.log_in(&everybody, &mut ledger)?;
-    let senders: Vec<u32> = talkers.into_iter().step_by(2).collect();
+    let pairs = everybody.chunks_exact(2).take(args.pairs as usize);
+    let senders: Vec<u32> = pairs.map(|pair| pair[0]).collect();
     let start = bench.now();
     let mut schedule = Schedule::new(senders, args.rate, start, u64::MAX, bench.seed);
-    let calm = start + REST;
-    while bench.now() < calm {
-        step(bench, &mut ledger, &mut schedule, calm)?;
-    }
+    go_on(bench, &mut ledger, &mut schedule)?;
     if args.await_restart {
-        await_restart(bench, &links, &mut ledger)?;
+        await_restart(bench, links, &mut ledger, &mut schedule)?;
     } else {
         links.iter().for_each(|link| bench.engine.cut(*link));
     }
-    storm(bench, args, &links, &mut ledger, &mut schedule)?;
+    storm(bench, args, links, &mut ledger, &mut schedule)?;
+    go_on(bench, &mut ledger, &mut schedule)?;
     schedule.stop(bench.now());
     bench.settle(&mut ledger)?;
     bench.report.latency("delivery_meanwhile", &ledger.latency);
@@ -50,12 +49,16 @@ pub fn run(bench: &mut Bench, args: &ResumeStorm) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One round of the pairs that go on talking.
-fn step(bench: &mut Bench, ledger: &mut Ledger, schedule: &mut Schedule, end: u64) -> anyhow::Result<()> {
-    let now = bench.now();
-    schedule.send_due(&mut bench.engine, ledger, now);
-    let until = schedule.next().unwrap_or(end).min(end).min(now + TICK);
-    bench.poll(until, ledger)
+/// The pairs talk, before or after the storm.
+fn go_on(bench: &mut Bench, ledger: &mut Ledger, schedule: &mut Schedule) -> anyhow::Result<()> {
+    let end = bench.now() + REST;
+    while bench.now() < end {
+        let now = bench.now();
+        schedule.send_due(&mut bench.engine, ledger, now);
+        let until = schedule.next().unwrap_or(end).min(end).min(now + TICK);
+        bench.poll(until, ledger)?;
+    }
+    Ok(())
 }
 
 fn storm(
@@ -117,11 +120,13 @@ fn storm(
 }
 
 /// Waits until every connection is gone, and until the server listens again.
-fn await_restart(bench: &mut Bench, links: &[u32], ledger: &mut Ledger) -> anyhow::Result<()> {
+fn await_restart(bench: &mut Bench, links: &[u32], ledger: &mut Ledger, schedule: &mut Schedule) -> anyhow::Result<()> {
     let progress = Progress::new("kill it and start it again", links.len() as u64);
     let mut gone = 0;
     while gone < links.len() {
-        let until = bench.now() + TICK;
+        let now = bench.now();
+        schedule.send_due(&mut bench.engine, ledger, now);
+        let until = schedule.next().unwrap_or(u64::MAX).min(now + TICK);
         bench.poll_with(until, |link, event, now| match event {
             Event::Failed(_) => gone += 1,
             event => ledger.note(link, event, now),
