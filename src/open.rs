@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use hongyan_proto::{canary, server, server::PushSettings, wire};
+use hongyan_proto::{server, server::PushSettings, wire};
 use prost::Message;
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
@@ -178,7 +178,6 @@ pub async fn assemble(
 /// found to be taken when it comes again.
 pub async fn prepare(log: &Log, data: &Path, log_epoch: u64) -> Result<(), OpenError> {
     match log.meta(meta::FORMAT).await? {
-        FORMAT if canary::is("no-sync-at-the-start") => Ok(()),
         FORMAT => Ok(log.engine().commit(Batch::default(), Durability::Synced).await?),
         0 => {
             let mut batch = Batch::default();

@@ -138,7 +138,7 @@ impl Committer {
         device.changed = true;
         let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
-        let reset = (cursor < bounds.low || cursor > bounds.head) && !canary::is("resume-below-the-log");
+        let reset = (cursor < bounds.low || cursor > bounds.head) && !canary::is("resume-beyond-the-log");
         Ok((no, device_no, Place { cursor, reset, is_proved: !reset }))
     }
 
@@ -214,8 +214,9 @@ impl Committer {
         let known = user.devices.iter().find(|known| known.no == device);
         // A device that is new here has nothing yet.
         let cursor = credential.cursor.unwrap_or_else(|| known.map_or(0, |known| known.record.cursor));
+        let cursor = if canary::is("login-below-the-log") { cursor.max(bounds.low) } else { cursor };
         let foreign = cursor > 0 && credential.cursor.is_some() && credential.log_epoch != log_epoch;
-        let beyond = (cursor < bounds.low || cursor > bounds.head) && !canary::is("login-below-the-log");
+        let beyond = (cursor < bounds.low || cursor > bounds.head) && !canary::is("login-beyond-the-log");
         let reset = foreign || beyond;
         Place { cursor, reset, is_proved: !reset }
     }

@@ -142,6 +142,11 @@ impl Host {
         self.core.borrow().clone()
     }
 
+    /// How often a device is to show life.
+    pub fn heartbeat(&self) -> Duration {
+        self.config.heartbeat.interval
+    }
+
     pub fn links(&self) -> usize {
         self.links.get()
     }

@@ -2,7 +2,7 @@
 
 mod rest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hongyan_proto::wire::{self, Gone, NackCode};
@@ -81,6 +81,8 @@ pub struct Ledger {
     violation: Option<String>,
     sent: Vec<Sent>,
     lines: FxHashMap<Conversation, BTreeMap<u64, Line>>,
+    /// The messages that lines say were taken back.
+    recalled: FxHashSet<(Conversation, u64)>,
     /// Which of all that was sent stands there, as its device was told.
     answers: FxHashMap<(Conversation, u64), usize>,
     timelines: FxHashMap<(User, u64), Item>,
@@ -276,10 +278,18 @@ impl Ledger {
 
     /// One thing stands at each place of a conversation, whoever looks (I3).
     fn stands(&mut self, conversation: Conversation, cseq: u64, line: Line) {
-        let there = self.lines.entry(conversation).or_default().entry(cseq).or_insert_with(|| line.clone());
-        if *there != line {
-            let there = there.clone();
-            self.violated(|| format!("I3: {there:?} and {line:?} both stand at {cseq} of {conversation:?}"));
+        match self.lines.entry(conversation).or_default().entry(cseq) {
+            Entry::Vacant(place) => {
+                if let Some(Deed::Recall(of)) = line.deed {
+                    self.recalled.insert((conversation, of));
+                }
+                place.insert(line);
+            }
+            Entry::Occupied(there) if *there.get() != line => {
+                let there = there.get().clone();
+                self.violated(|| format!("I3: {there:?} and {line:?} both stand at {cseq} of {conversation:?}"));
+            }
+            Entry::Occupied(_) => {}
         }
     }
 
@@ -361,42 +371,5 @@ impl Ledger {
         let mut lines = self.lines.get(&conversation).into_iter().flat_map(|lines| lines.range(..=delivered.max(read)));
         let is_author = !conversation.is_group() || lines.any(|(_, line)| line.from == user);
         self.check(is_author, || format!("R1: u{user} is told who reads {conversation:?}, and has done nothing there"));
-    }
-
-    // ------------------------------------------------------------ once all is quiet
-
-    /// Every conversation with its newest number.
-    pub fn heads(&self) -> Vec<(Conversation, u64)> {
-        let newest = |lines: &BTreeMap<u64, Line>| lines.last_key_value().map_or(0, |(cseq, _)| *cseq);
-        let mut heads: Vec<_> = self.lines.iter().map(|(conversation, lines)| (*conversation, newest(lines))).collect();
-        heads.sort_unstable();
-        heads
-    }
-
-    /// The newest message of `from` up to `upto`.
-    pub fn newest_from(&self, from: User, conversation: Conversation, upto: u64) -> u64 {
-        let mine = |sent: &&Sent| sent.from == from && sent.to == Some(conversation) && sent.deed.is_none();
-        self.sent.iter().filter(mine).filter_map(|sent| sent.cseq).filter(|cseq| *cseq <= upto).max().unwrap_or(0)
-    }
-
-    /// How far `user` has marked a conversation as read, as it was answered.
-    pub fn marked(&self, user: User, conversation: Conversation) -> u64 {
-        self.marked.get(&(user, conversation)).map_or(0, |marked| marked.1)
-    }
-
-    /// What everybody must see of a message in the end; None: its device lost its state, so nobody can say.
-    pub fn last_sight(&self, conversation: Conversation, cseq: u64) -> Option<Sight> {
-        let lines = self.lines.get(&conversation)?;
-        let mut last = Sight::Message { content: *self.answers.get(&(conversation, cseq))?, edited: 0 };
-        for (at, line) in lines.range(cseq + 1..) {
-            match line.deed {
-                Some(Deed::Recall(of)) if of == cseq => return Some(Sight::Empty { is_recalled: true }),
-                Some(Deed::Edit(of)) if of == cseq => {
-                    last = Sight::Message { content: *self.answers.get(&(conversation, *at))?, edited: *at };
-                }
-                _ => {}
-            }
-        }
-        Some(last)
     }
 }

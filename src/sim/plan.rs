@@ -20,6 +20,8 @@ pub enum Fault {
     DeviceCrash(usize, Crash),
     /// The device leaves its connection and the bytes in it to themselves for a while.
     Abandon(usize, Duration),
+    /// The device loses its connection, and gives up the login on the next one, which arrives so much later.
+    GiveUpLogin(usize, Duration),
     LoseState(usize),
     /// The device's disk is copied, or the last copy of it put back.
     TurnBack(usize),
@@ -44,7 +46,7 @@ pub enum Fault {
 pub const SLOW_DISK: DiskSpeed = DiskSpeed { commit_us: 2_000_000, yields_one_in: 2 };
 
 /// How often each kind of fault happens among those that a seed allows.
-const KINDS: [(usize, u32); 20] = [
+const KINDS: [(usize, u32); 21] = [
     (0, 8),
     (1, 4),
     (2, 5),
@@ -65,6 +67,7 @@ const KINDS: [(usize, u32); 20] = [
     (17, 2),
     (18, 1),
     (19, 5),
+    (20, 3),
 ];
 
 const TEN_YEARS_MS: i64 = 10 * 365 * 24 * 3600 * 1000;
@@ -99,8 +102,22 @@ impl Plan {
         }
         let active = chance.span(1_000_000, if is_heavy { 10_000_000 } else { 30_000_000 });
         let messages = if is_heavy { 400 + chance.below(1200) } else { 20 + chance.below(90) };
-        let wishes = wishes(chance, messages, users, &devices, active);
-        let faults = faults(chance, devices.len(), active);
+        let have_groups = chance.one_in(2);
+        let mut wishes = wishes(chance, messages, users, &devices, have_groups, active);
+        let mut faults = faults(chance, devices.len(), active);
+        if is_heavy {
+            faults.push(straggle(chance, devices.len(), active));
+        }
+        for (at, fault) in &faults {
+            if let Fault::Slow(device, span) = fault
+                && chance.one_in(2)
+            {
+                talk_on(chance, &mut wishes, &devices, *device, (*at, *span));
+            }
+        }
+        if have_groups && chance.one_in(6) {
+            faults.push(burst_at_the_end(chance, &mut wishes, &devices, active));
+        }
         let disk =
             DiskSpeed { commit_us: chance.pick(&[0, 500, 5_000, 30_000]), yields_one_in: chance.pick(&[0, 0, 4]) };
         Self { users, devices, config: config(chance), disk, active, wishes, faults }
@@ -131,14 +148,22 @@ struct Habits {
     acts_one_in: usize,
 }
 
-fn wishes(chance: &mut Chance, messages: usize, users: usize, devices: &[User], active: Duration) -> Vec<Wanted> {
-    let habits = Habits { have_groups: chance.one_in(2), acts_one_in: chance.pick(&[0, 4, 10]) };
+fn wishes(
+    chance: &mut Chance,
+    messages: usize,
+    users: usize,
+    devices: &[User],
+    have_groups: bool,
+    active: Duration,
+) -> Vec<Wanted> {
+    let habits = Habits { have_groups, acts_one_in: chance.pick(&[0, 4, 10]) };
     let mut wishes = Vec::with_capacity(messages);
     let active_us = active.as_micros() as u64;
     if habits.have_groups {
         // Early, so that there is something to write in.
         let device = chance.below(devices.len());
-        let wish = Wish::Create(some_of(chance, users));
+        let members = if chance.one_in(2) { (0..users).collect() } else { some_of(chance, users) };
+        let wish = Wish::Create(members);
         wishes.push(Wanted { at: chance.span(0, active_us / 10), device, wish, filler: 0 });
     }
     while wishes.len() < messages {
@@ -157,6 +182,55 @@ fn wishes(chance: &mut Chance, messages: usize, users: usize, devices: &[User], 
     }
     wishes.truncate(messages);
     wishes
+}
+
+/// Somebody goes on writing while the application of their device takes nothing in, and something came just before.
+fn talk_on(
+    chance: &mut Chance,
+    wishes: &mut Vec<Wanted>,
+    devices: &[User],
+    device: usize,
+    (at, span): (Duration, Duration),
+) {
+    let others = devices.iter().enumerate().filter(|(_, user)| **user != devices[device]);
+    let others: Vec<usize> = others.map(|(other, _)| other).collect();
+    let other = chance.pick(&others);
+    wishes.push(Wanted { at, device: other, wish: Wish::Write(devices[device]), filler: 10 });
+    let span_us = span.as_micros().min(8_000_000) as u64;
+    for _ in 0..chance.within(20, 60) {
+        let at = at + chance.span(0, span_us);
+        wishes.push(Wanted { at, device, wish: Wish::Write(devices[other]), filler: 10 });
+    }
+}
+
+/// Somebody writes more in a group than may wait for a device that does not read. Nothing comes after it that would tell
+/// the device of what it has missed.
+fn burst_at_the_end(
+    chance: &mut Chance,
+    wishes: &mut Vec<Wanted>,
+    devices: &[User],
+    active: Duration,
+) -> (Duration, Fault) {
+    let (deaf, writes) = (chance.below(devices.len()), chance.below(devices.len()));
+    let begins = active.mul_f64(0.9);
+    let rest_us = (active - begins).as_micros() as u64;
+    for _ in 0..60 {
+        let at = begins + chance.span(rest_us / 4, rest_us / 2);
+        wishes.push(Wanted { at, device: writes, wish: Wish::Post, filler: 3_000 });
+    }
+    (begins, Fault::Deaf(deaf, active))
+}
+
+/// Where much is written the log is trimmed: somebody begins anew, or is behind.
+fn straggle(chance: &mut Chance, devices: usize, active: Duration) -> (Duration, Fault) {
+    let device = chance.below(devices);
+    let at = chance.span(active.as_micros() as u64 / 3, active.as_micros() as u64);
+    let fault = match chance.below(4) {
+        0 => Fault::Away(device, active / 4),
+        1 => Fault::Slow(device, active / 2),
+        _ => Fault::LoseState(device),
+    };
+    (at, fault)
 }
 
 fn some_of(chance: &mut Chance, users: usize) -> Vec<User> {
@@ -229,6 +303,7 @@ fn fault(chance: &mut Chance, kind: usize, devices: usize) -> Fault {
         16 => Fault::DiskSlow(short),
         17 => Fault::Calendar(chance.pick(&[-TEN_YEARS_MS, -3_600_000, 3_600_000, TEN_YEARS_MS])),
         18 => Fault::Hours(chance.pick(&[1, 24, 400])),
+        20 => Fault::GiveUpLogin(device, short),
         _ => Fault::Rogue(chance.pick(Trick::ALL)),
     }
 }

@@ -236,6 +236,7 @@ impl Run {
             Fault::Stall(number, span) => device(number).stall(now + span),
             Fault::DeviceCrash(number, crash) => device(number).crash_at(crash),
             Fault::Abandon(number, delay) => device(number).abandon(delay),
+            Fault::GiveUpLogin(number, delay) => device(number).give_up_login(delay),
             Fault::LoseState(number) => device(number).lose_state(),
             Fault::Slow(number, span) => device(number).slow_until = now + span,
             Fault::Deaf(number, span) => device(number).deaf_until = now + span,

@@ -81,8 +81,8 @@ pub struct Device {
     next_try: Instant,
     attempts: u32,
     distrust: bool,
-    /// When a login was last given up: it may still arrive, and replace a later one.
-    stray: Option<Instant>,
+    /// Its next login is given up at once, and arrives so much later, when the device has logged in anew.
+    hasty: Option<Duration>,
     /// When to move to another connection, after a GOAWAY.
     leave_at: Option<Instant>,
     pub is_off: bool,
@@ -117,7 +117,7 @@ impl Device {
             next_try: now,
             attempts: 0,
             distrust: false,
-            stray: None,
+            hasty: None,
             leave_at: None,
             is_off: false,
             slow_until: now,
@@ -175,14 +175,18 @@ impl Device {
         if let Some(line) = self.line.take() {
             line.end.stall(now + delay);
             self.abandoned.push((now + delay * 2, line.end));
-            if !line.is_answered {
-                self.distrust = true;
-                self.stray = Some(now);
-            }
+            self.distrust |= !line.is_answered;
         }
         self.forget();
-        self.next_try = now;
+        // No two connections of a device are made at the same moment.
+        self.next_try = now + Duration::from_micros(1);
         self.wake();
+    }
+
+    /// Loses its connection, and has so little patience that it gives the login on the next one up.
+    pub fn give_up_login(&mut self, delay: Duration) {
+        self.hasty = Some(delay);
+        self.cut(Cut::Reset);
     }
 
     /// All that it knew is gone; it begins as a new device under its old name.
@@ -211,10 +215,7 @@ impl Device {
             line.connection.close(hongyan_proto::CloseCode::NORMAL, "", now);
             line.out.extend_from_slice(&line.connection.take_output(now));
             turn::write(&mut line, &mut Context::from_waker(Waker::noop()));
-            if !line.is_answered {
-                self.distrust = true;
-                self.stray = Some(now);
-            }
+            self.distrust |= !line.is_answered;
         }
         self.forget();
         self.next_try = now;
@@ -224,7 +225,7 @@ impl Device {
     /// Nothing bad happens to it any more.
     pub fn heal(&mut self) {
         let now = self.world.clock.now();
-        (self.slow_until, self.deaf_until, self.crash) = (now, now, None);
+        (self.slow_until, self.deaf_until, self.crash, self.hasty) = (now, now, None, None);
         self.road = Road { latency: Duration::from_millis(5), jitter: Duration::ZERO, piece: 4096, capacity: 65536 };
         self.line.iter().for_each(|line| line.end.heal(self.road));
         if self.is_off {
@@ -243,13 +244,12 @@ impl Device {
     /// The process ends, without a word, and starts again.
     fn restart(&mut self) {
         let now = self.world.clock.now();
-        let unanswered = self.line.take().is_some_and(|line| !line.is_answered);
+        self.line = None;
         self.forget();
         // A process that starts knows nothing of the logins of the one before.
         self.distrust = false;
-        self.stray = if unanswered { Some(now) } else { self.stray };
         self.attempts = 0;
-        self.next_try = now + self.chance.span(0, 500_000);
+        self.next_try = now + self.chance.span(1, 500_000);
         self.wake();
     }
 

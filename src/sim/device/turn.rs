@@ -13,8 +13,6 @@ use super::{Crash, Device, Line, Note, beside};
 
 /// Bytes that may wait for the network before no more messages are written.
 const MAX_OUT: usize = 64 * 1024;
-/// How long a login that was given up may still reach the server. A server that was paused answers late.
-const STRAY_LOGIN: std::time::Duration = std::time::Duration::from_secs(120);
 
 impl Device {
     /// False: there is nothing more to do now.
@@ -47,6 +45,12 @@ impl Device {
         write(line, context);
         if line.is_over {
             self.line = None;
+            return true;
+        }
+        if !line.is_answered
+            && let Some(delay) = self.hasty.take()
+        {
+            self.abandon(delay);
             return true;
         }
         read
@@ -86,10 +90,7 @@ impl Device {
         let Some(line) = &mut self.line else { return };
         let now = self.world.clock.now();
         line.is_over = true;
-        if !line.is_answered {
-            self.distrust = true;
-            self.stray = Some(now);
-        }
+        self.distrust |= !line.is_answered;
         if now > line.opened + std::time::Duration::from_secs(5) {
             self.attempts = 0;
         }
@@ -106,12 +107,9 @@ impl Device {
         } else if code == CloseCode::RESUME_REFUSED && was_resuming {
             self.round.push(Note::Token(bytes::Bytes::new()));
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
-            let stray = self.stray.filter(|since| code == CloseCode::REPLACED && now < *since + STRAY_LOGIN);
-            if stray.is_none() {
-                let ended = format!("I7: u{} {} is stopped by {code} {reason}", self.user, self.name);
-                self.world.ledger.borrow_mut().violated(|| ended.clone());
-                self.stopped = Some(ended);
-            }
+            let ended = format!("I7: u{} {} is stopped by {code} {reason}", self.user, self.name);
+            self.world.ledger.borrow_mut().violated(|| ended.clone());
+            self.stopped = Some(ended);
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Wish {
     Read,
 }
 
-/// Only the newest of one's own messages are changed.
+/// Only the newest messages are changed.
 const NEWEST: usize = 12;
 
 impl Device {
@@ -55,8 +55,8 @@ impl Device {
                 let group = (!groups.is_empty()).then(|| self.chance.pick(&groups))?;
                 in_group(Conversation::Group(group), Some(Deed::Join))
             }
-            Wish::Edit => self.an_own_message().map(|(to, cseq)| (Some(to), Some(Deed::Edit(cseq)))),
-            Wish::Recall => self.an_own_message().map(|(to, cseq)| (Some(to), Some(Deed::Recall(cseq)))),
+            Wish::Edit => self.a_message().map(|(to, cseq)| (Some(to), Some(Deed::Edit(cseq)))),
+            Wish::Recall => self.a_message().map(|(to, cseq)| (Some(to), Some(Deed::Recall(cseq)))),
             Wish::Read => {
                 let to = self.a_conversation()?;
                 let (newest, _) = self.notebook.shown[&to].last_key_value()?;
@@ -77,17 +77,19 @@ impl Device {
         (!all.is_empty()).then(|| self.chance.pick(&all))
     }
 
-    fn an_own_message(&mut self) -> Option<(Conversation, u64)> {
+    /// Mostly one of its own; what is somebody else's is not theirs to change, and must be refused.
+    fn a_message(&mut self) -> Option<(Conversation, u64)> {
         let conversation = self.a_conversation()?;
+        let meddles = self.chance.one_in(5);
         let ledger = self.world.ledger.borrow();
-        let is_own = |sight: &Sight| match sight {
-            Sight::Message { content, .. } => ledger.author(*content) == self.user,
+        let is_meant = |sight: &Sight| match sight {
+            Sight::Message { content, .. } => (ledger.author(*content) == self.user) != meddles,
             _ => false,
         };
         let lines = self.notebook.shown[&conversation].iter().rev();
-        let own: Vec<u64> =
-            lines.filter(|(_, shown)| is_own(&shown.sight)).map(|(cseq, _)| *cseq).take(NEWEST).collect();
+        let meant: Vec<u64> =
+            lines.filter(|(_, shown)| is_meant(&shown.sight)).map(|(cseq, _)| *cseq).take(NEWEST).collect();
         drop(ledger);
-        (!own.is_empty()).then(|| (conversation, self.chance.pick(&own)))
+        (!meant.is_empty()).then(|| (conversation, self.chance.pick(&meant)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Conversation, Deed, Ledger, Line, Members, Sent, User};
+use super::{Conversation, Deed, Ledger, Line, Members, Sent, Sight, User};
 
 impl Ledger {
     /// Places without holes (I3), what was acked is all there (I1), what was refused had to be, everything was asked for
@@ -69,7 +69,11 @@ impl Ledger {
         }
         let is_justified = match (to, &sent.deed) {
             (Conversation::Group(group), _) => self.members(group).was_outside(sent.from) || sent.deed.is_some(),
-            (_, Some(Deed::Edit(of) | Deed::Recall(of))) => self.is_recalled(to, *of) || self.has_time_passed,
+            (_, Some(Deed::Edit(of) | Deed::Recall(of))) => {
+                let is_own =
+                    self.lines.get(&to).and_then(|lines| lines.get(of)).map(|line| line.from) == Some(sent.from);
+                !is_own || self.is_recalled(to, *of) || self.has_time_passed
+            }
             _ => false,
         };
         (sent.is_refused && !is_justified)
@@ -87,8 +91,42 @@ impl Ledger {
     }
 
     fn is_recalled(&self, conversation: Conversation, cseq: u64) -> bool {
-        let mut lines = self.lines.get(&conversation).into_iter().flatten();
-        lines.any(|(_, line)| line.deed == Some(Deed::Recall(cseq)))
+        self.recalled.contains(&(conversation, cseq))
+    }
+
+    /// Every conversation with its newest number.
+    pub fn heads(&self) -> Vec<(Conversation, u64)> {
+        let newest = |lines: &BTreeMap<u64, Line>| lines.last_key_value().map_or(0, |(cseq, _)| *cseq);
+        let mut heads: Vec<_> = self.lines.iter().map(|(conversation, lines)| (*conversation, newest(lines))).collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    /// The newest message of `from` up to `upto`.
+    pub fn newest_from(&self, from: User, conversation: Conversation, upto: u64) -> u64 {
+        let mine = |sent: &&Sent| sent.from == from && sent.to == Some(conversation) && sent.deed.is_none();
+        self.sent.iter().filter(mine).filter_map(|sent| sent.cseq).filter(|cseq| *cseq <= upto).max().unwrap_or(0)
+    }
+
+    /// How far `user` has marked a conversation as read, as it was answered.
+    pub fn marked(&self, user: User, conversation: Conversation) -> u64 {
+        self.marked.get(&(user, conversation)).map_or(0, |marked| marked.1)
+    }
+
+    /// What everybody must see of a message in the end; None: its device lost its state, so nobody can say.
+    pub fn last_sight(&self, conversation: Conversation, cseq: u64) -> Option<Sight> {
+        let lines = self.lines.get(&conversation)?;
+        let mut last = Sight::Message { content: *self.answers.get(&(conversation, cseq))?, edited: 0 };
+        for (at, line) in lines.range(cseq + 1..) {
+            match line.deed {
+                Some(Deed::Recall(of)) if of == cseq => return Some(Sight::Empty { is_recalled: true }),
+                Some(Deed::Edit(of)) if of == cseq => {
+                    last = Sight::Message { content: *self.answers.get(&(conversation, *at))?, edited: *at };
+                }
+                _ => {}
+            }
+        }
+        Some(last)
     }
 
     pub fn members(&self, group: u64) -> Members {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Connection, Phase, push::Push};
-use crate::{codec, frame::Kind, heartbeat, wire};
+use crate::{canary, codec, frame::Kind, heartbeat, wire};
 
 pub(super) struct Live {
     pub push: Push,
@@ -19,7 +19,9 @@ pub(super) struct Live {
 
 impl Live {
     pub fn idle_deadline(&self) -> Instant {
-        heartbeat::deadline(self.last_heard, Duration::from_millis(self.interval_ms.into()))
+        let interval = Duration::from_millis(self.interval_ms.into());
+        let interval = if canary::is("silence-tolerated") { Duration::from_hours(1) } else { interval };
+        heartbeat::deadline(self.last_heard, interval)
     }
 }
 

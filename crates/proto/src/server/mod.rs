@@ -98,7 +98,8 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
-        let deadline = now + settings.login_timeout;
+        let patience = if canary::is("no-login-timeout") { Duration::from_hours(1) } else { settings.login_timeout };
+        let deadline = now + patience;
         Self { settings, decoder: Decoder::default(), out: BytesMut::new(), phase: Phase::Preface { deadline } }
     }
 
@@ -117,12 +118,10 @@ impl Connection {
     /// The time of [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
-            Phase::Preface { deadline } | Phase::Login { deadline }
-                if *deadline <= now && !canary::is("no-login-timeout") =>
-            {
+            Phase::Preface { deadline } | Phase::Login { deadline } if *deadline <= now => {
                 self.close(CloseCode::LOGIN_TIMEOUT, "no HELLO or RESUME in time");
             }
-            Phase::Live(live) if live.idle_deadline() <= now && !canary::is("silence-tolerated") => {
+            Phase::Live(live) if live.idle_deadline() <= now => {
                 self.close(CloseCode::IDLE_TIMEOUT, "nothing heard within the heartbeat interval");
             }
             Phase::Live(live) => match live.push.handle_timeout(&self.settings.push, now) {
