@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use hongyan_proto::canary;
 
-use super::{chance::Chance, clock::Clock};
+use super::{chance::Chance, clock::Clock, ledger::MARK};
 use crate::store::{Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table, Write};
 
 /// How the disk behaves when nothing is wrong.
@@ -186,20 +186,17 @@ impl Disk {
         state.unsynced.clear();
     }
 
-    /// The first four bytes behind `mark`, wherever it stands in a message's row.
-    pub fn contents(&self, mark: [u8; 4]) -> Vec<u32> {
+    /// The contents that rows of messages hold, by their numbers in the book.
+    pub fn contents(&self) -> Vec<u32> {
         let state = self.state();
-        let rows = state.tables[Table::Messages as usize].values();
-        let eights = rows.flat_map(|row| row.array_windows::<8>());
-        let found = eights.filter_map(|eight| eight.strip_prefix(&mark)?.try_into().ok());
-        found.map(u32::from_be_bytes).collect()
+        state.tables[Table::Messages as usize].values().filter_map(|row| content_of(row)).collect()
     }
 
-    /// Whether the row of the message whose content begins so is not on stable storage yet.
-    pub fn is_unsynced(&self, mark: [u8; 8]) -> bool {
+    /// Whether the row that holds this content is not on stable storage yet.
+    pub fn is_unsynced(&self, content: u32) -> bool {
         let holds = |write: &Write| {
             let row = write.value.as_ref().filter(|_| write.table == Table::Messages);
-            row.is_some_and(|row| row.array_windows().any(|part| *part == mark))
+            row.and_then(|row| content_of(row)) == Some(content)
         };
         self.state().unsynced.iter().flat_map(|commit| &commit.writes).any(holds)
     }
@@ -229,6 +226,12 @@ impl State {
             false => rows.take(scan.limit).map(owned).collect(),
         }
     }
+}
+
+/// The number of the one content that a row holds, if any. What comes behind it, which may be long, is not looked at.
+fn content_of(row: &[u8]) -> Option<u32> {
+    let mut eights = row.array_windows::<8>();
+    eights.find_map(|eight| Some(u32::from_be_bytes(eight.strip_prefix(&MARK)?.try_into().ok()?)))
 }
 
 /// Hands `value` over, at once or after everybody else had a turn.

@@ -172,9 +172,9 @@ impl Ledger {
         groups
     }
 
-    /// The bytes by which it is known in the store; none: an act that has no content.
-    pub fn mark(&self, id: usize) -> Option<[u8; 8]> {
-        self.sent[id].content.first_chunk().copied()
+    /// Whether it has a content, by which it is known in the store.
+    pub fn has_content(&self, id: usize) -> bool {
+        !self.sent[id].content.is_empty()
     }
 
     /// The device that was to send it cannot vouch for it any more.

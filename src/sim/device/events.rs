@@ -219,15 +219,15 @@ impl Device {
         let mut ledger = self.world.ledger.borrow_mut();
         let (conversation, sight) = ledger.on_line(self.user, message)?;
         if let Sight::Message { content, .. } | Sight::Edit { content: Some(content), .. } = sight {
-            let is_safe = ledger.is_loose(content) || self.is_synced(ledger.mark(content));
+            let is_safe = ledger.is_loose(content) || self.is_synced(content);
             let (user, cseq) = (self.user, message.cseq);
             ledger.check(is_safe, || format!("I4: u{user} is shown {cseq} of {conversation:?} before its sync"));
         }
         Some((conversation, sight))
     }
 
-    fn is_synced(&self, mark: Option<[u8; 8]>) -> bool {
-        mark.is_none_or(|mark| !self.world.host.disk.is_unsynced(mark))
+    fn is_synced(&self, content: usize) -> bool {
+        !self.world.host.disk.is_unsynced(content as u32)
     }
 
     pub(super) fn note_shown(&mut self, conversation: Conversation, cseq: u64, shown: Shown) {
@@ -250,7 +250,7 @@ impl Device {
             let is_ahead = ack.send_no > self.notebook.answered() && ack.send_no <= self.notebook.last_send_no;
             return ledger.check(is_ahead, || format!("I2: u{user}: send_no {} was answered before", ack.send_no));
         };
-        let is_safe = ledger.is_loose(id) || self.is_synced(ledger.mark(id));
+        let is_safe = ledger.is_loose(id) || !ledger.has_content(id) || self.is_synced(id);
         ledger.check(is_safe, || format!("I4: send_no {} of u{user} was acked before its sync", ack.send_no));
         ledger.on_answered(id, &ack);
         self.round.push(Note::Answered { send_no: ack.send_no });

@@ -43,6 +43,8 @@ pub enum Trick {
     LateAcks,
     /// Comes back from a place that the log has not reached.
     Beyond,
+    /// Acks a message of its own while what it has not acked before is pushed to it again.
+    Overtake,
 }
 
 impl Trick {
@@ -61,6 +63,7 @@ impl Trick {
         Trick::LateSends,
         Trick::LateAcks,
         Trick::Beyond,
+        Trick::Overtake,
     ];
 
     /// How long a rogue waits for something to happen.
@@ -93,6 +96,7 @@ impl Rogue {
             Trick::LateSends => self.send_late().await,
             Trick::LateAcks => self.ack_late().await,
             Trick::Beyond => self.come_from_beyond().await,
+            Trick::Overtake => drop(self.overtake().await),
             Trick::Silent => {
                 let code = if self.log_in().await.is_some() { self.until_closed().await } else { None };
                 // What others write to it is not acked either.
@@ -258,6 +262,43 @@ impl Rogue {
         let next = again.frame().await;
         if !matches!(next, None | Some(Frame::SyncReset(_) | Frame::Close(_))) {
             self.violated(format!("I3: who came from {cursor}, beyond {}, got {next:?}", welcome.head));
+        }
+    }
+
+    /// It has all that it was pushed or answered, and may say so though the server pushes it anew, a window at a time.
+    async fn overtake(&mut self) -> Option<()> {
+        self.say_hello(wire::Hello { from_head: true, ..self.hello(&self.new_device(), 7) });
+        let Frame::Welcome(welcome) = self.frame().await? else { return None };
+        let beyond_the_window = u64::from(welcome.limits?.push_window) + 8;
+        let (mut last, mut send_no) = (welcome.head, 0);
+        let (mut is_waiting, mut was_asked) = (false, false);
+        while is_waiting || !was_asked || send_no <= beyond_the_window {
+            if !is_waiting && (was_asked || send_no < beyond_the_window) {
+                send_no += 1;
+                self.send(&[Self::message(send_no, NAME)]);
+                is_waiting = true;
+            }
+            match self.frame().await? {
+                // What others have written to it meanwhile is not pushed beyond the window.
+                Frame::SendAck(ack) if ack.useq != last + 1 => return None,
+                Frame::SendAck(ack) => (last, is_waiting) = (ack.useq, false),
+                Frame::Ping(_) => {
+                    self.send(&[Frame::Pong(wire::Pong::default())]);
+                    was_asked = true;
+                }
+                Frame::SendNack(_) | Frame::Close(_) => return None,
+                _ => {}
+            }
+        }
+        self.send(&[Frame::Ack(wire::Ack { useq: last }), Self::message(send_no + 1, NAME)]);
+        loop {
+            match self.frame().await? {
+                Frame::Close(close) if CloseCode(close.code) == CloseCode::BAD_ACK => {
+                    self.violated(format!("R4: {last} was answered, and may not be acked"));
+                }
+                Frame::SendAck(_) | Frame::SendNack(_) | Frame::Close(_) => return None,
+                _ => {}
+            }
         }
     }
 

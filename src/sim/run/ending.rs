@@ -9,7 +9,7 @@ use crate::{
         conversation::{Conversation, Stay},
         device::{Device, Wish},
         disk::DiskSpeed,
-        ledger::{MARK, Sight},
+        ledger::Sight,
         plan,
     },
 };
@@ -155,7 +155,7 @@ impl Run {
             return;
         }
         let mut ledger = self.world.ledger.borrow_mut();
-        for id in self.world.host.disk.contents(MARK) {
+        for id in self.world.host.disk.contents() {
             let is_gone = ledger.is_gone(id as usize);
             ledger.check(!is_gone, || format!("I5: the content {id} was taken back, and is still in the store"));
         }
