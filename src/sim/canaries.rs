@@ -17,7 +17,7 @@ const CANARIES: &[(&str, u64, &str)] = &[
     ("answers-not-kept", 0, "what a SEND was answered is not kept for its repetition"),
     ("users-of-a-failed-commit", 0, "after a commit has failed, memory still has its users"),
     ("numbers-of-a-failed-commit", 0, "after a commit has failed, the numbers of its conversations are used up"),
-    ("acks-of-a-failed-commit", 0, "after a commit has failed, the acks in it are forgotten"),
+    ("acks-of-a-failed-commit", 2_326, "after a commit has failed, the acks in it are forgotten"),
     ("store-goes-on-after-a-failed-sync", 0, "the store takes commits after a sync has failed"),
     ("refused-for-good-while-full", 0, "a full disk refuses messages for good"),
     ("gap-taken", 0, "a jump in a device's numbers is not noticed"),
