@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
     CloseCode,
     codec::{self, PREFACE},
@@ -21,6 +21,8 @@ pub enum Trick {
     SlowLoris,
     /// Comes back with a resume token that has been used.
     Replay,
+    /// Comes back twice, and then with the token of the first time.
+    Predecessor,
     /// Sends above its credit.
     Credit,
     /// Jumps over numbers.
@@ -52,6 +54,7 @@ impl Trick {
         Trick::BeforeLogin,
         Trick::SlowLoris,
         Trick::Replay,
+        Trick::Predecessor,
         Trick::Credit,
         Trick::Gap,
         Trick::Ack,
@@ -93,6 +96,7 @@ impl Rogue {
                 self.expect(code, CloseCode::LOGIN_TIMEOUT);
             }
             Trick::Replay => self.replay().await,
+            Trick::Predecessor => drop(self.come_by_a_predecessor().await),
             Trick::LateSends => self.send_late().await,
             Trick::LateAcks => self.ack_late().await,
             Trick::Beyond => self.come_from_beyond().await,
@@ -116,8 +120,39 @@ impl Rogue {
             return;
         }
         let resume_token = dead[self.world.chance.borrow_mut().below(dead.len())].clone();
+        self.come_by_a_dead_one(resume_token).await;
+    }
+
+    /// A token is good for another time until its successor has been used.
+    async fn come_by_a_predecessor(&mut self) -> Option<()> {
+        let (mut second, mut third, mut last) = (self.beside()?, self.beside()?, self.beside()?);
+        self.say_hello(self.hello(&self.new_device(), 7));
+        let Frame::Welcome(welcome) = self.frame().await? else { return None };
+        // Who acts has stored it.
+        self.send(&[Self::message(1, NAME)]);
+        self.answer().await?.ok()?;
+        let successor = second.come_back(welcome.resume_token.clone()).await?;
+        third.come_back(successor).await?;
+        last.come_by_a_dead_one(welcome.resume_token).await;
+        Some(())
+    }
+
+    /// The token that is offered to who comes back with this one.
+    async fn come_back(&mut self, resume_token: Bytes) -> Option<Bytes> {
+        self.say_resume(resume_token);
+        match self.frame().await? {
+            Frame::Resumed(resumed) => Some(resumed.resume_token),
+            _ => None,
+        }
+    }
+
+    fn say_resume(&mut self, resume_token: Bytes) {
         self.write(&PREFACE);
         self.send(&[Frame::Resume(wire::Resume { resume_token, ..Default::default() })]);
+    }
+
+    async fn come_by_a_dead_one(&mut self, resume_token: Bytes) {
+        self.say_resume(resume_token);
         let code = self.until_closed().await;
         // Who tries that too often is not heard any more.
         if code != Some(CloseCode::TOO_MANY_ATTEMPTS) {
@@ -238,6 +273,8 @@ impl Rogue {
             let (before, after) = (welcome.cursor, later.cursor);
             self.violated(format!("I5: a connection that ended at {before} has acked up to {after}"));
         }
+        // The oldest was replaced, and is told so.
+        while self.frame().await.is_some() {}
     }
 
     /// A place that the log has not reached is not believed, or all that comes up to there would be missed.
