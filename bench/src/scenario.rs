@@ -17,10 +17,10 @@ use crate::{
     device::Event,
     engine::Engine,
     ledger::Ledger,
-    meter::{Reading, Usage},
+    meter::{self, Reading, Usage},
     process::Server,
     progress::Progress,
-    report::Report,
+    report::{Report, Unit},
 };
 
 /// How often a loop looks up although nothing comes.
@@ -118,6 +118,17 @@ impl<'run> Bench<'run> {
             }
         }
         Ok(())
+    }
+
+    /// What has been delivered since the meters stood at `from`, and what that cost.
+    fn report_deliveries(&mut self, from: Reading, ledger: &Ledger) {
+        let usage = Usage::between(from, self.read_meters());
+        self.report.row("deliveries_per_s", ledger.received as f64 / usage.seconds, Unit::PerSecond);
+        usage.report_costs(&mut self.report, "delivery", ledger.received, self.server);
+        usage.report_load(&mut self.report, self.server);
+        self.report.latency("delivery", &ledger.latency);
+        meter::report_memory(&mut self.report, self.server);
+        self.report.errors(ledger);
     }
 
     /// Lets things happen for a while.

@@ -1,14 +1,7 @@
 //! One sender, many online receivers: a message to each of them, in rounds at a fixed rate.
 
 use super::{Bench, TICK, nanos};
-use crate::{
-    args::FanOut,
-    ledger::Ledger,
-    meter::{self, Usage},
-    progress::Progress,
-    report::Unit,
-    stamp::Stamp,
-};
+use crate::{args::FanOut, ledger::Ledger, progress::Progress, stamp::Stamp};
 
 /// The sender's user and link; the receivers follow.
 const SENDER: u32 = 0;
@@ -44,12 +37,6 @@ pub fn run(bench: &mut Bench, args: &FanOut) -> anyhow::Result<()> {
         bench.poll(until, &mut ledger)?;
         progress.set(ledger.received);
     }
-    let usage = Usage::between(from, bench.read_meters());
-    bench.report.row("deliveries_per_s", ledger.received as f64 / usage.seconds, Unit::PerSecond);
-    usage.report_costs(&mut bench.report, "delivery", ledger.received, bench.server);
-    usage.report_load(&mut bench.report, bench.server);
-    bench.report.latency("delivery", &ledger.latency);
-    meter::report_memory(&mut bench.report, bench.server);
-    bench.report.errors(&ledger);
+    bench.report_deliveries(from, &ledger);
     Ok(())
 }

@@ -11,9 +11,7 @@ use crate::{
     args::Group,
     device::{Event, To},
     ledger::Ledger,
-    meter::{self, Usage},
     progress::Progress,
-    report::Unit,
     stamp::Stamp,
 };
 
@@ -52,13 +50,7 @@ pub fn run(bench: &mut Bench, args: &Group) -> anyhow::Result<()> {
     }
     bench.settle(&mut ledger)?;
     progress.set(ledger.received);
-    let usage = Usage::between(from, bench.read_meters());
-    bench.report.row("deliveries_per_s", ledger.received as f64 / usage.seconds, Unit::PerSecond);
-    usage.report_costs(&mut bench.report, "delivery", ledger.received, bench.server);
-    usage.report_load(&mut bench.report, bench.server);
-    bench.report.latency("delivery", &ledger.latency);
-    meter::report_memory(&mut bench.report, bench.server);
-    bench.report.errors(&ledger);
+    bench.report_deliveries(from, &ledger);
     Ok(())
 }
 

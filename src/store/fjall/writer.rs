@@ -29,12 +29,21 @@ impl Writer {
         batch: Batch,
         durability: Durability,
     ) -> Result<(), StoreError> {
+        self.unless_failed(|writer| {
+            // To sync what is written already takes no room.
+            if !batch.is_empty() {
+                writer.free_space.check(batch.size_bytes())?;
+            }
+            writer.write(db, keyspaces, batch, durability)
+        })
+    }
+
+    /// Remembers a permanent error.
+    fn unless_failed(&mut self, write: impl FnOnce(&mut Self) -> Result<(), StoreError>) -> Result<(), StoreError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        // To sync what is written already takes no room.
-        let has_room = if batch.is_empty() { Ok(()) } else { self.free_space.check(batch.size_bytes()) };
-        let result = has_room.and_then(|()| self.write(db, keyspaces, batch, durability));
+        let result = write(self);
         self.failure = result.as_ref().err().filter(|error| error.is_permanent()).cloned();
         result
     }
@@ -76,15 +85,12 @@ impl Writer {
         key: &[u8],
         value: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        let written = match value {
-            Some(value) => keyspace.insert(key, value),
-            None => keyspace.remove(key),
-        };
-        let result = written.and_then(|()| db.persist(PersistMode::SyncData)).map_err(errors::on_commit);
-        self.failure = result.as_ref().err().cloned();
-        result
+        self.unless_failed(|_| {
+            let written = match value {
+                Some(value) => keyspace.insert(key, value),
+                None => keyspace.remove(key),
+            };
+            written.and_then(|()| db.persist(PersistMode::SyncData)).map_err(errors::on_commit)
+        })
     }
 }
