@@ -103,6 +103,15 @@ impl Device {
         self.wait(&format!("{count} messages"), |shown| shown.messages.len() >= count).await;
     }
 
+    /// All of the conversation with `peer` has come, once and in order, and stands so in the history.
+    pub async fn assert_whole(&self, peer: &Uid, count: u64, own: bool) {
+        self.wait_messages(count as usize).await;
+        assert_messages(&self.shown().messages, count, own);
+        assert_history(&self.client, peer, count, own).await;
+        assert_eq!(self.shown().surprises, Vec::<String>::new());
+        assert!(self.shown().resets.is_empty(), "the log was always continued");
+    }
+
     pub async fn wait_stopped(&self) -> ClientError {
         self.wait("the end of the client", |shown| shown.stopped.is_some()).await;
         self.shown().stopped.clone().unwrap()

@@ -14,7 +14,7 @@ use rand::RngExt as _;
 use tokio::task::block_in_place;
 
 use super::{
-    device::{Device, assert_history, assert_messages, assert_sent, builder, uid},
+    device::{Device, assert_history, assert_sent, builder, uid},
     offline::UNLIMITED,
     schedule::Schedule,
     server::{TestServer, program},
@@ -151,11 +151,7 @@ async fn a_power_cut_loses_and_repeats_nothing() {
 
     assert_sent(&sender.shown().sent, count);
     for (device, peer, own) in [(&receiver, &alice, false), (&late, &alice, false), (&laptop, &bob, true)] {
-        device.wait_messages(count as usize).await;
-        assert_messages(&device.shown().messages, count, own);
-        assert_history(&device.client, peer, count, own).await;
-        assert_eq!(device.shown().surprises, Vec::<String>::new());
-        assert!(device.shown().resets.is_empty(), "the log was always continued");
+        device.assert_whole(peer, count, own).await;
     }
     assert_history(&sender.client, &bob, count, true).await;
     machine.server.assert_healthy();
