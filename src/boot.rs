@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use crate::auth;
+use crate::{auth, directory};
 
 /// The file, in the data directory.
 pub const FILE: &str = "unsynced-boot";
@@ -36,13 +36,13 @@ pub fn mark(data: &Path, boot: &str) -> io::Result<()> {
     // A name that is not wholly written is that of no boot, which is what a power cut then means.
     fs::write(data.join(FILE), boot)?;
     File::open(data.join(FILE))?.sync_all()?;
-    File::open(data)?.sync_all()
+    directory::sync(data)
 }
 
 /// Everything committed is synced, or is known to be lost.
 pub fn clear(data: &Path) -> io::Result<()> {
     match fs::remove_file(data.join(FILE)) {
-        Ok(()) => File::open(data)?.sync_all(),
+        Ok(()) => directory::sync(data),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

@@ -30,6 +30,7 @@ pub mod config;
 mod core;
 mod deliver;
 mod descriptors;
+mod directory;
 mod dispatch;
 pub mod environment;
 mod gateway;

@@ -2,9 +2,7 @@
 //! on a stopped server's data.
 
 use std::{
-    fs::DirBuilder,
     io,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -29,6 +27,7 @@ use crate::{
     committer::{self, CommitQueue, Committer, CommitterSettings, Syncing},
     config::{self, Config, KeyMaterial, Sync},
     core::{Core, CoreParts},
+    directory,
     environment::{Environment, System},
     log::{self, Log, keys, keys::meta},
     login::Gate,
@@ -100,8 +99,7 @@ pub fn store_path(data: &Path) -> PathBuf {
 
 /// Opens the engine alone.
 pub fn open_engine(config: &Config) -> Result<FjallEngine, OpenError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
-    made.map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
+    directory::create(&config.data).map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
     let mark_failed = |source| OpenError::Mark { path: config.data.join(boot::FILE), source };
     let is_tail_lost = boot::is_tail_lost(&config.data, &boot::current()).map_err(mark_failed)?;
     let started = Instant::now();

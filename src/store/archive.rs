@@ -18,13 +18,13 @@
 //! somebody who forges an archive: keep archives where only the operator can write.
 
 use std::{
-    fs::File,
     io::{self, BufReader, BufWriter, Read, Seek, Write},
     ops::ControlFlow,
     path::Path,
 };
 
 use super::{Batch, Durability, Engine, StoreError};
+use crate::directory;
 
 mod format;
 
@@ -86,12 +86,12 @@ pub fn export(engine: &dyn Engine, writer: impl Write) -> Result<Summary, Archiv
 
 /// Like [`export`], to the file `path` (mode 0600), which appears, or replaces another, only when it is whole and synced.
 pub fn export_to_file(engine: &dyn Engine, path: &Path) -> Result<Summary, ArchiveError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(directory).map_err(ArchiveError::Write)?;
+    let parent = directory::parent(path);
+    let file = tempfile::NamedTempFile::new_in(parent).map_err(ArchiveError::Write)?;
     let summary = export(engine, &file)?;
     file.as_file().sync_all().map_err(ArchiveError::Write)?;
     file.persist(path).map_err(|error| ArchiveError::Write(error.error))?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(ArchiveError::Write)?;
+    directory::sync(parent).map_err(ArchiveError::Write)?;
     Ok(summary)
 }
 

@@ -6,11 +6,9 @@
 //! left, or finds damage; `versions` finds damage in what the engine does not check itself.
 
 use std::{
-    fs::{DirBuilder, File},
     future::ready,
     io,
     ops::ControlFlow,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -23,6 +21,7 @@ use super::{
     Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
     free_space::{FreeSpace, Probe, available_bytes},
 };
+use crate::directory;
 
 mod errors;
 mod journal;
@@ -99,7 +98,7 @@ impl FjallEngine {
 
     pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        directory::create(path).map_err(failed)?;
         let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
         versions::check(path)?;
@@ -117,7 +116,9 @@ impl FjallEngine {
             let keyspace = db.keyspace(table.name(), || tables::options(table));
             keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
         }
-        sync_names(path).map_err(failed)?;
+        // The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a
+        // table with everything in it.
+        [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(directory::sync).map_err(failed)?;
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
         let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));
@@ -152,14 +153,6 @@ impl FjallEngine {
         let rows = self.db.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
         if scan.descending { collect(rows.rev(), scan.limit) } else { collect(rows, scan.limit) }
     }
-}
-
-/// The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a table
-/// with everything in it, or the whole store.
-fn sync_names(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directories = [&path.join(unfinished::KEYSPACES), path, parent];
-    directories.into_iter().try_for_each(|directory| File::open(directory)?.sync_all())
 }
 
 fn collect(rows: impl Iterator<Item = fjall::Guard>, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -1,11 +1,12 @@
 //! The connection cut after every single byte of a login, a send, a push and their acks, in both directions, on either
-//! side: afterwards both have everything, once.
+//! side, by FIN, by RST and by silence: afterwards both have everything, once.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 use hongyan_proto::{
@@ -15,6 +16,8 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
+use socket2::SockRef;
+
 use crate::{
     server::{DEADLINE, TestServer},
     wire::{WireClient, encoded, hello, message},
@@ -23,41 +26,45 @@ use crate::{
 /// A transport that lets so many bytes through and then cuts both directions.
 struct Cut {
     stream: TcpStream,
-    writes_left: usize,
-    reads_left: usize,
+    left: Place,
 }
 
 impl Cut {
-    fn check(&mut self) {
-        if self.writes_left == 0 || self.reads_left == 0 {
+    fn check(&self) -> io::Result<()> {
+        if self.left.is_reached() { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    fn on_bytes(&mut self) {
+        if self.left.is_reached() {
             // The peer may have been quicker.
-            let _ = self.stream.shutdown(Shutdown::Both);
+            let _ = match self.left.ending {
+                Ending::Fin => self.stream.shutdown(Shutdown::Both),
+                // Said when the socket is closed, which it is at once.
+                Ending::Reset => SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)),
+                Ending::Silence => Ok(()),
+            };
         }
     }
 }
 
 impl Read for Cut {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.reads_left == 0 {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        let most = buffer.len().min(self.reads_left);
+        self.check()?;
+        let most = buffer.len().min(self.left.reads);
         let n = self.stream.read(&mut buffer[..most])?;
-        self.reads_left -= n;
-        self.check();
+        self.left.reads -= n;
+        self.on_bytes();
         Ok(n)
     }
 }
 
 impl Write for Cut {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.writes_left == 0 {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        let most = bytes.len().min(self.writes_left);
+        self.check()?;
+        let most = bytes.len().min(self.left.writes);
         let n = self.stream.write(&bytes[..most])?;
-        self.writes_left -= n;
-        self.check();
+        self.left.writes -= n;
+        self.on_bytes();
         Ok(n)
     }
 
@@ -80,14 +87,30 @@ struct Device {
     delivered: u64,
 }
 
-/// Where an exchange is cut.
+/// What the server sees of a cut.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Fin,
+    Reset,
+    /// The connection stays open, and nothing is said or read on it any more.
+    Silence,
+}
+
+/// After how many bytes an exchange is cut, and how.
 #[derive(Clone, Copy)]
 struct Place {
     writes: usize,
     reads: usize,
+    ending: Ending,
 }
 
-const NOWHERE: Place = Place { writes: usize::MAX, reads: usize::MAX };
+const NOWHERE: Place = Place { writes: usize::MAX, reads: usize::MAX, ending: Ending::Fin };
+
+impl Place {
+    fn is_reached(&self) -> bool {
+        self.writes == 0 || self.reads == 0
+    }
+}
 
 impl Device {
     fn new(server: &TestServer, uid: &str) -> Self {
@@ -104,19 +127,23 @@ impl Device {
     /// Connects, and again after each cut, until everything is done. The bytes of the first connection.
     fn run(&mut self, server: &TestServer, mut place: Place) -> (usize, usize) {
         let mut first = None;
+        let mut silent = Vec::new();
         loop {
             let socket = TcpStream::connect(server.address()).unwrap();
-            let cut = Cut { stream: socket.try_clone().unwrap(), writes_left: place.writes, reads_left: place.reads };
+            let mut cut = Cut { stream: socket.try_clone().unwrap(), left: place };
+            cut.on_bytes();
             let mut client = WireClient::with_transport(cut, socket);
-            let ended = match place {
-                Place { writes: 0, .. } | Place { reads: 0, .. } => Err(ErrorKind::ConnectionAborted.into()),
-                _ => self.exchange(&mut client),
-            };
+            let ended = self.exchange(&mut client);
             let bytes = *first.get_or_insert((client.bytes_out, client.bytes_in));
             match ended {
                 Ok(()) => return bytes,
                 Err(error) if place.writes == usize::MAX && place.reads == usize::MAX => panic!("not cut, but {error}"),
-                Err(_) => place = NOWHERE,
+                Err(_) => {
+                    if let Ending::Silence = place.ending {
+                        silent.push(client);
+                    }
+                    place = NOWHERE;
+                }
             }
         }
     }
@@ -213,7 +240,21 @@ fn head(server: &TestServer, device: &Device) -> u64 {
 }
 
 #[test]
-fn a_cut_after_any_byte_loses_nothing_and_repeats_nothing() {
+fn a_fin_after_any_byte_loses_and_repeats_nothing() {
+    cut_after_any_byte(Ending::Fin);
+}
+
+#[test]
+fn a_reset_after_any_byte_loses_and_repeats_nothing() {
+    cut_after_any_byte(Ending::Reset);
+}
+
+#[test]
+fn silence_after_any_byte_loses_and_repeats_nothing() {
+    cut_after_any_byte(Ending::Silence);
+}
+
+fn cut_after_any_byte(ending: Ending) {
     let server = TestServer::with(
         "[delivery]\nreceipt_delay = \"0ms\"\n[store]\nsync = \"os\"\n[limits]\nmax_unauthenticated_per_ip = 1000\n",
     );
@@ -221,7 +262,7 @@ fn a_cut_after_any_byte_loses_nothing_and_repeats_nothing() {
     const SLACK: usize = 16;
     let [sender, receiver] = exchange(&server, "0000", NOWHERE, NOWHERE);
     let mut cases = Vec::new();
-    let at = |writes, reads| Place { writes, reads };
+    let at = |writes, reads| Place { writes, reads, ending };
     cases.extend((0..sender.0 + SLACK).map(|n| (at(n, usize::MAX), NOWHERE)));
     cases.extend((0..sender.1 + SLACK).map(|n| (at(usize::MAX, n), NOWHERE)));
     cases.extend((0..receiver.0 + SLACK).map(|n| (NOWHERE, at(n, usize::MAX))));
@@ -238,7 +279,7 @@ fn a_cut_after_any_byte_loses_nothing_and_repeats_nothing() {
             });
         }
     });
-    println!("{} exchanges; sender {sender:?}, receiver {receiver:?} bytes out and in", cases.len());
+    eprintln!("{ending:?}: {} exchanges; sender {sender:?}, receiver {receiver:?} bytes out and in", cases.len());
     server.wait_for_metric("hongyan_sessions", 0);
     server.assert_healthy();
 }

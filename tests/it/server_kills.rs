@@ -14,12 +14,18 @@ use super::{
 /// Kills in CI.
 const KILLS: usize = 5;
 
+/// No rate limits, and `store.sync` as `HONGYAN_TEST_SYNC` says. What a kill leaves is the same with each.
+pub fn config() -> String {
+    let sync = std::env::var("HONGYAN_TEST_SYNC").unwrap_or_else(|_| "always".into());
+    format!("{UNLIMITED}[store]\nsync = \"{sync}\"\n")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_and_repeats_nothing() {
     const COUNT: u64 = 10_000;
     let mut schedule = Schedule::new("server_kills");
     let places = schedule.places(Schedule::kills(KILLS), COUNT - 1);
-    let mut server = TestServer::with(UNLIMITED);
+    let mut server = TestServer::with(&config());
     let (alice, bob) = (uid("alice"), uid("bob"));
     let receiver = Device::connect(builder(&server, "bob", "phone")).await;
     let late = builder(&server, "bob", "tablet");

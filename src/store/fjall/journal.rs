@@ -43,6 +43,7 @@ const ROW_HEAD_BYTES: usize = 21;
 /// The least that a disk writes at once.
 const SECTOR_BYTES: u64 = 512;
 const BUFFER_BYTES: usize = 128 * 1024;
+static ZEROS: [u8; BUFFER_BYTES] = [0; BUFFER_BYTES];
 
 /// What a batch of so many rows takes there, whose keys and values have `row_bytes`; less if large values compress.
 pub(super) fn size_bytes(rows: usize, row_bytes: u64) -> u64 {
@@ -148,7 +149,7 @@ pub(super) fn is_all_zeros(file: &mut File) -> io::Result<bool> {
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(true),
-            read if buffer[..read].iter().any(|byte| *byte != 0) => return Ok(false),
+            read if buffer[..read] != ZEROS[..read] => return Ok(false),
             _ => {}
         }
     }

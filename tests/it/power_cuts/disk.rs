@@ -47,7 +47,7 @@ pub enum Content {
 #[derive(Default)]
 pub struct File {
     pub size: u64,
-    /// What is not here is zeros.
+    /// What is not here is zeros, and a hole.
     pages: BTreeMap<u64, Page>,
     synced_size: u64,
     /// The pages that were changed since the last sync, as they were then.
@@ -150,6 +150,15 @@ impl Disk {
     pub fn read(&self, inode: Inode, offset: u64, size: u64) -> Result<Vec<u8>, Errno> {
         match &self.node(inode)?.content {
             Content::File(file) => Ok(file.read(offset, size)),
+            _ => Err(Errno::EISDIR),
+        }
+    }
+
+    /// Where the first hole from `offset` on begins: bytes that were never written. The end counts as one.
+    pub fn find_hole(&self, inode: Inode, offset: u64) -> Result<u64, Errno> {
+        match &self.node(inode)?.content {
+            Content::File(file) if offset < file.size => Ok(file.find_hole(offset)),
+            Content::File(_) => Err(Errno::ENXIO),
             _ => Err(Errno::EISDIR),
         }
     }
@@ -276,6 +285,14 @@ impl File {
         bytes
     }
 
+    fn find_hole(&self, offset: u64) -> u64 {
+        let mut page = offset / PAGE_BYTES;
+        while self.pages.contains_key(&page) {
+            page += 1;
+        }
+        (page * PAGE_BYTES).clamp(offset, self.size)
+    }
+
     fn write(&mut self, offset: u64, mut bytes: &[u8]) {
         let end = offset + bytes.len() as u64;
         for (page, from, to) in pieces(offset, end) {
@@ -318,14 +335,18 @@ impl File {
 
     fn forget(&mut self, random: &mut StdRng, share: f64) {
         for (number, synced) in std::mem::take(&mut self.synced) {
+            let mut is_hole = synced.is_none();
             let mut page = synced.unwrap_or_else(zeros);
             let written = self.pages.remove(&number).unwrap_or_else(zeros);
             for sector in (0..PAGE_BYTES as usize).step_by(SECTOR_BYTES) {
                 if random.random_bool(share) {
                     page[sector..sector + SECTOR_BYTES].copy_from_slice(&written[sector..sector + SECTOR_BYTES]);
+                    is_hole = false;
                 }
             }
-            self.pages.insert(number, page);
+            if !is_hole {
+                self.pages.insert(number, page);
+            }
         }
         let size = if random.random_bool(share) { self.size } else { self.synced_size };
         // Longer than it is, so that what lies behind the end is taken away.

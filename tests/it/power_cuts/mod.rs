@@ -1,11 +1,13 @@
 //! Power cuts: the real server, with all of its data on a disk that forgets what was not synced. What was acknowledged is
-//! there, once, in order; the store is in order; and a first start that is cut short can be begun again.
+//! there, once, in order, and the store is in order. What commands leave is in `commands`, and the store without a server
+//! in `journal`.
 //!
 //! These are run by hand, for they mount a file system: docs/reliability.md has the commands.
 
 use std::{
     fs::File,
     path::Path,
+    process::Output,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -15,13 +17,15 @@ use tokio::task::block_in_place;
 
 use super::{
     device::{Device, assert_history, assert_sent, builder, uid},
-    offline::UNLIMITED,
     schedule::Schedule,
     server::{TestServer, program},
+    server_kills,
 };
 use mount::Mounted;
 
+mod commands;
 mod disk;
+mod journal;
 mod mount;
 mod tests;
 
@@ -126,8 +130,7 @@ impl Drop for Machine {
 async fn a_power_cut_loses_and_repeats_nothing() {
     let cuts = Schedule::kills(CUTS);
     let count = MESSAGES_PER_CUT * cuts as u64;
-    let sync = std::env::var("HONGYAN_TEST_SYNC").unwrap_or_else(|_| "always".into());
-    let mut machine = block_in_place(|| Machine::start(&format!("{UNLIMITED}[store]\nsync = \"{sync}\"\n")));
+    let mut machine = block_in_place(|| Machine::start(&server_kills::config()));
     let places = machine.schedule.places(cuts, count - 1);
     let (alice, bob) = (uid("alice"), uid("bob"));
     let receiver = Device::connect(builder(&machine.server, "bob", "phone")).await;
@@ -158,40 +161,8 @@ async fn a_power_cut_loses_and_repeats_nothing() {
     println!("{} power cuts: {count} acknowledged, 0 lost, 0 doubled", machine.cuts);
 }
 
-/// The power goes before each change and each sync of a command that makes the store. What it leaves can be gone on with.
-#[test]
-#[ignore = "mounts a file system: needs /dev/fuse, and root or fusermount3"]
-fn a_power_cut_at_any_step_of_the_first_start_is_survived() {
-    let mut schedule = Schedule::new("power_cuts");
-    let add = ["user", "add", "alice"];
-    for step in 0.. {
-        let place = tempfile::Builder::new().prefix("hy").tempdir().unwrap();
-        let data = place.path().to_owned();
-        let mut disk = Mounted::new(&data);
-        disk.cut_after(step);
-        let is_added = command(&add, &data).status.success();
-        let was_cut = disk.is_off();
-        // At the end of all steps as well.
-        disk.wait_for_cut(Duration::ZERO);
-        disk.power_on(schedule.random(), SHARES[step as usize % SHARES.len()]);
-        let again = command(&add, &data);
-        let stderr = String::from_utf8_lossy(&again.stderr);
-        let is_there = stderr.contains("exists");
-        assert!(again.status.success() || is_there, "cut before change {step}: {stderr}");
-        assert!(is_there || !is_added, "cut before change {step}: alice was added, and is gone");
-        let verified = command(&["store", "verify"], &data);
-        let (said, stderr) = (String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
-        assert!(verified.status.success(), "cut before change {step}: {said}{stderr}");
-        if !was_cut {
-            assert!(is_added, "nothing was in the way");
-            println!("cut before each of {step} changes and syncs, and after the last");
-            break;
-        }
-    }
-}
-
 /// Runs `hongyan ARGS --data DATA`.
-fn command(args: &[&str], data: &Path) -> std::process::Output {
+fn command(args: &[&str], data: &Path) -> Output {
     let data = data.to_str().unwrap();
     program(args.iter().copied().chain(["--data", data]), "")
 }

@@ -11,7 +11,7 @@ use std::{
 use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
     INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    ReplyEntry, ReplyLseek, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use rand::rngs::StdRng;
 use rustix::process::{getgid, getuid};
@@ -26,6 +26,8 @@ const FREE_BLOCKS: u64 = 1 << 24;
 /// The bits of a mode that say what something is, and those of a socket.
 const KIND: u32 = 0o170_000;
 const SOCKET: u32 = 0o140_000;
+/// Where a hole begins, as Linux numbers what `lseek` is asked for.
+const SEEK_HOLE: i32 = 4;
 
 /// A mounted disk. Dropping it unmounts it.
 pub struct Mounted {
@@ -286,6 +288,18 @@ impl Filesystem for Calls {
     ) {
         match self.on(|disk| disk.write(inode.0, offset, bytes)) {
             Ok(()) => reply.written(bytes.len() as u32),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    /// The kernel finds every other place by itself.
+    fn lseek(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let found = self.on(|disk| match (whence, u64::try_from(offset)) {
+            (SEEK_HOLE, Ok(offset)) => disk.find_hole(inode.0, offset),
+            _ => Err(Errno::EINVAL),
+        });
+        match found {
+            Ok(found) => reply.offset(found as i64),
             Err(error) => reply.error(error),
         }
     }

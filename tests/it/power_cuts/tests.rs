@@ -111,3 +111,22 @@ fn the_power_goes_before_the_change_that_was_asked_for() {
     disk.power_on(&mut StdRng::seed_from_u64(1), 0.0);
     assert!(disk.find(ROOT, OsStr::new("file")).is_err(), "its name was not synced");
 }
+
+#[test]
+fn holes_are_what_was_never_written_or_was_lost() {
+    let mut disk = Disk::new();
+    let file = make(&mut disk, "file");
+    disk.sync(ROOT).unwrap();
+    disk.resize(file, 1 << 20).unwrap();
+    assert_eq!(disk.find_hole(file, 0).unwrap(), 0);
+    disk.write(file, 100, &[7; 5000]).unwrap();
+    assert_eq!((disk.find_hole(file, 0).unwrap(), disk.find_hole(file, 9000).unwrap()), (8192, 9000));
+    disk.sync(file).unwrap();
+    disk.write(file, 8192, &[0; 5000]).unwrap();
+    assert_eq!(disk.find_hole(file, 0).unwrap(), 16_384, "zeros that were written are no hole");
+    disk.power_on(&mut StdRng::seed_from_u64(1), 0.0);
+    assert_eq!(disk.find_hole(file, 0).unwrap(), 8192, "unless they were lost");
+    disk.resize(file, 8192).unwrap();
+    assert_eq!(disk.find_hole(file, 0).unwrap(), 8192, "the end counts as one");
+    assert!(disk.find_hole(file, 8192).is_err(), "behind it is nothing");
+}
