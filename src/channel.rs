@@ -346,4 +346,20 @@ mod tests {
             assert_eq!(channel.head(), 6 + fits);
         }
     }
+
+    #[test]
+    fn what_passes_without_being_kept_is_dropped_first() {
+        let channel = channel();
+        let taken = (0..100).filter(|_| channel.signal(wire::Signal::default())).count();
+        assert_eq!(taken, MAX_WAITING_SIGNALS);
+        channel.answer(Outbound::Acked(wire::SendAck::default()));
+        channel.pass(&Bytes::from_static(b"passed"));
+        assert_eq!(channel.waiting(), (1, MAX_WAITING_SIGNALS + 2), "what is kept has room");
+
+        for _ in 0..100 {
+            channel.pass(&Bytes::from_static(b"passed"));
+        }
+        assert_eq!(channel.waiting().0, MAX_WAITING as usize);
+        assert!(channel.take_hints_due(), "the device hears of those that were dropped");
+    }
 }

@@ -7,6 +7,7 @@ use hongyan_proto::{
     CloseCode, ConversationId, DeviceName, Uid,
     wire::{self, act::What},
 };
+use prost::Message as _;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -51,8 +52,8 @@ impl Op {
     /// Roughly the memory it holds while it waits.
     pub fn weight(&self) -> usize {
         let content = match self {
-            Op::Submit(Submit { body: Ok(Addressed { asked: Asked::Message { content, .. }, .. }), .. }) => {
-                content.len()
+            Op::Submit(Submit { body: Ok(Addressed { asked: Asked::Message { content, extras }, .. }), .. }) => {
+                content.len() + extras.as_ref().map_or(0, |extras| extras.encoded_len())
             }
             Op::Submit(Submit { body: Ok(Addressed { asked: Asked::Act(what), .. }), .. }) => what.encoded_len(),
             _ => 0,

@@ -1,6 +1,7 @@
 //! The way into the committer: a queue that is handed over whole, bounded by the memory that waits in it.
 
 use std::{
+    collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
 };
@@ -27,7 +28,7 @@ struct Inner {
     urgent: usize,
     weight: usize,
     closed: bool,
-    /// Links that wait for room.
+    /// Links that wait for room, each four times at the most.
     waiting: Vec<Waker>,
 }
 
@@ -60,7 +61,7 @@ impl CommitQueue {
         let mut inner = self.lock();
         let has_room = inner.weight < self.max_weight;
         if !has_room {
-            inner.waiting.push(context.waker().clone());
+            inner.wait(context.waker());
         }
         has_room
     }
@@ -116,5 +117,83 @@ impl CommitQueue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing between lock and unlock can panic half-way through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// A link looks as often as something else wakes it. Where they have become many, the looks of one link are made one.
+    fn wait(&mut self, waker: &Waker) {
+        if self.waiting.len() == self.waiting.capacity() {
+            let mut links = HashSet::new();
+            self.waiting.retain(|waker| links.insert(waker.data()));
+            self.waiting.reserve(self.waiting.len() + 1);
+        }
+        self.waiting.push(waker.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+        task::Wake,
+        time::Instant,
+    };
+
+    use hongyan_proto::wire;
+
+    use super::*;
+    use crate::{
+        channel::Channel,
+        committer::op::{Addressed, Asked, SendNumber, Submit},
+        log::{DeviceNo, UserNo},
+    };
+
+    #[derive(Default)]
+    struct Link {
+        woken: AtomicU32,
+    }
+
+    impl Wake for Link {
+        fn wake(self: Arc<Self>) {
+            self.woken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn room_is_counted_in_bytes_and_a_commit_makes_it() {
+        let queue = CommitQueue::new(2 * Op::Hour.weight());
+        let context = Context::from_waker(Waker::noop());
+        assert!(queue.put(Op::Hour) && queue.has_room(&context));
+        assert!(queue.put(Op::Hour) && !queue.has_room(&context));
+        assert_eq!(queue.take().map(|ops| ops.len()), Some(2));
+        assert!(queue.has_room(&context));
+    }
+
+    #[test]
+    fn a_message_weighs_what_its_content_and_its_mentions_do() {
+        let extras = wire::Extras { mentions: vec!["b".repeat(60); 50], ..Default::default() };
+        let asked = Asked::Message { content: vec![0; 1000].into(), extras: Some(extras.into()) };
+        let channel = Channel::new(UserNo(1), DeviceNo(1), 1, 0, Instant::now());
+        let body = Ok(Addressed { to: None, asked });
+        assert!(Op::Submit(Submit { channel, number: SendNumber::Given(1), body }).weight() > 1000 + 50 * 60);
+    }
+
+    #[test]
+    fn links_that_wait_are_kept_once_however_often_they_look() {
+        let queue = CommitQueue::new(0);
+        let links: Vec<Arc<Link>> = (0..100).map(|_| Arc::default()).collect();
+        for _ in 0..1000 {
+            for link in &links {
+                assert!(!queue.has_room(&Context::from_waker(&link.clone().into())));
+            }
+        }
+        assert!(queue.lock().waiting.capacity() <= 4 * links.len());
+        queue.take();
+        assert!(links.iter().all(|link| link.woken.load(Ordering::Relaxed) > 0), "each is woken");
+        assert!(queue.lock().waiting.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use hongyan_proto::{CloseCode, frame::Frame, wire};
 
 use crate::{
     fixture::{OPEN, chatting_pairs, forget_peak, open_from, p99, peak_memory, round_trips},
-    server::TestServer,
+    server::{TestServer, eventually},
     wire::{WireClient, encoded, hello, hello_with_password},
 };
 
@@ -157,7 +157,8 @@ fn enumeration_by_time() {
 
 /// `cargo test --release --test attack messages_during_a_flood -- --ignored --nocapture`: half a minute.
 ///
-/// Pairs chat, in turn without and with a thousand wrong passwords a second from everywhere.
+/// Pairs chat, in turn without and with a thousand wrong passwords a second from everywhere. A round begins when the flood
+/// stands, or when nothing of the last one waits any more.
 #[test]
 #[ignore = "judges times; run it on a quiet machine"]
 fn messages_during_a_flood_of_logins_by_password() {
@@ -167,6 +168,7 @@ fn messages_during_a_flood_of_logins_by_password() {
     let mut pairs = chatting_pairs(&server, 50);
     let (mut without, mut with, mut next, mut logins) = (Vec::new(), Vec::new(), 1, 0);
     for round in 0..ROUNDS {
+        until_a_guess_is_answered_with(&server, CloseCode::BAD_CREDENTIALS);
         without.extend(round_trips(&mut pairs, &mut next));
         let (begun, stop) = (Instant::now(), AtomicBool::new(false));
         let more: u32 = thread::scope(|scope| {
@@ -175,6 +177,7 @@ fn messages_during_a_flood_of_logins_by_password() {
                 scope.spawn(move || flood(server, stop, (4 * round + part) << 18))
             };
             let floods = [0, 1, 2, 3].map(flood);
+            until_a_guess_is_answered_with(&server, CloseCode::OVERLOADED);
             with.extend(round_trips(&mut pairs, &mut next));
             stop.store(true, Ordering::Relaxed);
             floods.into_iter().map(|flood| flood.join().unwrap()).sum()
@@ -183,9 +186,18 @@ fn messages_during_a_flood_of_logins_by_password() {
         logins += more;
     }
     let (without, with) = (p99(without), p99(with));
-    println!("p99 of 50 pairs: {without:?} without, {with:?} with {logins} logins beside them");
+    let ratio = with.div_duration_f64(without);
+    println!("p99 of 50 pairs: {without:?} without, {with:?} with {logins} logins beside them, {ratio:.2} times as long");
     assert!(with < 2 * without, "the others wait: {with:?} instead of {without:?}");
     server.assert_healthy();
+}
+
+/// OVERLOADED: as many wait for a hash as may. BAD_CREDENTIALS: all that came before have theirs.
+fn until_a_guess_is_answered_with(server: &TestServer, expected: CloseCode) {
+    eventually("the flood stands, or is over", || {
+        let somewhere_else = (15 << 20) + u32::from(rand::random::<u16>());
+        (code(guess(server, somewhere_else, "victim", "wrong")) == expected).then_some(())
+    });
 }
 
 /// 250 attempts a second, each from an address of its own, until `stop`; none waits for its answer longer than a second.

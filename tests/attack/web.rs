@@ -134,6 +134,61 @@ fn bodies_without_end_are_refused_before_they_are_read() {
     server.assert_healthy();
 }
 
+/// A frame of HTTP/2.
+fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap();
+    [&len.to_be_bytes()[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Requests whose bodies do not come, on one connection: so many are waited for, each one more is refused at once.
+#[test]
+fn requests_at_once_are_so_many_on_http_2() {
+    const HEADERS: u8 = 1;
+    const RESET: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    let server = TestServer::with(&format!("{OPEN}[web]\nrequests_per_second = 10000\nrequests_burst = 10000\n"));
+    let token = login(&server, "alice");
+    // POST, http, and literals that go into no table.
+    let mut head = vec![0x83, 0x86];
+    let literals = [
+        (":path", "/v1/messages"),
+        (":authority", "localhost"),
+        ("authorization", &format!("Bearer {token}")),
+        ("content-type", "application/json"),
+        ("content-length", "9"),
+    ];
+    for text in literals {
+        head.push(0);
+        for part in [text.0, text.1] {
+            assert!(part.len() < 127);
+            head.push(part.len() as u8);
+            head.extend(part.as_bytes());
+        }
+    }
+    let mut stream = connect(&server);
+    let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    out.extend(h2_frame(SETTINGS, 0, 0, &[]));
+    let odd = |number: u32| 2 * number + 1;
+    (0..140).for_each(|number| out.extend(h2_frame(HEADERS, 4, odd(number), &head)));
+    stream.write_all(&out).unwrap();
+    let mut refused = Vec::new();
+    while refused.len() < 12 {
+        let mut header = [0; 9];
+        stream.read_exact(&mut header).unwrap();
+        let [a, b, c, kind, _, stream_id @ ..] = header;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        stream.read_exact(&mut payload).unwrap();
+        assert_ne!(kind, HEADERS, "a request is answered that is not complete");
+        if kind == RESET {
+            assert_eq!(payload, REFUSED_STREAM);
+            refused.push(u32::from_be_bytes(stream_id));
+        }
+    }
+    assert_eq!(refused, (128..140).map(odd).collect::<Vec<_>>());
+    server.assert_healthy();
+}
+
 /// Mallory asks for everything by every path; what she gets is her own, or nothing.
 #[test]
 fn nothing_of_others_is_served() {

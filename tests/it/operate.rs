@@ -1,12 +1,18 @@
 //! What an operator does: users, tokens, backups, configurations; on a running server and on a stopped one's data.
 
-use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Output};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
+    process::Output,
+};
 
 use hongyan_proto::{CloseCode, frame::Frame, wire};
 use serde_json::Value;
 
 use crate::{
-    server::{TestServer, eventually, program},
+    server::{DEADLINE, TestServer, eventually, program},
     wire::{WireClient, hello, hello_with_password, resume},
 };
 
@@ -102,6 +108,17 @@ fn what_is_secret_is_for_the_owner_alone() {
     let output = program(args, "");
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(mode(&fresh), 0o700);
+}
+
+#[test]
+fn a_request_without_end_is_answered_when_it_is_too_long() {
+    let server = TestServer::start();
+    let mut socket = UnixStream::connect(server.data().join("admin.sock")).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.write_all(&[b' '; 64 * 1024]).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("this is no request"), "{answer}");
 }
 
 // ---------------------------------------------------------------- the store

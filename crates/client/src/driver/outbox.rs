@@ -96,3 +96,26 @@ pub(crate) fn outcome(me: &Uid, answer: &Answer) -> Option<Outcome> {
         Stored::Refused(nack) => Err(SendError::Refused { code: nack.code, reason: nack.reason.clone() }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(send_no: u64, len: usize) -> OutboxItem {
+        OutboxItem { send_no, content: vec![0; len].into(), ..Default::default() }
+    }
+
+    #[test]
+    fn an_outbox_is_full_by_messages_or_by_bytes_until_one_is_answered() {
+        let mut many = Outbox::new((1..MAX_ITEMS as u64).map(|send_no| item(send_no, 1)).collect());
+        assert!(many.check(1, 0).is_ok());
+        assert!(many.check(1, 1).is_err(), "an answer that nobody has taken counts");
+        many.insert(item(MAX_ITEMS as u64, 1));
+        assert!(matches!(many.check(1, 0), Err(SendError::OutboxFull { queued: MAX_ITEMS })));
+        assert!(many.remove(1).is_some() && many.check(1, 0).is_ok());
+
+        let mut large = Outbox::new(vec![item(1, MAX_BYTES / 2), item(2, MAX_BYTES / 2)]);
+        assert!(large.check(0, 0).is_ok() && large.check(1, 0).is_err());
+        assert!(large.remove(2).is_some() && large.check(MAX_BYTES / 2, 0).is_ok());
+    }
+}

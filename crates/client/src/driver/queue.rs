@@ -236,3 +236,35 @@ impl Queue {
         let _ = self.sender.send(Numbered { number: 0, event: last }).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{LocalStore, MemoryStore};
+
+    fn queue(unread: Unread) -> (Queue, mpsc::Receiver<Numbered>) {
+        let (sender, receiver) = mpsc::channel(READY);
+        (Queue::new(sender, MemoryStore::default().mark(), IN_MEMORY, 0, unread), receiver)
+    }
+
+    #[test]
+    fn what_passes_is_dropped_where_the_application_takes_nothing() {
+        let (mut queue, mut receiver) = queue(Unread::default());
+        for _ in 0..1000 {
+            let event = queue.passing(Event::Reset);
+            queue.give(event.into_iter().collect());
+        }
+        assert_eq!(queue.waiting.len(), IN_MEMORY.events + MAX_PASSING);
+        assert!(receiver.try_recv().is_ok());
+    }
+
+    #[test]
+    fn of_what_passes_behind_stored_events_the_newest_is_kept() {
+        let (mut queue, _receiver) = queue(Unread { events: 1, bytes: 1, answers: 0 });
+        for number in 0..1000 {
+            assert!(queue.passing(Event::Connected { resumed: number == 999 }).is_none());
+        }
+        assert_eq!(queue.passing.len(), MAX_PASSING);
+        assert!(matches!(queue.passing.back(), Some((_, Event::Connected { resumed: true }))));
+    }
+}

@@ -235,3 +235,31 @@ async fn requests_and_pings_survive_a_cut() {
         other = peer.event() => panic!("{other:?} besides a PING"),
     }
 }
+
+#[tokio::test]
+async fn so_many_requests_are_under_way_and_the_next_ones_wait() {
+    let server = Server::start().await;
+    let (client, _events, mut peer) = server.connect(server.client().start(StartAt::Head), 0).await;
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.history(&bob(), hongyan_client::HistoryQuery::default()).await })
+        })
+        .collect();
+    let mut asked = std::collections::VecDeque::new();
+    for _ in 0..16 {
+        asked.push_back(peer.request().await.id);
+    }
+    client.enqueue(&bob(), Content::text("what comes after them")).await.unwrap();
+    peer.send().await;
+    for answered in 0..20 {
+        let id = asked.pop_front().unwrap();
+        peer.respond(id, wire::response::Result::History(wire::HistoryPage::default())).await;
+        if answered < 4 {
+            asked.push_back(peer.request().await.id);
+        }
+    }
+    for page in asking {
+        assert!(within("page", page).await.unwrap().is_ok());
+    }
+}

@@ -9,10 +9,15 @@ use proptest::prelude::*;
 use crate::{
     net::{Plan, Rng},
     rig::{Answer, World},
+    unless_miri,
 };
 
 const DEVICES: [(&str, &str); 3] = [("alice", "phone"), ("alice", "laptop"), ("bob", "phone")];
 const LONG: Duration = Duration::from_secs(3600);
+/// At most, of one chat.
+const MESSAGES: usize = unless_miri(120, 10);
+/// What waits for a device that was away.
+const BACKLOG: usize = unless_miri(2_000, 200);
 
 /// Messages in bursts with pauses between, to each other, to themselves and to nobody.
 fn chat(world: &mut World, messages: usize) {
@@ -74,12 +79,12 @@ fn check_nothing_twice(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: unless_miri(96, 2) as u32, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Splits, joins and delays below the patience of either end change nothing at all.
     #[test]
     fn a_healthy_connection_writes_nothing_twice(
-        seed: u64, max_piece in 0usize..200, delay_ms in 0u64..4_000, messages in 1usize..120,
+        seed: u64, max_piece in 0usize..200, delay_ms in 0u64..4_000, messages in 1..MESSAGES,
     ) {
         let plan = Plan { max_piece, max_delay: Duration::from_millis(delay_ms), grease: true, ..Plan::default() };
         let mut world = World::new(seed, plan, &DEVICES);
@@ -98,7 +103,7 @@ proptest! {
         cuts in prop::collection::vec((prop::option::of(0usize..3_000), prop::option::of(0usize..6_000)), 0..12),
         half_open: bool,
         refuse_one_in in 0u64..6,
-        messages in 1usize..120,
+        messages in 1..MESSAGES,
     ) {
         // The login has 5 seconds at the server; a delay beyond them cannot succeed and is no cut.
         let max_delay = Duration::from_millis(delay_ms.min(4_000));
@@ -129,8 +134,9 @@ fn a_cut_after_every_byte_of_a_small_exchange() {
             cuts[1 - link] = cut;
             exchange(cuts);
         };
-        (0..=whole.links[link].up.tap().len()).for_each(|at| cut_on((Some(at), None)));
-        (0..=whole.links[link].down.tap().len()).for_each(|at| cut_on((None, Some(at))));
+        let places = |bytes: &[u8]| (0..=bytes.len()).step_by(unless_miri(1, 60));
+        places(whole.links[link].up.tap()).for_each(|at| cut_on((Some(at), None)));
+        places(whole.links[link].down.tap()).for_each(|at| cut_on((None, Some(at))));
     }
 }
 
@@ -140,15 +146,15 @@ fn a_backlog_arrives_in_order_with_few_acks() {
     let plan = Plan { max_delay: Duration::from_millis(300), ..Plan::default() };
     let mut world = World::new(3, plan, &DEVICES);
     world.devices[2].connect_at = None;
-    (0..2_000).for_each(|number| world.queue(0, "bob", &format!("message {number}")));
-    world.run_until(LONG, |world| world.devices[0].answers.len() == 2_000);
+    (0..BACKLOG).for_each(|number| world.queue(0, "bob", &format!("message {number}")));
+    world.run_until(LONG, |world| world.devices[0].answers.len() == BACKLOG);
     world.devices[2].connect_at = Some(world.now);
     check_drained(&mut world);
     check_nothing_twice(&world);
     let bob = world.devices[2].link;
     let acks = world.written_by_client(bob).iter().filter(|frame| frame.kind() == Kind::Ack).count();
-    assert!((2_000 / 64..=2_000 / 16).contains(&acks), "{acks} acks for 2,000 entries");
+    assert!((BACKLOG / 64..=BACKLOG / 16).contains(&acks), "{acks} acks for {BACKLOG} entries");
     let credits = world.written_by_server(world.devices[0].link);
     let credits = credits.iter().filter(|frame| frame.kind() == Kind::Credit).count();
-    assert!((2_000 / 64..=2_000 / 32 + 1).contains(&credits), "{credits} CREDIT frames for 2,000 messages");
+    assert!((BACKLOG / 64..=BACKLOG / 32 + 1).contains(&credits), "{credits} CREDIT frames for {BACKLOG} messages");
 }

@@ -11,7 +11,7 @@ use hongyan_proto::{
 };
 use proptest::prelude::*;
 
-use crate::{core::settings, net::Plan, retransmission::live_pair, rig::World};
+use crate::{core::settings, net::Plan, retransmission::live_pair, rig::World, unless_miri};
 
 const READ: usize = 16 * 1024;
 
@@ -191,7 +191,7 @@ fn check_client(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: unless_miri(256, 4) as u32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
