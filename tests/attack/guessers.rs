@@ -187,7 +187,9 @@ fn messages_during_a_flood_of_logins_by_password() {
     }
     let (without, with) = (p99(without), p99(with));
     let ratio = with.div_duration_f64(without);
-    println!("p99 of 50 pairs: {without:?} without, {with:?} with {logins} logins beside them, {ratio:.2} times as long");
+    println!(
+        "p99 of 50 pairs: {without:?} without, {with:?} with {logins} logins beside them, {ratio:.2} times as long"
+    );
     assert!(with < 2 * without, "the others wait: {with:?} instead of {without:?}");
     server.assert_healthy();
 }
