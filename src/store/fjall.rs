@@ -3,7 +3,7 @@
 //! Here is opening and reading; `writer` commits, `runway` makes syncs quick, `tables` tunes each table, `purge` takes old
 //! rows out of the files, `errors` translates. Before the engine
 //! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
-//! left, or finds damage; `versions` finds damage in what the engine does not check itself.
+//! left, or finds damage; `versions` and `contents` find damage in what the engine does not check itself, or too late.
 
 use std::{
     future::ready,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::directory;
 
+mod contents;
 mod errors;
 mod journal;
 mod lock;
@@ -102,6 +103,7 @@ impl FjallEngine {
         let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
         versions::check(path)?;
+        contents::check(path)?;
         journal::check(path, options.is_tail_lost)?;
         // The engine takes it again; whoever comes between does the same checks.
         drop(lock);

@@ -20,7 +20,7 @@ pub(super) const KEYSPACES: &str = "keyspaces";
 /// The keyspace in which the engine keeps the names of the others. It has rows before the first commit.
 const NAMES: &str = "0";
 /// The directory of a keyspace that its table files are in.
-const TABLES: &str = "tables";
+pub(super) const TABLES: &str = "tables";
 
 /// Removes the files of a store in which nothing was ever committed. Nobody else may have the store open.
 ///
@@ -63,7 +63,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// What is in a directory; nothing, if that is not there.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(directory) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
         Err(error) => unless_missing(error).map(|()| Vec::new()),

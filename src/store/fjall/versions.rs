@@ -13,6 +13,7 @@ use std::{fs, io, path::Path};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::unfinished::{KEYSPACES, entries};
 use crate::store::StoreError;
 
 /// Compares the list of every keyspace in `path` with its checksum. Nobody else may have the store open.
@@ -21,13 +22,7 @@ use crate::store::StoreError;
 /// `Corrupt` if one is not what was written.
 pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     let io = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
-    let keyspaces = match fs::read_dir(path.join("keyspaces")) {
-        Ok(keyspaces) => keyspaces,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io(error)),
-    };
-    for keyspace in keyspaces {
-        let keyspace = keyspace.map_err(io)?.path();
+    for keyspace in entries(&path.join(KEYSPACES)).map_err(io)? {
         if !is_whole(&keyspace).map_err(io)? {
             let name = keyspace.display();
             return Err(StoreError::Corrupt(format!("the list of tables in {name} is not what was written")));

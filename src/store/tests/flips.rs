@@ -154,6 +154,26 @@ fn a_flipped_bit_in_any_file_is_noticed() {
     assert_eq!(served, Vec::<String>::new(), "other rows, or fewer, were served");
 }
 
+/// The engine takes memory for the sections of a table file before it compares their checksum.
+#[test]
+fn a_table_file_of_four_billion_sections_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path());
+    let files = files(dir.path());
+    let mut tables = 0;
+    for (name, bytes) in files.iter().filter(|(name, _)| name.parent().unwrap().ends_with("tables")) {
+        let contents = memchr::memmem::rfind(bytes, b"TOC!").unwrap();
+        let file = fs::OpenOptions::new().write(true).open(dir.path().join(name)).unwrap();
+        file.write_all_at(&[0xFF; 4], contents as u64 + 4).unwrap();
+        let error = FjallEngine::open(dir.path(), FjallOptions::default()).err().unwrap();
+        assert!(matches!(&error, StoreError::Corrupt(reason) if reason.contains("contents")), "{error}");
+        file.write_all_at(&bytes[contents + 4..contents + 8], contents as u64 + 4).unwrap();
+        tables += 1;
+    }
+    assert!(tables >= TABLES.len());
+    open(dir.path());
+}
+
 /// Files of one kind have numbers for names.
 fn kind(name: &Path) -> String {
     name.to_str().unwrap().chars().map(|c| if c.is_ascii_digit() { 'N' } else { c }).collect()
