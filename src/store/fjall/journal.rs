@@ -131,11 +131,14 @@ fn is_unfinished(file: &mut File, at: u64) -> io::Result<bool> {
     let rest = &rest[..written];
     // The next batch is written after the sync of the one before, so whatever a whole batch follows was synced.
     let is_followed = (1..rest.len()).any(|from| matches!(read_batch(&mut &rest[from..]), Ok(Some(_))));
+    // With its last bytes put right it is whole: so it was written to its end, and these were damaged later.
+    let before_trailer = &rest[..rest.len().saturating_sub(TRAILER.len())];
+    let was_whole = read_batch(&mut before_trailer.chain(TRAILER))?.is_some();
     // The sector in which it begins has the end of what stands before it, whether it was written again or not.
     let (first, others) = rest.split_at(rest.len().min((at.next_multiple_of(SECTOR_BYTES) - at) as usize));
     let mut sectors = others.chunks_exact(SECTOR_BYTES as usize).chain((!first.is_empty()).then_some(first));
     let has_unwritten_sector = sectors.any(|sector| sector.iter().all(|byte| *byte == 0));
-    Ok(!is_followed && (has_unwritten_sector || !rest.ends_with(TRAILER)))
+    Ok(!is_followed && !was_whole && (has_unwritten_sector || !rest.ends_with(TRAILER)))
 }
 
 fn cut(journal: &Path, at: u64) -> io::Result<()> {

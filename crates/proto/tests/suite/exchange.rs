@@ -115,29 +115,34 @@ proptest! {
     }
 }
 
-/// Fault 1 of the list: each direction cut after every single byte of a login, a send, a push and their acks.
+/// Fault 1 of the list: each direction cut after every single byte of a login, a send, a push and their acks; the server
+/// learns of it or hears nothing more.
 #[test]
 fn a_cut_after_every_byte_of_a_small_exchange() {
-    let exchange = |cuts: Vec<_>| {
-        let mut world = World::new(1, Plan { cuts, ..Plan::default() }, &[("alice", "phone"), ("bob", "phone")]);
+    let exchange = |cuts: Vec<_>, half_open| {
+        let plan = Plan { cuts, half_open, ..Plan::default() };
+        let mut world = World::new(1, plan, &[("alice", "phone"), ("bob", "phone")]);
         world.queue(0, "bob", "first");
         world.queue(1, "alice", "second");
         world.queue(0, "bob", "third");
         check_drained(&mut world);
         world
     };
-    let whole = exchange(Vec::new());
+    let whole = exchange(Vec::new(), false);
     check_nothing_twice(&whole);
-    for link in 0..2 {
-        let cut_on = |cut| {
+    let mut exchanges = 0;
+    for (link, half_open) in [(0, false), (1, false), (0, true), (1, true)] {
+        let mut cut_on = |cut| {
             let mut cuts = vec![(None, None); 2];
             cuts[1 - link] = cut;
-            exchange(cuts);
+            exchange(cuts, half_open);
+            exchanges += 1;
         };
         let places = |bytes: &[u8]| (0..=bytes.len()).step_by(unless_miri(1, 60));
         places(whole.links[link].up.tap()).for_each(|at| cut_on((Some(at), None)));
         places(whole.links[link].down.tap()).for_each(|at| cut_on((None, Some(at))));
     }
+    println!("{exchanges} exchanges");
 }
 
 /// A backlog of thousands arrives through the window, in order, and the acks are few.
