@@ -6,6 +6,7 @@ use super::{
     Committer, Now,
     effect::Effect,
     op::{AccountAction, AccountChange, AccountError},
+    user::Change,
 };
 use crate::log::UserNo;
 
@@ -45,7 +46,7 @@ impl Committer {
             AccountAction::LogOut(device) => {
                 if let Some(device) = user.device_mut(device) {
                     device.slots = Default::default();
-                    device.changed = true;
+                    device.change = Change::Urgent;
                 }
                 self.touch(no);
                 return Ok((no, None));
@@ -69,10 +70,10 @@ impl Committer {
             user.account.revoked_at_s = now.unix_ms.div_ceil(1000);
             for device in &mut user.devices {
                 device.slots = Default::default();
-                device.changed = true;
+                device.change = Change::Urgent;
             }
         }
-        user.account_changed = true;
+        user.account_change = Change::Urgent;
         self.touch(no);
         Ok((no, close))
     }

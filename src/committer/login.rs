@@ -9,7 +9,7 @@ use super::{
     Committer, Now,
     effect::Effect,
     op::{Credential, LoggedIn, Login, LoginError, Who},
-    user::Device,
+    user::{Change, Device},
 };
 use crate::{
     auth::resume::ResumeToken,
@@ -135,7 +135,7 @@ impl Committer {
             return Err(REFUSED);
         }
         device.check_order(sessions.accepted_at(no, device_no), accepted_at)?;
-        device.changed = true;
+        device.change = Change::Urgent;
         let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
         let reset = (cursor < bounds.low || cursor > bounds.head) && !canary::is("resume-beyond-the-log");
@@ -149,7 +149,7 @@ impl Committer {
         if let Some(device) = device.filter(|device| device.record.last_send_no < answered) {
             device.record.last_send_no = answered;
             device.answers.clear();
-            device.changed = true;
+            device.change = Change::Urgent;
         }
     }
 
@@ -173,7 +173,7 @@ impl Committer {
         let last = user.account.last_device.max(user.devices.iter().map(|device| device.no.0).max().unwrap_or(0));
         let device_no = DeviceNo(last + 1);
         user.account.last_device = device_no.0;
-        user.account_changed = true;
+        user.account_change = Change::Urgent;
         let mut record = DeviceRecord {
             name: credential.device.as_str().into(),
             device_epoch: credential.device_epoch,
@@ -241,7 +241,7 @@ impl Committer {
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;
         device.record.cursor = if place.reset { bounds.head } else { place.cursor };
-        device.changed = true;
+        device.change = Change::Urgent;
         let (conn_epoch, last_send_no) = (device.record.conn_epoch, device.record.last_send_no);
         let reset = place.reset.then_some(wire::SyncReset { log_epoch, low: bounds.low, head: bounds.head });
         self.touch(no);

@@ -5,7 +5,10 @@
 use bytes::Bytes;
 use hongyan_proto::{Uid, canary};
 
-use super::{CURSOR_DELAY, Committer, Now, encode, upkeep, user::User};
+use super::{
+    CURSOR_DELAY, Committer, Now, encode, upkeep,
+    user::{Change, User},
+};
 use crate::{
     log::{AccountRecord, RunRecord, UserNo, keys, keys::meta},
     store::{StoreError, Table},
@@ -73,7 +76,11 @@ impl Committer {
 
     /// The change of this user may wait a little.
     pub(super) fn touch_lazily(&mut self, no: UserNo, now: Now) {
-        self.touched.push(no);
+        if let Some(user) = self.users.get_mut(&no)
+            && !std::mem::replace(&mut user.touched_lazily, true)
+        {
+            self.touched_lazily.push(no);
+        }
         self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
     }
 
@@ -89,6 +96,7 @@ impl Committer {
         }
         self.knows_expiry = false;
         self.touched.clear();
+        self.touched_lazily.clear();
         self.visitors.clear();
         self.hours = self.log.meta(meta::HOURS).await?;
         self.old_bodies_ms = self.log.meta(meta::OLD_BODIES).await?;
@@ -97,25 +105,31 @@ impl Committer {
         Ok(())
     }
 
-    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user. Says
-    /// whose they are.
-    pub(super) fn write_touched(&mut self) -> Vec<UserNo> {
-        let touched = std::mem::take(&mut self.touched);
+    /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user; what
+    /// may wait only if it has waited long enough, for a cursor moves with every message. Says whose they are.
+    pub(super) fn write_touched(&mut self, lazy_ones_too: bool) -> Vec<UserNo> {
+        let mut touched = std::mem::take(&mut self.touched);
+        if lazy_ones_too {
+            touched.append(&mut self.touched_lazily);
+        }
+        let least = if lazy_ones_too { Change::Lazy } else { Change::Urgent };
         for no in touched.iter().copied() {
             let Some(user) = self.users.get_mut(&no) else { continue };
+            user.touched_lazily &= !lazy_ones_too;
             if !user.run.is_empty() {
                 let first = user.bounds.head + 1 - user.run.len() as u64;
                 let run = RunRecord { refs: std::mem::take(&mut user.run) };
                 self.batch.put(Table::Timelines, keys::run(no, first), encode(&run));
             }
-            if std::mem::take(&mut user.account_changed) {
+            if user.account_change >= least {
+                user.account_change = Change::None;
                 self.batch.put(Table::Users, keys::user(no), encode(&user.account));
             }
             if canary::is("answers-apart-from-messages") && self.is_urgent {
                 continue;
             }
-            for device in user.devices.iter_mut().filter(|device| device.changed) {
-                device.changed = false;
+            for device in user.devices.iter_mut().filter(|device| device.change >= least) {
+                device.change = Change::None;
                 self.batch.put(Table::Devices, keys::device(no, device.no), encode(&device.to_record()));
             }
         }

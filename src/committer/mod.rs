@@ -116,7 +116,7 @@ pub struct CommitterSettings {
 
 /// How long a changed cursor may stay in memory only. After a crash the device names a newer one itself.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
-/// How long acks and the like may wait for what somebody waits for; no longer than receipts may.
+/// How long acks and receipts may wait for what somebody waits for, to go with its commit; no longer than receipts may.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The state between commits. See the module's page.
@@ -141,6 +141,8 @@ pub struct Committer {
     effects: Vec<Effect>,
     /// Users whose run, devices or account the batch must write.
     touched: Vec<UserNo>,
+    /// Users whose devices or account have changed in a way that may wait until `cursors_due`.
+    touched_lazily: Vec<UserNo>,
     /// Users who have logged in or left with the batch.
     visitors: Vec<UserNo>,
     /// The batch holds something that somebody waits for.
@@ -187,6 +189,7 @@ impl Committer {
             batch: Batch::default(),
             effects: Vec::new(),
             touched: Vec::new(),
+            touched_lazily: Vec::new(),
             visitors: Vec::new(),
             is_urgent: false,
             cursors_due: None,
@@ -211,8 +214,7 @@ impl Committer {
             self.stage(op, now).await;
         }
         self.stage_receipts(now).await;
-        let cursors_are_due = self.cursors_due.is_some_and(|due| due <= now.instant);
-        if self.is_urgent || cursors_are_due {
+        if self.is_urgent || self.cursors_are_due(now) {
             self.commit(now).await;
         } else {
             // Nothing durable is waited for; what there is to say does not depend on a commit.
@@ -227,8 +229,12 @@ impl Committer {
 
     /// When to call [`Self::process`] even if nothing is handed over.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let receipts = self.receipts_due.front().map(|(due, _)| *due);
+        let receipts = self.receipts_due.front().map(|(due, _)| *due + self.patience());
         [receipts, self.cursors_due, self.sync_due, self.sweep_due, self.expiry_due].into_iter().flatten().min()
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE.min(self.settings.receipt_delay)
     }
 
     async fn stage(&mut self, op: Op, now: Now) {
@@ -244,12 +250,22 @@ impl Committer {
         }
     }
 
+    fn cursors_are_due(&self, now: Now) -> bool {
+        self.cursors_due.is_some_and(|due| due <= now.instant)
+    }
+
     async fn commit(&mut self, now: Now) {
-        let touched = self.write_touched();
+        let cursors_are_due = self.cursors_are_due(now);
+        let touched = self.write_touched(cursors_are_due);
+        if cursors_are_due {
+            self.cursors_due = None;
+        }
         let batch = self.batch.take();
         let is_urgent = std::mem::take(&mut self.is_urgent);
+        if batch.is_empty() && !is_urgent {
+            return self.apply_effects();
+        }
         let durability = self.settings.syncing.durability(is_urgent);
-        self.cursors_due = None;
         if canary::is("effects-before-commit") {
             self.apply_effects();
         }
@@ -258,7 +274,7 @@ impl Committer {
                 self.schedule_sync(now);
                 self.apply_effects();
             }
-            Err(error) => self.fail(&error, &touched, now).await,
+            Err(error) => self.fail(&error, touched, now).await,
         }
     }
 
@@ -281,7 +297,7 @@ impl Committer {
     }
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
-    async fn fail(&mut self, error: &StoreError, touched: &[UserNo], now: Now) {
+    async fn fail(&mut self, error: &StoreError, mut touched: Vec<UserNo>, now: Now) {
         tracing::error!(%error, "a commit failed, nothing of it was acknowledged");
         if canary::is("effects-of-a-failed-commit") {
             self.apply_effects();
@@ -289,7 +305,8 @@ impl Committer {
         for effect in self.effects.drain(..) {
             effect.fail(error);
         }
-        self.remember_acks(touched, now);
+        touched.append(&mut self.touched_lazily);
+        self.remember_acks(&touched, now);
         if let Err(error) = self.forget_memory().await {
             tracing::error!(%error, "the log cannot be read");
         }
@@ -319,7 +336,7 @@ pub async fn run(
         }
         let due = committer.poll_timeout();
         wait(queue.filled(), due, timer.as_mut()).await;
-        let patience = environment.now() + PATIENCE.min(committer.settings.receipt_delay);
+        let patience = environment.now() + committer.patience();
         wait(queue.urgent(), Some(due.map_or(patience, |due| due.min(patience))), timer.as_mut()).await;
         if queue.urgent_len() > 0 {
             gathering.on_begun(environment.now());

@@ -9,7 +9,7 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
-use super::{CURSOR_DELAY, Committer, Now, effect::Effect};
+use super::{CURSOR_DELAY, Committer, Now, effect::Effect, user::Change};
 use crate::{
     channel::Channel,
     log::{ConversationNo, DeviceNo, DeviceRecord, EntryRef, Of, UserNo},
@@ -59,7 +59,7 @@ impl Committer {
         let useq = if canary::is("cursor-before-ack") { useq + 1 } else { useq };
         if useq > device.record.cursor {
             device.record.cursor = useq;
-            device.changed = true;
+            device.change.raise(Change::Lazy);
         }
         self.touch_lazily(no, now);
         self.schedule_receipts(no, now);
@@ -131,7 +131,7 @@ impl Committer {
         }
         if let Some(user) = self.user(no, now).await? {
             user.account.receipted_useq = upto;
-            user.account_changed = true;
+            user.account_change.raise(Change::Lazy);
             self.touch_lazily(no, now);
         }
         self.trim(no).await;

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use hongyan_proto::canary;
 
-use super::{CURSOR_DELAY, Committer, Now, NumberMap, user::User};
+use super::{
+    CURSOR_DELAY, Committer, Now, NumberMap,
+    user::{Change, User},
+};
 use crate::{
     channel::Channel,
     log::{DeviceNo, UserNo, keys, keys::meta},
@@ -29,12 +32,12 @@ impl Committer {
         let Ok(Some(user)) = self.user(channel.user, now).await else { return };
         if !is_online {
             user.account.last_seen_ms = now.unix_ms;
-            user.account_changed = true;
+            user.account_change.raise(Change::Lazy);
         }
         let Some(device) = user.device_mut(channel.device) else { return };
         if device.record.conn_epoch == channel.conn_epoch && device.record.last_seen_hour != hours {
             device.record.last_seen_hour = hours;
-            device.changed = true;
+            device.change.raise(Change::Lazy);
         }
         self.touch_lazily(channel.user, now);
     }
@@ -90,6 +93,10 @@ impl Committer {
         }
         if let Some(user) = self.users.get_mut(&no) {
             user.bounds.low = first_kept - 1;
+            // Who comes back by the cursor in the log must not find it before the beginning.
+            user.account_change = Change::Urgent;
+            user.devices.iter_mut().for_each(|device| device.change = Change::Urgent);
+            self.touched.push(no);
         }
     }
 

@@ -24,7 +24,9 @@ pub struct User {
     pub devices: SmallVec<[Device; 1]>,
     /// References that the commit under way adds, the newest of them at `bounds.head`.
     pub run: Vec<EntryRef>,
-    pub account_changed: bool,
+    pub account_change: Change,
+    /// Stands among those who are written when changes that may wait are due.
+    pub touched_lazily: bool,
     pub sends: Bucket,
     /// Delivered receipts wait to be written.
     pub receipts_wait: bool,
@@ -39,7 +41,23 @@ pub struct Device {
     pub slots: Slots,
     /// When its newest connection was accepted, if its login is in the commit under way.
     pub accepted_at: Option<Instant>,
-    pub changed: bool,
+    pub change: Change,
+}
+
+/// What the log does not have yet of a row.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    None,
+    /// It may wait a little: after a crash nobody misses it.
+    Lazy,
+    /// It goes with the batch.
+    Urgent,
+}
+
+impl Change {
+    pub fn raise(&mut self, to: Change) {
+        *self = to.max(*self);
+    }
 }
 
 /// What a send_no is, seen from the numbers a device has used.
@@ -65,7 +83,8 @@ impl User {
             bounds,
             devices,
             run: Vec::new(),
-            account_changed: false,
+            account_change: Change::None,
+            touched_lazily: false,
             sends: Bucket::default(),
             receipts_wait: false,
             last_used: now,
@@ -81,7 +100,8 @@ impl User {
             bounds: Bounds::default(),
             devices: SmallVec::new(),
             run: Vec::new(),
-            account_changed: true,
+            account_change: Change::Urgent,
+            touched_lazily: false,
             sends: Bucket::default(),
             receipts_wait: false,
             last_used: now,
@@ -101,7 +121,10 @@ impl User {
 
     /// Something of the user is not in the log yet.
     pub fn is_unsaved(&self) -> bool {
-        !self.run.is_empty() || self.account_changed || self.devices.iter().any(|device| device.changed)
+        let is_changed = |change: Change| change != Change::None;
+        !self.run.is_empty()
+            || is_changed(self.account_change)
+            || self.devices.iter().any(|device| is_changed(device.change))
     }
 
     /// How far the user has received the log: the cursor of the device that is furthest.
@@ -124,7 +147,7 @@ impl Device {
         record.answer_steps = Vec::new();
         record.odd_answers = Vec::new();
         let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
-        Self { no, record, answers, slots, accepted_at: None, changed: false }
+        Self { no, record, answers, slots, accepted_at: None, change: Change::None }
     }
 
     pub fn classify(&self, send_no: u64) -> SendNo {
@@ -165,12 +188,14 @@ impl Device {
         while self.answers.len() > window {
             self.answers.pop_front();
         }
-        self.changed = true;
+        self.change = Change::Urgent;
     }
 
     /// The device's client has acted on its newest connection, so it has stored the resume token on offer.
     pub fn confirm_token(&mut self) {
-        self.changed |= self.slots.confirm();
+        if self.slots.confirm() {
+            self.change.raise(Change::Lazy);
+        }
     }
 
     /// The row to store.

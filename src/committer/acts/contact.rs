@@ -6,7 +6,7 @@ use hongyan_proto::{
 };
 
 use super::{
-    super::{Committer, Now, effect::Effect, encode, submit::Performed},
+    super::{Committer, Now, effect::Effect, encode, submit::Performed, user::Change},
     done, refused,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Committer {
         }
         if let Some(user) = self.users.get_mut(&owner).filter(|user| !user.account.has_contacts) {
             user.account.has_contacts = true;
-            user.account_changed = true;
+            user.account_change = Change::Urgent;
         }
         self.refer(owner, Of::Contact, ConversationNo(0), about);
         for (user, watcher) in [(owner, about), (about, owner)] {

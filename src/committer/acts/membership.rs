@@ -9,7 +9,7 @@ use hongyan_proto::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    super::{Committer, Now, effect::Effect, submit::Performed},
+    super::{Committer, Now, effect::Effect, submit::Performed, user::Change},
     announced, done,
     group::Named,
     refused,
@@ -94,7 +94,7 @@ impl Committer {
     pub(super) fn attend(&mut self, no: ConversationNo, user: UserNo) {
         if let Some(loaded) = self.users.get_mut(&user) {
             loaded.account.large_groups.push(no.0);
-            loaded.account_changed = true;
+            loaded.account_change = Change::Urgent;
         }
         self.touch(user);
         self.effects.push(Effect::Attend { user, no });
@@ -123,7 +123,7 @@ impl Committer {
         self.put_conversation(no);
         if let Some(loaded) = self.users.get_mut(&user) {
             loaded.account.large_groups.retain(|large| *large != no.0);
-            loaded.account_changed = true;
+            loaded.account_change = Change::Urgent;
         }
         self.effects.push(Effect::Depart { user, no });
         self.refer(user, Of::Conversation, no, UserNo(0));

@@ -9,7 +9,7 @@ use hongyan_proto::{
 };
 
 use super::{
-    super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed},
+    super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed, user::Change},
     done, refused,
 };
 use crate::{
@@ -126,7 +126,7 @@ impl Committer {
             }
         }
         account.no_receipts = privacy.no_receipts.unwrap_or(account.no_receipts);
-        loaded.account_changed = true;
+        loaded.account_change = Change::Urgent;
         self.refer(user, Of::Privacy, ConversationNo(0), UserNo(0));
         self.effects.push(Effect::Veil { user, watcher: None });
         done()

@@ -1,0 +1,59 @@
+//! How far devices have acked is written when it has waited for a while, not with each message.
+
+use super::*;
+
+impl Rig {
+    /// How far each device of a user has acked, by the log.
+    async fn cursors(&self, user: UserNo) -> Vec<u64> {
+        let devices = self.committer.log.devices(user).await.unwrap();
+        devices.into_iter().map(|(_, record)| record.cursor).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_waits_while_messages_come_and_is_written_within_a_second_or_so() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    for number in 1..=3 {
+        rig.process(vec![send(&alice, number, "bob")]).await;
+        rig.process(vec![Op::Acked { channel: bob.clone(), useq: number }]).await;
+    }
+    assert_eq!(rig.cursors(bob.user).await, [0]);
+    // The receipt is written in between, and leaves it where it is.
+    rig.pass(Duration::from_millis(600)).await;
+    assert_eq!(rig.cursors(bob.user).await, [0]);
+    rig.pass(Duration::from_millis(600)).await;
+    assert_eq!(rig.cursors(bob.user).await, [3]);
+    // With what its device says itself it goes at once.
+    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 4 }, send(&bob, 1, "alice")]).await;
+    assert_eq!(rig.cursors(bob.user).await, [4]);
+}
+
+#[tokio::test]
+async fn an_ack_that_waits_outlives_a_commit_of_others_that_fails() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    rig.process(vec![send(&alice, 1, "bob")]).await;
+    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 1 }]).await;
+    rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
+    rig.process(vec![send(&alice, 2, "alice")]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.cursors(bob.user).await, [1]);
+}
+
+#[tokio::test]
+async fn no_timeline_begins_behind_a_cursor_in_the_log() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    for send_no in 1..=600 {
+        rig.now.instant += Duration::from_secs(1);
+        rig.process(vec![send(&alice, send_no, "bob")]).await;
+    }
+    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 600 }]).await;
+    // The receipts are settled, and the timeline is trimmed, in the commit of a message that is none of bob's business.
+    rig.now.instant += Duration::from_millis(600);
+    rig.process(vec![send(&alice, 601, "alice")]).await;
+    let low = rig.committer.log.bounds(bob.user).await.unwrap().low;
+    assert!(low > 200, "the timeline was not trimmed: {low}");
+    assert_eq!(rig.cursors(bob.user).await, [600]);
+}
