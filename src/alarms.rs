@@ -20,6 +20,10 @@ use crate::environment::Timer;
 
 /// Alarms go off at multiples of this, so up to so much late, that many may go off together.
 const TICK: Duration = Duration::from_millis(50);
+/// One that is further off than `FAR_TICKS` goes off at a multiple of `COARSE_TICKS`, a second late at the most: ten
+/// thousand idle links would otherwise wake the program at every tick.
+const COARSE_TICKS: u32 = 20;
+const FAR_TICKS: u32 = 10 * COARSE_TICKS;
 
 /// All alarms that are set. They go off while [`Self::run`] runs.
 pub struct Alarms {
@@ -79,6 +83,14 @@ impl Alarms {
         (since_start.div_duration_f64(TICK).ceil() as u32).max(1)
     }
 
+    /// When an alarm for `tick` goes off.
+    fn rounded(&self, tick: u32) -> u32 {
+        match tick > self.tick(tokio::time::Instant::now().into_std()) + FAR_TICKS {
+            true => tick.checked_next_multiple_of(COARSE_TICKS).unwrap_or(tick),
+            false => tick,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Set> {
         // Nothing between lock and unlock can panic half-way through a change.
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,8 +118,11 @@ pub struct Alarm {
 
 impl Timer for Alarm {
     fn poll_at(mut self: Pin<&mut Self>, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let tick = self.alarms.tick(deadline);
+        let mut tick = self.alarms.tick(deadline);
         // A later deadline is looked at when the alarm goes off: most are moved on with every frame that comes.
+        if self.key == UNSET || self.key.0 > tick {
+            tick = self.alarms.rounded(tick);
+        }
         if self.key == UNSET || self.key.0 > tick {
             let mut set = self.alarms.lock();
             remove(&mut set, self.key);
@@ -146,24 +161,52 @@ mod tests {
         poll_fn(|context| Pin::new(&mut *alarm).poll_at(deadline, context)).await;
     }
 
+    /// An alarm that a task of its own waits for; it tells how long it took.
+    fn waits(alarms: &Arc<Alarms>, ms: u64) -> tokio::task::JoinHandle<Duration> {
+        let (mut alarm, start) = (alarms.alarm(), alarms.start);
+        tokio::spawn(async move {
+            wait(&mut alarm, start + Duration::from_millis(ms)).await;
+            tokio::time::Instant::now().into_std() - start
+        })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn alarms_go_off_in_their_order_and_never_early() {
-        let start = tokio::time::Instant::now().into_std();
-        let alarms = Alarms::new(start);
+        let alarms = Alarms::new(tokio::time::Instant::now().into_std());
         let stop = CancellationToken::new();
         tokio::spawn(alarms.clone().run(stop.clone()));
-        let waits = [900, 100, 30_000, 120].map(|ms| {
-            let mut alarm = alarms.alarm();
-            tokio::spawn(async move {
-                wait(&mut alarm, start + Duration::from_millis(ms)).await;
-                tokio::time::Instant::now().into_std() - start
-            })
-        });
-        for (wait, ms) in waits.into_iter().zip([900, 100, 30_000, 120]) {
-            let (due, rang) = (Duration::from_millis(ms), wait.await.unwrap());
-            assert!((due..=due + TICK + Duration::from_millis(1)).contains(&rang), "{rang:?} instead of {due:?}");
+        let late = |ms| if ms > 10_000 { TICK * COARSE_TICKS } else { TICK };
+        let waiting = [900, 100, 30_010, 120, 9_990].map(|ms| (ms, waits(&alarms, ms)));
+        for (ms, waits) in waiting {
+            let (due, rang) = (Duration::from_millis(ms), waits.await.unwrap());
+            assert!((due..=due + late(ms) + Duration::from_millis(1)).contains(&rang), "{rang:?} instead of {due:?}");
         }
         assert!(alarms.lock().is_empty(), "what has gone off is forgotten");
+        stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_alarms_that_are_far_off_go_off_together() {
+        let alarms = Alarms::new(tokio::time::Instant::now().into_std());
+        let waiting: Vec<_> = (0..100).map(|number| waits(&alarms, 60_001 + number * 9)).collect();
+        tokio::task::yield_now().await;
+        assert_eq!(alarms.lock().len(), 1, "they wake the program once");
+        waiting.iter().for_each(|waits| waits.abort());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_is_far_off_is_moved_to_an_earlier_deadline() {
+        let alarms = Alarms::new(tokio::time::Instant::now().into_std());
+        let stop = CancellationToken::new();
+        tokio::spawn(alarms.clone().run(stop.clone()));
+        let mut alarm = alarms.alarm();
+        let at = |ms| alarms.start + Duration::from_millis(ms);
+        tokio::select! {
+            () = wait(&mut alarm, at(60_010)) => panic!("it went off too early"),
+            () = tokio::time::sleep_until(at(60_000).into()) => {}
+        }
+        wait(&mut alarm, at(60_200)).await;
+        assert!(tokio::time::Instant::now().into_std() <= at(60_251), "the coarse one was at 61 s");
         stop.cancel();
     }
 }
