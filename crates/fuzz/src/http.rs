@@ -105,7 +105,10 @@ async fn check(path: &str, response: Response) {
     let Ok(body) = timeout(LISTENED, to_bytes(response.into_body(), 1 << 20)).await else { return };
     let body = body.expect("an answer has an end");
     match kind(&headers) {
-        "application/json" => drop(serde_json::from_slice::<Value>(&body).expect("the answer is JSON")),
+        "application/json" => {
+            assert!(!status.is_client_error(), "{path}: {status} is no problem by its type");
+            serde_json::from_slice::<Value>(&body).expect("the answer is JSON");
+        }
         "application/problem+json" => {
             let problem: Value = serde_json::from_slice(&body).expect("a problem is JSON");
             assert_eq!(problem["status"], status.as_u16());

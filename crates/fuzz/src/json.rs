@@ -4,7 +4,9 @@ use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
     codec::{Decoder, MAX_FRAME, RawFrame},
     frame::Frame,
+    wire::{self, content::Kind},
 };
+use prost::Message as _;
 
 #[path = "../../../src/gateway/json.rs"]
 mod form;
@@ -49,12 +51,27 @@ fn keeps_its_meaning(frame: Frame) {
     assert_eq!(Frame::decode(raw), Ok(Some(frame)));
 }
 
+/// A SEND whose content is what JSON tells as a text, or nearly so.
+fn text(rng: &mut Rng) -> Frame {
+    const TEXTS: [&str; 5] = ["", " ", " hi\n", "\u{feff}鸿雁", "\"\\"];
+    let kind = Some(Kind::Text(TEXTS[rng.below(5) as usize].into()));
+    let mut content = wire::Content { kind }.encode_to_vec();
+    match rng.below(4) {
+        0 => grammar::mutate(&mut content, rng),
+        // A field of a later version.
+        1 => content.extend([0x78, 1]),
+        _ => {}
+    }
+    Frame::Send(wire::Send { send_no: 1, to: "bob".into(), content: content.into(), ..Default::default() })
+}
+
 pub fn generate(rng: &mut Rng) -> Vec<u8> {
     let noise = grammar::noise(rng);
     let mut u = arbitrary::Unstructured::new(&noise);
-    let frame = match rng.below(3) {
+    let frame = match rng.below(4) {
         0 => grammar::asked::frame(&mut u),
         1 => grammar::from_client(&mut u),
+        2 => Ok(text(rng)),
         _ => grammar::from_server(&mut u),
     };
     let Ok(frame) = frame else { return noise };
