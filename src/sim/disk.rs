@@ -55,7 +55,10 @@ struct State {
 
 struct Commit {
     number: u64,
+    /// Until they are seen.
     writes: Vec<Write>,
+    /// What messages among them contain, by the numbers in the book.
+    contents: Vec<u32>,
     /// What the rows held before, in the order of the writes; nothing before they are seen.
     before: Vec<(Table, Bytes, Option<Bytes>)>,
     /// The committer has been told that it succeeded.
@@ -82,7 +85,7 @@ impl State {
         let Some(index) = self.unsynced.iter().position(|commit| commit.number == number && !commit.is_told) else {
             return;
         };
-        let writes = self.unsynced[index].writes.clone();
+        let writes = std::mem::take(&mut self.unsynced[index].writes);
         let before = writes.into_iter().map(|write| {
             let old = self.write(write.table, write.key.clone(), write.value);
             (write.table, write.key, old)
@@ -100,8 +103,10 @@ impl State {
             return Err(StoreError::DiskFull { path: "simulated".into(), free: 0, reserve: 0 });
         }
         self.commits += 1;
-        let number = self.commits;
-        self.unsynced.push_back(Commit { number, writes: batch.writes, before: Vec::new(), is_told: false });
+        let (number, writes) = (self.commits, batch.writes);
+        let rows = writes.iter().filter(|write| write.table == Table::Messages);
+        let contents = rows.filter_map(|write| content_of(write.value.as_ref()?)).collect();
+        self.unsynced.push_back(Commit { number, writes, contents, before: Vec::new(), is_told: false });
         Ok(number)
     }
 
@@ -194,11 +199,7 @@ impl Disk {
 
     /// Whether the row that holds this content is not on stable storage yet.
     pub fn is_unsynced(&self, content: u32) -> bool {
-        let holds = |write: &Write| {
-            let row = write.value.as_ref().filter(|_| write.table == Table::Messages);
-            row.and_then(|row| content_of(row)) == Some(content)
-        };
-        self.state().unsynced.iter().flat_map(|commit| &commit.writes).any(holds)
+        self.state().unsynced.iter().any(|commit| commit.contents.contains(&content))
     }
 }
 
@@ -282,9 +283,9 @@ impl Engine for Disk {
     }
 
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
-        let tables = self.state().tables.clone();
-        for (table, rows) in Table::ALL.into_iter().zip(tables) {
-            for (key, value) in &rows {
+        let state = self.state();
+        for (table, rows) in Table::ALL.into_iter().zip(&state.tables) {
+            for (key, value) in rows {
                 if each(table, key, value) == ControlFlow::Break(()) {
                     return Ok(());
                 }

@@ -93,7 +93,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(chance: &mut Chance) -> Self {
+    /// `density`: how many times as much is written as people do, in the same time.
+    pub fn new(chance: &mut Chance, density: usize) -> Self {
         let is_heavy = chance.one_in(40);
         let users = if is_heavy { 2 } else { 2 + chance.below(3) };
         let mut devices: Vec<User> = (0..users).collect();
@@ -101,7 +102,7 @@ impl Plan {
             (0..chance.pick(&[0, 0, 0, 1, 1, 2])).for_each(|_| devices.push(user));
         }
         let active = chance.span(1_000_000, if is_heavy { 10_000_000 } else { 30_000_000 });
-        let messages = if is_heavy { 400 + chance.below(1200) } else { 20 + chance.below(90) };
+        let messages = density * if is_heavy { 400 + chance.below(1200) } else { 20 + chance.below(90) };
         let have_groups = chance.one_in(2);
         let mut wishes = wishes(chance, messages, users, &devices, have_groups, active);
         let mut faults = faults(chance, devices.len(), active);

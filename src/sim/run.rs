@@ -41,7 +41,7 @@ pub struct Outcome {
     pub shown: u64,
 }
 
-/// More than any run needs that does not turn in circles.
+/// More than any run needs that does not turn in circles, for each of its density.
 const MAX_POLLS: u64 = 3_000_000;
 
 /// What is done to the world from outside.
@@ -71,11 +71,17 @@ struct Run {
     made: usize,
     /// Everybody has got something after all was healed.
     has_written_more: bool,
+    max_polls: u64,
 }
 
 /// Runs the world of a seed from its beginning to its end.
 pub fn run(seed: u64) -> Outcome {
-    let mut run = Run::new(seed);
+    run_dense(seed, 1)
+}
+
+/// The same with so many times as much being written in it.
+pub fn run_dense(seed: u64, density: usize) -> Outcome {
+    let mut run = Run::new(seed, density);
     run.live();
     run.heal();
     run.drain();
@@ -91,9 +97,9 @@ pub fn run(seed: u64) -> Outcome {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, density: usize) -> Self {
         let mut chance = Chance::new(seed);
-        let plan = Plan::new(&mut chance);
+        let plan = Plan::new(&mut chance, density);
         let clock = Clock::new(chance.fork());
         let spawner = Spawner::default();
         let executor = Executor::new(clock.clone(), chance.fork(), spawner.clone());
@@ -122,6 +128,7 @@ impl Run {
             acts: BTreeMap::new(),
             made: 0,
             has_written_more: false,
+            max_polls: MAX_POLLS * density as u64,
         };
         run.populate();
         run
@@ -175,7 +182,7 @@ impl Run {
         if self.is_violated() {
             return;
         }
-        if !self.executor.run_until(until, MAX_POLLS) {
+        if !self.executor.run_until(until, self.max_polls) {
             self.world.ledger.borrow_mut().violated(|| "I7: somebody turns in circles".into());
         }
         self.check_bounds();

@@ -316,6 +316,7 @@ impl Device {
     /// Does what can be done now. The device is one task, which never ends.
     pub fn poll(&mut self, context: &mut Context<'_>) {
         self.waker = Some(context.waker().clone());
+        let mut goes_on = false;
         loop {
             let now = self.world.clock.now();
             self.abandoned.retain(|(until, _)| *until > now);
@@ -323,9 +324,10 @@ impl Device {
                 return;
             }
             if self.line.is_some() {
-                if !self.turn(context) {
+                if !self.turn(context, goes_on) {
                     return self.wait(context);
                 }
+                goes_on = self.line.is_some();
             } else if self.next_try <= now {
                 self.connect();
             } else {

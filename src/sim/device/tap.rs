@@ -1,13 +1,14 @@
 //! Watches what the server writes to a device, frame by frame, for rules that a good client would silently make up for.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use hongyan_proto::{
-    codec::{Decoder, MAX_FRAME},
+    codec::{HEADER_LEN, RawFrame},
     frame::Frame,
 };
 
 pub struct Tap {
-    decoder: Decoder,
+    /// The beginning of a frame that is not whole yet.
+    part: BytesMut,
     /// The device has been told of every entry up to here.
     told: u64,
     /// What the server takes for acked without an ack.
@@ -16,13 +17,16 @@ pub struct Tap {
 
 impl Tap {
     pub fn new(cursor: u64) -> Self {
-        Self { decoder: Decoder::default(), told: cursor, granted: cursor }
+        Self { part: BytesMut::new(), told: cursor, granted: cursor }
     }
 
-    /// Err: the server has broken a rule. `acked` is what the device may have acked, at the most.
-    pub fn watch(&mut self, bytes: &[u8], acked: u64, window: u64) -> Result<(), String> {
-        self.decoder.feed(BytesMut::from(bytes));
-        while let Ok(Some(raw)) = self.decoder.next_frame(MAX_FRAME) {
+    /// Whether more has come than a part of a frame. Err: the server has broken a rule. `acked` is what the device may have
+    /// acked, at the most.
+    pub fn watch(&mut self, bytes: &[u8], acked: u64, window: u64) -> Result<bool, String> {
+        self.part.extend_from_slice(bytes);
+        let mut more = false;
+        while let Some(raw) = self.next_frame() {
+            more = true;
             let Ok(Some(frame)) = Frame::decode(raw) else { continue };
             match frame {
                 Frame::Welcome(welcome) => (self.told, self.granted) = (welcome.cursor, welcome.cursor),
@@ -41,6 +45,18 @@ impl Tap {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(more)
+    }
+
+    /// Cut by itself, so that it costs little where bytes come one by one.
+    fn next_frame(&mut self) -> Option<RawFrame> {
+        let [a, b, c, type_byte] = *self.part.first_chunk()?;
+        let len = HEADER_LEN - 1 + u32::from_be_bytes([0, a, b, c]) as usize;
+        if self.part.len() < len.max(HEADER_LEN) {
+            return None;
+        }
+        let mut frame = self.part.split_to(len.max(HEADER_LEN)).freeze();
+        frame.advance(HEADER_LEN);
+        Some(RawFrame { type_byte, body: frame })
     }
 }

@@ -1,6 +1,7 @@
 //! One turn of a device: read, understand, store, and only then ack, answer and write.
 
 use std::{
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -14,9 +15,19 @@ use super::{Crash, Device, Line, Note, beside};
 /// Bytes that may wait for the network before no more messages are written.
 const MAX_OUT: usize = 64 * 1024;
 
+/// What has come from the network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Nothing,
+    /// Bytes of a frame that is not whole yet.
+    Part,
+    /// Frames, or the end of the connection.
+    News,
+}
+
 impl Device {
-    /// False: there is nothing more to do now.
-    pub(super) fn turn(&mut self, context: &mut Context<'_>) -> bool {
+    /// False: there is nothing more to do now. It `goes_on` if there was a turn before it at the same moment.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>, goes_on: bool) -> bool {
         let now = self.world.clock.now();
         if self.leave_at.is_some_and(|at| at <= now) {
             self.move_away();
@@ -24,6 +35,10 @@ impl Device {
         }
         let read = self.read(context);
         let Some(line) = &mut self.line else { return true };
+        if goes_on && read == Read::Part && line.out.is_empty() {
+            // All that could be done without this frame is done.
+            return true;
+        }
         if line.connection.poll_timeout().is_some_and(|due| due <= now) {
             line.connection.handle_timeout(now);
         }
@@ -53,29 +68,35 @@ impl Device {
             self.abandon(delay);
             return true;
         }
-        read
+        read != Read::Nothing
     }
 
-    fn read(&mut self, context: &mut Context<'_>) -> bool {
+    fn read(&mut self, context: &mut Context<'_>) -> Read {
         let deaf = self.deaf_until > self.world.clock.now();
-        let Some(line) = self.line.as_mut().filter(|_| !deaf) else { return false };
-        let mut space = [0; 4096];
-        let mut buffer = ReadBuf::new(&mut space);
+        let Some(line) = self.line.as_mut().filter(|_| !deaf) else { return Read::Nothing };
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut buffer = ReadBuf::uninit(&mut space);
         match Pin::new(&mut line.end).poll_read(context, &mut buffer) {
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                 let acked = self.notebook.cursor.unwrap_or(0).max(line.reload.base);
                 let window = self.notebook.limits.as_ref().map_or(64, |limits| limits.push_window.into());
-                if let Err(broken) = line.tap.watch(buffer.filled(), acked, window) {
-                    self.world.ledger.borrow_mut().violated(|| format!("u{} {}: {broken}", self.user, self.name));
-                }
+                let more = line.tap.watch(buffer.filled(), acked, window);
                 line.connection.handle_bytes(BytesMut::from(buffer.filled()));
-                true
+                match more {
+                    Ok(false) => Read::Part,
+                    Ok(true) => Read::News,
+                    Err(broken) => {
+                        let broken = format!("u{} {}: {broken}", self.user, self.name);
+                        self.world.ledger.borrow_mut().violated(|| broken);
+                        Read::News
+                    }
+                }
             }
             Poll::Ready(_) => {
                 self.on_broken();
-                true
+                Read::News
             }
-            Poll::Pending => false,
+            Poll::Pending => Read::Nothing,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use super::{Conversation, Deed, Ledger, Line, Members, Sent, Sight, User};
 
 impl Ledger {
@@ -67,6 +69,9 @@ impl Ledger {
         if sent.cseq.is_some_and(|cseq| !is_there(cseq)) {
             return Some(format!("I1: {id} of u{} is gone from {:?} of {to:?}", sent.from, sent.cseq));
         }
+        if !sent.is_refused {
+            return None;
+        }
         let is_justified = match (to, &sent.deed) {
             (Conversation::Group(group), _) => self.members(group).was_outside(sent.from) || sent.deed.is_some(),
             (_, Some(Deed::Edit(of) | Deed::Recall(of))) => {
@@ -76,7 +81,7 @@ impl Ledger {
             }
             _ => false,
         };
-        (sent.is_refused && !is_justified)
+        (!is_justified)
             .then(|| format!("I1: {id} of u{}, {:?} to {to:?}, was refused without a reason", sent.from, sent.deed))
     }
 
@@ -113,20 +118,24 @@ impl Ledger {
         self.marked.get(&(user, conversation)).map_or(0, |marked| marked.1)
     }
 
-    /// What everybody must see of a message in the end; None: its device lost its state, so nobody can say.
-    pub fn last_sight(&self, conversation: Conversation, cseq: u64) -> Option<Sight> {
-        let lines = self.lines.get(&conversation)?;
-        let mut last = Sight::Message { content: *self.answers.get(&(conversation, cseq))?, edited: 0 };
-        for (at, line) in lines.range(cseq + 1..) {
-            match line.deed {
-                Some(Deed::Recall(of)) if of == cseq => return Some(Sight::Empty { is_recalled: true }),
-                Some(Deed::Edit(of)) if of == cseq => {
-                    last = Sight::Message { content: *self.answers.get(&(conversation, *at))?, edited: *at };
-                }
-                _ => {}
+    /// What everybody must see of each message in the end. Nobody can say it of those whose device, or whose editor's
+    /// device, has lost its state; they are missing.
+    pub fn last_sights(&self, conversation: Conversation) -> FxHashMap<u64, Sight> {
+        let content_at = |cseq: u64| self.answers.get(&(conversation, cseq)).copied();
+        let mut last = FxHashMap::default();
+        for (cseq, line) in self.lines.get(&conversation).into_iter().flatten() {
+            if let Some(content) = content_at(*cseq) {
+                last.insert(*cseq, Sight::Message { content, edited: 0 });
+            }
+            let Some(Deed::Edit(of) | Deed::Recall(of)) = line.deed else { continue };
+            let Some(sight @ Sight::Message { .. }) = last.get_mut(&of) else { continue };
+            match (line.deed.as_ref(), content_at(*cseq)) {
+                (Some(Deed::Recall(_)), _) => *sight = Sight::Empty { is_recalled: true },
+                (_, Some(content)) => *sight = Sight::Message { content, edited: *cseq },
+                (_, None) => drop(last.remove(&of)),
             }
         }
-        Some(last)
+        last
     }
 
     pub fn members(&self, group: u64) -> Members {
