@@ -245,11 +245,13 @@ fn a_fin_after_any_byte_loses_and_repeats_nothing() {
 }
 
 #[test]
+#[ignore = "takes as long again as the one by FIN: docs/reliability.md"]
 fn a_reset_after_any_byte_loses_and_repeats_nothing() {
     cut_after_any_byte(Ending::Reset);
 }
 
 #[test]
+#[ignore = "takes as long again as the one by FIN: docs/reliability.md"]
 fn silence_after_any_byte_loses_and_repeats_nothing() {
     cut_after_any_byte(Ending::Silence);
 }
