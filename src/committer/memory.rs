@@ -84,6 +84,14 @@ impl Committer {
         self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
     }
 
+    /// What could wait of this user goes with the batch.
+    pub(super) fn hurry(&mut self, no: UserNo) {
+        let Some(user) = self.users.get_mut(&no) else { return };
+        let changes = user.devices.iter_mut().map(|device| &mut device.change).chain([&mut user.account_change]);
+        changes.filter(|change| **change == Change::Lazy).for_each(|change| *change = Change::Urgent);
+        self.touched.push(no);
+    }
+
     /// Empties the caches and reads the store's counters anew.
     pub(super) async fn forget_memory(&mut self) -> Result<(), StoreError> {
         if !canary::is("users-of-a-failed-commit") {

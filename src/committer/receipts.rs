@@ -134,6 +134,8 @@ impl Committer {
             user.account_change.raise(Change::Lazy);
             self.touch_lazily(no, now);
         }
+        // What others are told of is in the log.
+        self.hurry(no);
         self.trim(no).await;
         Ok(())
     }

@@ -93,11 +93,9 @@ impl Committer {
         }
         if let Some(user) = self.users.get_mut(&no) {
             user.bounds.low = first_kept - 1;
-            // Who comes back by the cursor in the log must not find it before the beginning.
-            user.account_change = Change::Urgent;
-            user.devices.iter_mut().for_each(|device| device.change = Change::Urgent);
-            self.touched.push(no);
         }
+        // Who comes back by the cursor in the log must not find it before the beginning.
+        self.hurry(no);
     }
 
     /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
