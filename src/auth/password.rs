@@ -25,6 +25,9 @@ const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MIN_PASSES: u32 = 2;
 const MAX_PASSES: u32 = 64;
 const RUNNING: usize = 2;
+/// Added to the niceness of the threads that hash: beside a busy thread each gets a tenth of a core.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// Why a password was neither hashed nor compared.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +168,7 @@ fn start_workers() -> mpsc::Sender<Job> {
         let queue = queue.clone();
         let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         thread::spawn(move || {
+            step_back();
             while let Ok(job) = next() {
                 // A hash that panics is its caller's loss alone.
                 let _ = panic::catch_unwind(AssertUnwindSafe(job));
@@ -172,6 +176,14 @@ fn start_workers() -> mpsc::Sender<Job> {
         });
     }
     jobs
+}
+
+/// Lets the threads that carry messages go first, where the system gives each thread a priority of its own.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "logins by password are not put behind messages");
+    }
 }
 
 /// A PHC string that no password is known for: the salt and the hash are random.

@@ -2,8 +2,9 @@
 //! the file system find blocks and write down where they are, beside the data. Where commits are small that is most of a sync.
 //! In blocks that are there already a sync writes the data alone.
 //!
-//! Only holes are ever filled, so nothing that was written can be lost by it, and a journal that is zeros behind its end
-//! stays what it was to whoever reads it. A journal that was found by a restart is written by appending, and has no holes.
+//! Only holes are ever filled, and with what is read from them, for file systems have been known to take for a hole what was
+//! just written. So nothing can be lost by it, and a journal that is zeros behind its end stays what it was to whoever
+//! reads it. A journal that was found by a restart is written by appending, and has no holes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -43,7 +44,7 @@ impl Runway {
             self.journals = journals;
             self.ahead = 0;
             let newest = journal::list(&self.directory).ok().and_then(|mut journals| journals.pop());
-            self.journal = newest.and_then(|journal| OpenOptions::new().write(true).open(journal).ok());
+            self.journal = newest.and_then(|journal| OpenOptions::new().read(true).write(true).open(journal).ok());
         }
         if self.ahead < bytes && bytes <= MAX_COMMIT {
             match self.journal.as_ref().map(fill) {
@@ -60,8 +61,15 @@ fn fill(journal: &File) -> io::Result<u64> {
     let len = journal.metadata()?.len();
     let at = seek(journal, SeekFrom::Hole(0))?;
     let filled = STRETCH.min(len.saturating_sub(at));
-    journal.write_all_at(&vec![0; filled as usize], at)?;
+    write_again(journal, at, filled)?;
     Ok(filled)
+}
+
+/// What reads as zeros has blocks of its own from now on; what is something else stays it.
+fn write_again(journal: &File, at: u64, len: u64) -> io::Result<()> {
+    let mut bytes = vec![0; len as usize];
+    journal.read_exact_at(&mut bytes, at)?;
+    journal.write_all_at(&bytes, at)
 }
 
 #[cfg(test)]
@@ -69,6 +77,18 @@ mod tests {
     use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _};
 
     use super::*;
+
+    #[test]
+    fn what_was_taken_for_a_hole_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("7.jnl");
+        fs::write(&path, [9; 5000]).unwrap();
+        let journal = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        journal.set_len(20_000).unwrap();
+        write_again(&journal, 100, 19_000).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes[..5000].iter().all(|byte| *byte == 9) && bytes[5000..].iter().all(|byte| *byte == 0));
+    }
 
     #[test]
     fn only_holes_are_filled() {
