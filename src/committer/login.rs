@@ -240,7 +240,8 @@ impl Committer {
         device.accepted_at = Some(accepted_at);
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;
-        device.record.cursor = if place.reset { bounds.head } else { place.cursor };
+        // Until the device says more it may not have heard of the reset, and is told again when it comes without a cursor.
+        device.record.cursor = if place.reset { 0 } else { place.cursor };
         device.change = Change::Urgent;
         let (conn_epoch, last_send_no) = (device.record.conn_epoch, device.record.last_send_no);
         let reset = place.reset.then_some(wire::SyncReset { log_epoch, low: bounds.low, head: bounds.head });

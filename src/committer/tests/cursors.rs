@@ -61,3 +61,24 @@ async fn no_timeline_begins_behind_a_cursor_in_the_log() {
     assert!(low > 200, "the timeline was not trimmed: {low}");
     assert_eq!(rig.cursors(tablet.user).await, [600, 600]);
 }
+
+#[tokio::test]
+async fn who_may_not_have_heard_of_a_reset_is_told_again() {
+    let mut rig = Rig::new().await;
+    let phone = rig.log_in("alice", "phone").await.channel;
+    for send_no in 1..=600 {
+        rig.now.instant += Duration::from_secs(1);
+        rig.process(vec![send(&phone, send_no, "alice")]).await;
+    }
+    rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    // A device that knows nothing is cut before the answer arrives, each time.
+    for _ in 0..3 {
+        let login = rig.log_in("alice", "tablet").await;
+        assert!(login.reset.is_some(), "what it needs has been trimmed");
+    }
+    let tablet = rig.log_in("alice", "tablet").await.channel;
+    rig.process(vec![send(&phone, 601, "alice"), Op::Acked { channel: tablet, useq: 601 }]).await;
+    let login = rig.log_in("alice", "tablet").await;
+    assert_eq!((login.reset, login.cursor), (None, 601), "it has acted on it");
+}
