@@ -95,8 +95,8 @@ impl Device {
     // ------------------------------------------------------------ login
 
     fn on_welcome(&mut self, welcome: wire::Welcome) {
-        let known = self.notebook.cursor;
-        match known {
+        self.round.push(Note::Taken { as_self: self.selves });
+        match self.notebook.cursor {
             None => {
                 self.round.push(Note::Cursor(welcome.cursor));
                 self.round.push(Note::LogEpoch(welcome.log_epoch));
@@ -135,12 +135,12 @@ impl Device {
     }
 
     fn on_rejected(&mut self, reject: &wire::Reject) {
-        let hello = self.hello();
         let Some(line) = &mut self.line else { return };
-        line.is_answered = true;
-        if CloseCode(reject.code) == CloseCode::RESUME_REFUSED && std::mem::take(&mut line.is_resuming) {
-            line.is_answered = false;
-            line.connection.log_in(&hello);
+        let says_hello = CloseCode(reject.code) == CloseCode::RESUME_REFUSED && std::mem::take(&mut line.is_resuming);
+        line.is_answered = !says_hello;
+        if says_hello {
+            let hello = self.hello();
+            self.line.iter_mut().for_each(|line| line.connection.log_in(&hello));
             self.round.push(Note::Token(bytes::Bytes::new()));
         }
     }

@@ -81,6 +81,9 @@ pub struct Device {
     next_try: Instant,
     attempts: u32,
     distrust: bool,
+    /// The device epoch that the server was told last, and how many devices it may have taken this one for by now.
+    told_epoch: u32,
+    selves: u32,
     /// Its next login is given up at once, and arrives so much later, when the device has logged in anew.
     hasty: Option<Duration>,
     /// When to move to another connection, after a GOAWAY.
@@ -117,6 +120,8 @@ impl Device {
             next_try: now,
             attempts: 0,
             distrust: false,
+            told_epoch: 0,
+            selves: 0,
             hasty: None,
             leave_at: None,
             is_off: false,
@@ -266,18 +271,18 @@ impl Device {
         let cursor = cursor.unwrap_or(0);
         let first_unanswered = self.notebook.answered() + 1;
         let place = Place { cursor, first_unanswered, last_queued: last_send_no };
-        let hello = self.hello();
         let is_resuming = !self.notebook.resume_token.is_empty();
         let connection = if is_resuming {
+            let has_fallback = self.distrust || self.chance.one_in(2);
             let resume = wire::Resume {
                 resume_token: self.notebook.resume_token.clone(),
                 cursor,
                 limits_id: self.notebook.limits.as_ref().map_or(0, |limits| limits.id),
-                fallback: (self.distrust || self.chance.one_in(2)).then_some(hello),
+                fallback: has_fallback.then(|| self.hello()),
             };
             Connection::resume(Settings::default(), &resume, place, now)
         } else {
-            Connection::hello(Settings::default(), &hello, place, now)
+            Connection::hello(Settings::default(), &self.hello(), place, now)
         };
         self.line = Some(Line {
             end: ours,
@@ -293,11 +298,17 @@ impl Device {
         });
     }
 
-    fn hello(&self) -> wire::Hello {
+    /// What it says of itself. In another device epoch than the last time it is another device to the server, also if it
+    /// has been in that epoch before.
+    fn hello(&mut self) -> wire::Hello {
+        let device_epoch = self.notebook.device_epoch;
+        if std::mem::replace(&mut self.told_epoch, device_epoch) != device_epoch {
+            self.selves += 1;
+        }
         wire::Hello {
             uid: conversation::uid(self.user),
             device: self.name.clone(),
-            device_epoch: self.notebook.device_epoch,
+            device_epoch,
             credential: Some(hello::Credential::Token(self.world.tokens[self.user].clone())),
             cursor: self.notebook.cursor,
             log_epoch: self.notebook.log_epoch,

@@ -40,24 +40,53 @@ pub struct Standing {
 /// One change of the notebook. The changes of a turn are written together.
 #[derive(Clone, Debug)]
 pub enum Note {
-    Shown { conversation: Conversation, cseq: u64, shown: Shown },
-    Answered { send_no: u64 },
-    Receipt { conversation: Conversation, by: User, delivered: u64, read: u64 },
-    Group { group: u64, is_in: bool },
-    Head { group: u64, head: u64 },
-    Place { group: u64, cseq: u64 },
+    Shown {
+        conversation: Conversation,
+        cseq: u64,
+        shown: Shown,
+    },
+    Answered {
+        send_no: u64,
+    },
+    Receipt {
+        conversation: Conversation,
+        by: User,
+        delivered: u64,
+        read: u64,
+    },
+    Group {
+        group: u64,
+        is_in: bool,
+    },
+    Head {
+        group: u64,
+        head: u64,
+    },
+    Place {
+        group: u64,
+        cseq: u64,
+    },
     Cursor(u64),
     Token(Bytes),
     Limits(wire::Limits),
     LogEpoch(u64),
-    Reset { log_epoch: u64, head: u64 },
+    Reset {
+        log_epoch: u64,
+        head: u64,
+    },
     ReloadDone,
     DeviceEpoch(u32),
+    /// The server has let it in, and takes it for this one of its selves.
+    Taken {
+        as_self: u32,
+    },
 }
 
 #[derive(Clone, Default)]
 pub struct Notebook {
     pub device_epoch: u32,
+    /// Which of the devices that the server has taken it for has sent what is its own.
+    as_self: u32,
     pub log_epoch: u64,
     pub cursor: Option<u64>,
     pub resume_token: Bytes,
@@ -130,9 +159,13 @@ impl Notebook {
             Note::DeviceEpoch(device_epoch) => {
                 self.device_epoch = device_epoch;
                 self.resume_token = Bytes::new();
-                // What it sent under its older epoch comes to it as that of another device.
-                let own = self.shown.values_mut().flat_map(BTreeMap::values_mut);
-                own.filter(|shown| shown.way == Way::Own).for_each(|shown| shown.way = Way::Loaded);
+            }
+            Note::Taken { as_self } => {
+                if std::mem::replace(&mut self.as_self, as_self) != as_self {
+                    // What it sent before comes to it as that of another device.
+                    let own = self.shown.values_mut().flat_map(BTreeMap::values_mut);
+                    own.filter(|shown| shown.way == Way::Own).for_each(|shown| shown.way = Way::Loaded);
+                }
             }
         }
         Ok(())

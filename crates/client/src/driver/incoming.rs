@@ -213,11 +213,13 @@ impl Driver {
             return Ok(());
         }
         self.fold(&conversation, message, round);
+        // In a new device epoch nothing else says that it is this device's.
+        let was_told = self.marks.get(&conversation).is_some_and(|mark| mark.own_ahead.contains(&message.cseq));
         let is_new = self.note_newest(&conversation, message.cseq, message.time_ms, round);
         if is_grown(message) {
             self.marks.entry(conversation).or_default().large = true;
         }
-        if is_new && entry.own_send_no == 0 {
+        if is_new && entry.own_send_no == 0 && !was_told {
             self.show(entry, round);
         }
         Ok(())

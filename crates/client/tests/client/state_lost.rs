@@ -3,7 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use hongyan_client::{Builder, CloseCode, Content, Credential, ErrorKind, Event, SendStatus, SqliteStore};
-use hongyan_proto::{server::Event as Asked, wire};
+use hongyan_proto::{
+    server::Event as Asked,
+    wire::{self, entry::Item},
+};
 
 use crate::fake::{Peer, Server, bob, connected, next, within};
 
@@ -119,6 +122,36 @@ async fn the_new_epoch_is_drawn_once_whenever_the_process_ends() {
     sends(&mut peer, &[(2, "2")]).await;
     peer.answer(2, 2, 2).await;
     assert_eq!(within("answer", client.wait(2)).await.unwrap().cseq, 2);
+}
+
+/// The log had not come to the message when its answer came; when it does, nothing names it as this device's any more.
+#[tokio::test]
+async fn a_message_that_was_told_as_sent_is_not_news_in_the_new_epoch() {
+    let server = Server::start().await;
+    let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
+    client.enqueue(&bob(), Content::text("1")).await.unwrap();
+    sends(&mut peer, &[(1, "1")]).await;
+    peer.answer(1, 2, 2).await;
+    assert!(matches!(next(&mut events).await, Event::Sent(sent) if sent.cseq == 2));
+    close_lost(&mut peer).await;
+
+    let mut peer = server.accept().await;
+    assert_eq!(peer.welcome(3).await.cursor, Some(0));
+    connected(&mut events, false).await;
+    peer.push(1, 1).await;
+    let own = wire::Message {
+        from: "alice".into(),
+        to: "bob".into(),
+        cseq: 2,
+        time_ms: 1,
+        content: Content::text("1"),
+        ..Default::default()
+    };
+    peer.push_item(2, 0, Item::Message(own)).await;
+    peer.push(3, 3).await;
+    for cseq in [1, 3] {
+        assert!(matches!(next(&mut events).await, Event::Message(message) if message.cseq == cseq));
+    }
 }
 
 #[tokio::test]
