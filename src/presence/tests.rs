@@ -156,6 +156,27 @@ async fn a_connection_follows_up_to_its_limit_and_leaves_nothing_behind() {
     assert!(registry.followed.is_empty() && registry.followers.is_empty());
 }
 
+#[tokio::test]
+async fn a_user_whom_too_many_follow_is_told_to_those_who_came_first() {
+    let mut rig = Rig::new(1).await;
+    let user = UserNo(1);
+    let followers: Vec<_> = (0..=MAX_FOLLOWERS as u32).map(|no| channel(2 + no)).collect();
+    let follow = |rig: &Rig, follower| rig.presence.lock().follow(&rig.sessions, follower, &[user], false).unwrap();
+    followers.iter().for_each(|follower| assert!(follow(&rig, follower).is_empty()));
+    rig.sessions.bind(&channel(1));
+    rig.tick(TICK).await;
+    let (late, early) = followers.split_last().unwrap();
+    assert!(early.iter().all(|follower| told(follower) == [[(1, true)]]));
+    assert!(told(late).is_empty());
+    assert!(follow(&rig, late).contains(&user), "but it is answered");
+    rig.presence.forget(&early[0]);
+    follow(&rig, late);
+    rig.sessions.unbind(&channel(1));
+    rig.tick(TICK).await;
+    rig.tick(GRACE).await;
+    assert_eq!(told(late), [[(1, false)]], "there was room again");
+}
+
 /// Everybody comes online at once: each follower hears of each in the end, and no tick does more than its share.
 #[tokio::test]
 async fn a_storm_is_spread_over_ticks() {

@@ -30,6 +30,8 @@ mod lock;
 mod purge;
 mod runway;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod unfinished;
 mod versions;
 mod writer;

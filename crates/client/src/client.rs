@@ -200,7 +200,7 @@ impl Client {
     }
 
     /// Sends passing information, at most 1,024 bytes, to the devices that are online now of another user or of a group.
-    /// It is dropped when this client is not connected.
+    /// It is dropped when this client is not connected, or the server does not read what is written to it.
     pub async fn signal(&self, to: impl Into<ConversationId>, body: Bytes) -> Result<(), ClientError> {
         if body.len() > 1024 {
             let what = format!("a signal of {} bytes is larger than the 1,024 allowed", body.len());

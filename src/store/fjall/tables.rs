@@ -42,7 +42,7 @@ fn gathering() -> Leveled {
 
 /// What a table gathers in memory before it goes to a file of its own. Small enough that the journal, which must hold
 /// everything not yet in a file, stays near its cap.
-fn memtable_bytes(table: Table) -> u64 {
+pub(super) fn memtable_bytes(table: Table) -> u64 {
     match table {
         Table::Messages => 32 * MIB,
         Table::Timelines => 16 * MIB,

@@ -3,7 +3,7 @@
 use hongyan_proto::{Uid, codec::MAX_FRAME};
 use tokio::sync::oneshot;
 
-use super::{COMMANDS_A_TURN, Driver, Round, Stop, outbox::outcome, requests::Asker};
+use super::{COMMANDS_A_TURN, Driver, Line, Round, Stop, outbox::outcome, requests::Asker, round::MAX_OUT};
 use crate::{
     ClientError, Outgoing, SendError, SendStatus,
     client::{Command, Outcome},
@@ -46,7 +46,8 @@ impl Driver {
             Command::Conversations { reply } => self.tell_list(reply, round),
             Command::Follow { uids, replace } => self.requests.follow(&uids, replace),
             Command::Signal(signal) => {
-                if let Some(line) = self.active.as_mut().filter(|line| line.connection.is_live()) {
+                let takes_it = |line: &&mut Line| line.connection.is_live() && line.link.queued() < MAX_OUT;
+                if let Some(line) = self.active.as_mut().filter(takes_it) {
                     line.connection.signal(&signal);
                 }
             }

@@ -11,8 +11,8 @@ use crate::{
     store::{Change, OutboxItem},
 };
 
-/// Bytes that may wait for the peer to take them before no more messages are written.
-const MAX_OUT: usize = 256 * 1024;
+/// Bytes that may wait for the peer to take them before no more messages are written, and passing things are dropped.
+pub(super) const MAX_OUT: usize = 256 * 1024;
 
 /// What one turn has brought: written together, told afterwards.
 #[derive(Default)]

@@ -8,9 +8,10 @@ use hongyan_proto::{
     server::{Connection, Event, PushSettings, Settings, encode_item},
     wire::{self, entry::Item, request::Op, response::Result as Response},
 };
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -46,6 +47,18 @@ impl Server {
         let settings =
             Settings { login_timeout: DEADLINE, limits: limits(), send_window: 64, push: PushSettings::default() };
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), settings: Arc::new(settings) }
+    }
+
+    /// Takes many large messages at once, over connections of which the kernel holds little.
+    pub async fn narrow() -> Self {
+        let limits = wire::Limits { max_content: 32_768, ..limits() };
+        let settings = Settings { login_timeout: DEADLINE, limits, send_window: 1_000, push: PushSettings::default() };
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        // What the kernel gives a connection to send from follows from the size of its segments.
+        SockRef::from(&socket).set_tcp_mss(536).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { listener: socket.listen(8).unwrap(), settings: Arc::new(settings) }
     }
 
     pub fn address(&self) -> String {
@@ -135,6 +148,11 @@ impl Peer {
     pub async fn write(&mut self, bytes: &[u8]) {
         self.flush().await;
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// The bare connection, for what the protocol would not do.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Whether the client has left this connection.
@@ -322,5 +340,23 @@ pub async fn received(events: &mut Events) -> Received {
             Told::Connected { .. } | Told::Disconnected { .. } => {}
             other => panic!("{other:?} instead of a message"),
         }
+    }
+}
+
+/// Waits until the client has read and handled everything that was written to it.
+pub async fn settle(client: &Client, peer: &mut Peer) {
+    let ping = tokio::spawn({
+        let client = client.clone();
+        async move { client.ping().await }
+    });
+    let answer = async {
+        loop {
+            let event = peer.event().await;
+            assert!(matches!(event, Event::Acked(_)), "{event:?}");
+        }
+    };
+    tokio::select! {
+        result = ping => { result.unwrap().unwrap(); }
+        () = answer => {}
     }
 }

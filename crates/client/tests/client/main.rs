@@ -6,6 +6,7 @@ mod connecting;
 mod fake;
 mod large;
 mod lists;
+mod output;
 mod receiving;
 mod sending;
 mod stalls;

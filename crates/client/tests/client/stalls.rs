@@ -8,7 +8,7 @@ use std::{
 
 use bytes::BytesMut;
 use hongyan_client::{
-    Builder, Client, CloseCode, Content, Direction, Event, Events, Settings, SqliteStore, StoreError,
+    Builder, CloseCode, Content, Direction, Event, Events, Settings, SqliteStore, StoreError,
     store::{Answer, Capacity, Change, Loaded, LocalStore, ShownMark, StoredEvent},
 };
 use hongyan_proto::{
@@ -17,7 +17,7 @@ use hongyan_proto::{
     server::Event as Asked,
 };
 
-use crate::fake::{Peer, Server, bob, connected, next, received, within};
+use crate::fake::{Peer, Server, bob, connected, next, received, settle, within};
 
 fn with_store(server: &Server, path: &Path) -> Builder {
     server.client().store(Box::new(SqliteStore::open(path).unwrap()))
@@ -126,24 +126,6 @@ async fn fill(peer: &mut Peer, last: u64) {
     while peer.connection.push_room() > 0 {
         pushed += 1;
         peer.push(pushed, pushed).await;
-    }
-}
-
-/// Waits until the client has read and handled everything that was written to it.
-async fn settle(client: &Client, peer: &mut Peer) {
-    let ping = tokio::spawn({
-        let client = client.clone();
-        async move { client.ping().await }
-    });
-    let answer = async {
-        loop {
-            let event = peer.event().await;
-            assert!(matches!(event, Asked::Acked(_)), "{event:?}");
-        }
-    };
-    tokio::select! {
-        result = ping => { result.unwrap().unwrap(); }
-        () = answer => {}
     }
 }
 
