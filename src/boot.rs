@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use crate::{auth, directory};
+use crate::auth;
 
 /// The file, in the data directory.
 pub const FILE: &str = "unsynced-boot";
@@ -36,13 +36,13 @@ pub fn mark(data: &Path, boot: &str) -> io::Result<()> {
     // A name that is not wholly written is that of no boot, which is what a power cut then means.
     fs::write(data.join(FILE), boot)?;
     File::open(data.join(FILE))?.sync_all()?;
-    directory::sync(data)
+    hongyan_directory::sync(data)
 }
 
 /// Everything committed is synced, or is known to be lost.
 pub fn clear(data: &Path) -> io::Result<()> {
     match fs::remove_file(data.join(FILE)) {
-        Ok(()) => directory::sync(data),
+        Ok(()) => hongyan_directory::sync(data),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

@@ -30,7 +30,6 @@ pub mod config;
 mod core;
 mod deliver;
 mod descriptors;
-mod directory;
 mod dispatch;
 pub mod environment;
 mod gateway;

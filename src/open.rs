@@ -27,7 +27,6 @@ use crate::{
     committer::{self, CommitQueue, Committer, CommitterSettings, Syncing},
     config::{self, Config, KeyMaterial, Sync},
     core::{Core, CoreParts},
-    directory,
     environment::{Environment, System},
     log::{self, Log, keys, keys::meta},
     login::Gate,
@@ -99,7 +98,7 @@ pub fn store_path(data: &Path) -> PathBuf {
 
 /// Opens the engine alone.
 pub fn open_engine(config: &Config) -> Result<FjallEngine, OpenError> {
-    directory::create(&config.data).map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
+    hongyan_directory::create(&config.data).map_err(|source| OpenError::Data { path: config.data.clone(), source })?;
     let mark_failed = |source| OpenError::Mark { path: config.data.join(boot::FILE), source };
     let is_tail_lost = boot::is_tail_lost(&config.data, &boot::current()).map_err(mark_failed)?;
     let started = Instant::now();

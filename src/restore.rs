@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     config::Config,
-    directory, log, open,
+    log, open,
     store::{
         StoreError,
         archive::{self, ArchiveError, Summary},
@@ -44,7 +44,7 @@ pub async fn restore(config: &Config, archive: File) -> Result<Summary, RestoreE
     }
     let summary = fill(&beside, archive).await?;
     std::fs::rename(&beside, &target).map_err(place)?;
-    directory::sync(&config.data).map_err(place)?;
+    hongyan_directory::sync(&config.data).map_err(place)?;
     Ok(summary)
 }
 

@@ -9,20 +9,7 @@ use std::{
 
 /// The layers of the server, lowest first. A module may name modules of its own layer and of lower ones.
 const LAYERS: &[&[&str]] = &[
-    &[
-        "args",
-        "auth",
-        "boot",
-        "config",
-        "descriptors",
-        "directory",
-        "environment",
-        "metrics",
-        "parking",
-        "rate",
-        "store",
-        "tls",
-    ],
+    &["args", "auth", "boot", "config", "descriptors", "environment", "metrics", "parking", "rate", "store", "tls"],
     &["log"],
     &["channel"],
     &["sessions"],

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -68,7 +68,9 @@ impl Profiles {
         let text = toml::to_string(profile).expect("a profile is a flat table");
         private_dir(&self.dir)?;
         let draft = path.with_extension("toml.new");
-        let written = write_private(&draft, text.as_bytes()).and_then(|()| fs::rename(&draft, &path));
+        let written = write_private(&draft, text.as_bytes())
+            .and_then(|()| fs::rename(&draft, &path))
+            .and_then(|()| hongyan_directory::sync(&self.dir));
         written.map_err(|error| Failure::local(path.display(), error))?;
         Ok(path)
     }
@@ -86,8 +88,8 @@ impl Profiles {
 
 /// Makes a directory and what is missing above it, for this user alone.
 pub fn private_dir(dir: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| Failure::local(format!("cannot make the directory {}", dir.display()), error))
+    hongyan_directory::create(dir)
+        .map_err(|error| Failure::local(format!("cannot make the directory {}", dir.display()), error))
 }
 
 /// Writes a new file that nobody else can read, even if one lies there that others can.

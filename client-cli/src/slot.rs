@@ -154,6 +154,8 @@ impl Devices {
                 _ => {}
             }
         }
+        // With another id the stores made from now on would be those of other devices, and so of no use.
+        hongyan_directory::sync(&self.root).map_err(failed)?;
         let text = fs::read_to_string(&path).map_err(failed)?;
         let id = text.trim();
         if id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -18,7 +18,6 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use zeroize::Zeroizing;
 
 use super::ring_provider;
-use crate::directory;
 
 /// The shortest HS256 secret in bytes: as long as the hash, as RFC 7518 section 3.2 requires.
 pub const MIN_SECRET_LEN: usize = 32;
@@ -272,7 +271,7 @@ fn write_private_file(path: &Path, content: &str) -> Result<(), KeyError> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(KEY_FILE_MODE).open(&beside).map_err(failed)?;
     file.write_all(content.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&beside, path).map_err(failed)?;
-    directory::sync(directory::parent(path)).map_err(failed)
+    hongyan_directory::sync(hongyan_directory::parent(path)).map_err(failed)
 }
 
 #[cfg(test)]

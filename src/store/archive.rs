@@ -24,7 +24,6 @@ use std::{
 };
 
 use super::{Batch, Durability, Engine, StoreError};
-use crate::directory;
 
 mod format;
 
@@ -86,12 +85,12 @@ pub fn export(engine: &dyn Engine, writer: impl Write) -> Result<Summary, Archiv
 
 /// Like [`export`], to the file `path` (mode 0600), which appears, or replaces another, only when it is whole and synced.
 pub fn export_to_file(engine: &dyn Engine, path: &Path) -> Result<Summary, ArchiveError> {
-    let parent = directory::parent(path);
+    let parent = hongyan_directory::parent(path);
     let file = tempfile::NamedTempFile::new_in(parent).map_err(ArchiveError::Write)?;
     let summary = export(engine, &file)?;
     file.as_file().sync_all().map_err(ArchiveError::Write)?;
     file.persist(path).map_err(|error| ArchiveError::Write(error.error))?;
-    directory::sync(parent).map_err(ArchiveError::Write)?;
+    hongyan_directory::sync(parent).map_err(ArchiveError::Write)?;
     Ok(summary)
 }
 

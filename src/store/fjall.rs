@@ -21,7 +21,6 @@ use super::{
     Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
     free_space::{FreeSpace, Probe, available_bytes},
 };
-use crate::directory;
 
 mod contents;
 mod errors;
@@ -101,7 +100,7 @@ impl FjallEngine {
 
     pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
-        directory::create(path).map_err(failed)?;
+        hongyan_directory::create(path).map_err(failed)?;
         let lock = DirectoryLock::take(path)?;
         unfinished::clear(path)?;
         versions::check(path)?;
@@ -122,7 +121,7 @@ impl FjallEngine {
         }
         // The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a
         // table with everything in it.
-        [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(directory::sync).map_err(failed)?;
+        [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(hongyan_directory::sync).map_err(failed)?;
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
         let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));

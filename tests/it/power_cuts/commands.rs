@@ -1,40 +1,10 @@
 //! Operators' commands on a disk that loses power: what a command says that it has done is there, and one that was cut short
 //! can be run again.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Output,
-    time::Duration,
-};
+use std::{path::Path, process::Output};
 
-use tempfile::TempDir;
-
-use super::{SHARES, command, mount::Mounted};
+use super::{Empty, SHARES, command};
 use crate::schedule::Schedule;
-
-/// A disk, and a data directory on it that is not there yet, nor are those above it.
-struct Empty {
-    place: TempDir,
-    disk: Mounted,
-}
-
-impl Empty {
-    fn new() -> Self {
-        let place = tempfile::Builder::new().prefix("hy").tempdir().unwrap();
-        let disk = Mounted::new(place.path());
-        Self { place, disk }
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.place.path().join(path)
-    }
-
-    /// The power goes now, if it has not gone, and comes back.
-    fn cut(&mut self, schedule: &mut Schedule, share: f64) {
-        self.disk.wait_for_cut(Duration::ZERO);
-        self.disk.power_on(schedule.random(), share);
-    }
-}
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,18 +1,19 @@
 //! Power cuts: the real server, with all of its data on a disk that forgets what was not synced. What was acknowledged is
-//! there, once, in order, and the store is in order. What commands leave is in `commands`, and the store without a server
-//! in `journal`.
+//! there, once, in order, and the store is in order. What commands leave is in `commands`, the store without a server in
+//! `journal`, and that of a client in `client`.
 //!
 //! These are run by hand, for they mount a file system: docs/reliability.md has the commands.
 
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     process::Output,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use rand::RngExt as _;
+use tempfile::TempDir;
 use tokio::task::block_in_place;
 
 use super::{
@@ -23,6 +24,7 @@ use super::{
 };
 use mount::Mounted;
 
+mod client;
 mod commands;
 mod disk;
 mod journal;
@@ -114,6 +116,30 @@ impl Machine {
         let messages = said.split(", ").find_map(|part| part.strip_suffix(" messages")?.parse::<usize>().ok());
         let messages = messages.expect("it says how many messages there are");
         assert!(messages >= acknowledged, "after {} cuts: {acknowledged} acknowledged, {messages} there", self.cuts);
+    }
+}
+
+/// A disk on which there is nothing yet.
+struct Empty {
+    place: TempDir,
+    disk: Mounted,
+}
+
+impl Empty {
+    fn new() -> Self {
+        let place = tempfile::Builder::new().prefix("hy").tempdir().unwrap();
+        let disk = Mounted::new(place.path());
+        Self { place, disk }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.place.path().join(path)
+    }
+
+    /// The power goes now, if it has not gone, and comes back.
+    fn cut(&mut self, schedule: &mut Schedule, share: f64) {
+        self.disk.wait_for_cut(Duration::ZERO);
+        self.disk.power_on(schedule.random(), share);
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -53,7 +53,7 @@ impl SqliteStore {
         let shown = path.display().to_string();
         let refused = |source| StoreError::Open { path: shown.clone(), source };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make_directory(parent).map_err(refused)?;
+            hongyan_directory::create(parent).map_err(refused)?;
         }
         let mut mark_path = path.as_os_str().to_owned();
         mark_path.push("-mark");
@@ -93,14 +93,6 @@ fn newest_event(database: &Connection) -> Result<u64, StoreError> {
     let newest: Option<i64> =
         database.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'events'", [], |row| row.get(0)).optional()?;
     Ok(newest.unwrap_or(0) as u64)
-}
-
-fn make_directory(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
