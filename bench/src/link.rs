@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Buf;
+use hongyan_client::CertificateProblem;
 use rustls::ClientConnection;
 use socket2::Socket;
 
@@ -92,7 +93,7 @@ impl Link {
         };
         let fed = read.and_then(|read| {
             traffic.bytes_in += read as u64;
-            self.take(run, &buffer[..read], now, events).map_err(|error| format!("TLS: {error}").into_boxed_str())
+            self.take(run, &buffer[..read], now, events).map_err(|error| told(&error).into())
         });
         let has_failed = |events: &[Event]| matches!(events.last(), Some(Event::Failed(_)));
         if let Err(why) = fed {
@@ -164,4 +165,8 @@ fn count(written: io::Result<usize>, traffic: &mut Traffic) -> Option<usize> {
     let written = written.ok()?;
     traffic.bytes_out += written as u64;
     Some(written)
+}
+
+fn told(error: &rustls::Error) -> String {
+    CertificateProblem::of(error).map_or_else(|| format!("TLS: {error}"), |problem| problem.to_string())
 }

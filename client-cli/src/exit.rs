@@ -14,7 +14,7 @@ pub enum Exit {
     Refused = 1,
     /// What was typed, or a file that was given, makes no sense. Nothing was sent.
     Usage = 2,
-    /// No connection to the server could be made.
+    /// No connection to the server could be made, or it is not to be trusted.
     Unreachable = 3,
     /// The server did not accept who we said we are, or there was nothing to say it with.
     LoginRefused = 4,
@@ -54,7 +54,7 @@ impl Failure {
 /// Which exit code a failure of the client means.
 pub fn exit_of(kind: &ErrorKind) -> Exit {
     match kind {
-        ErrorKind::Unreachable => Exit::Unreachable,
+        ErrorKind::Unreachable | ErrorKind::Certificate(_) => Exit::Unreachable,
         ErrorKind::LoginRefused { .. } | ErrorKind::LoginRequired => Exit::LoginRefused,
         ErrorKind::Timeout => Exit::TimedOut,
         ErrorKind::Settings => Exit::Usage,
@@ -103,7 +103,7 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use hongyan_client::CloseCode;
+    use hongyan_client::{CertificateProblem, CloseCode};
 
     use super::*;
 
@@ -112,6 +112,7 @@ mod tests {
         let code = CloseCode::BAD_CREDENTIALS;
         for (kind, exit) in [
             (ErrorKind::Unreachable, 3),
+            (ErrorKind::Certificate(CertificateProblem::UnknownIssuer), 3),
             (ErrorKind::LoginRefused { code }, 4),
             (ErrorKind::LoginRequired, 4),
             (ErrorKind::Timeout, 5),

@@ -202,7 +202,8 @@ impl Builder {
     /// server is unreachable or busy it keeps trying, for [`Self::connect_timeout`].
     ///
     /// # Errors
-    /// A setting that makes no sense, a store that fails, a login that is refused, or the timeout (kind Unreachable).
+    /// A setting that makes no sense, a store that fails, a certificate of the server that is not accepted, a login that
+    /// is refused, or the timeout (kind Unreachable).
     pub async fn connect(self) -> Result<(Client, Events), ClientError> {
         Client::start(self).await
     }

@@ -4,12 +4,17 @@ use std::{error::Error, fmt, sync::Arc};
 
 use hongyan_proto::{CloseCode, code::nack_name};
 
+use crate::CertificateProblem;
+
 /// What kind of failure a [`ClientError`] is. Match on this; show the error itself to a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No connection to the server could be made in time.
     Unreachable,
+    /// The server has shown a certificate that is not accepted, at the first connection. Trying again would end the same
+    /// until somebody changes it, or what is trusted here.
+    Certificate(CertificateProblem),
     /// The server refused the login: classes 4xxx and 5xxx. Trying again with the same credential would end the same.
     LoginRefused { code: CloseCode },
     /// There is no resume token that the server accepts, and no credential to log in with.

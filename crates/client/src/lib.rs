@@ -45,6 +45,7 @@ mod act;
 mod ask;
 mod backoff;
 mod builder;
+mod certificate;
 mod client;
 mod content;
 mod conversation;
@@ -65,6 +66,7 @@ pub use ask::{
     RecipientStatus,
 };
 pub use builder::{Builder, Credential, Direction, FrameTrace, Secret, StartAt};
+pub use certificate::CertificateProblem;
 pub use client::{Client, SendStatus};
 pub use content::Content;
 pub use conversation::Conversation;

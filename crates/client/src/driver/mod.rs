@@ -316,7 +316,7 @@ impl Driver {
             Input::Link(Ok(None)) | Input::Look => {}
             Input::Link(Err(error)) => self.on_broken(&format!("the connection broke: {error}"), round)?,
             Input::Dialed(Ok(link)) => self.on_dialed(link)?,
-            Input::Dialed(Err(error)) => self.on_dial_failed(&error, round),
+            Input::Dialed(Err(error)) => self.on_dial_failed(&error, round)?,
         }
         self.on_time(now(), round)?;
         self.poll_events(round)?;

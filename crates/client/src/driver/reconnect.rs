@@ -10,7 +10,7 @@ use hongyan_proto::{CloseCode, client::Place, code::Class, wire};
 
 use super::{Driver, Line, Next, Round, clock_ms, login, now, random_part, retire};
 use crate::{
-    ClientError, ErrorKind, Event,
+    CertificateProblem, ClientError, ErrorKind, Event,
     backoff::{BASE, LIVED},
     error::reason_text,
     link::Link,
@@ -70,10 +70,19 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn on_dial_failed(&mut self, error: &io::Error, round: &mut Round) {
+    pub(super) fn on_dial_failed(&mut self, error: &io::Error, round: &mut Round) -> Result<(), ClientError> {
         self.next = Next::Idle;
+        let reason = match CertificateProblem::of_io(error) {
+            Some(problem) if self.first.is_some() => {
+                let said = problem.to_string();
+                return Err(ClientError::new(ErrorKind::Certificate(problem), said));
+            }
+            Some(problem) => problem.to_string(),
+            None => format!("the server cannot be reached: {error}"),
+        };
         let pause = self.backoff.pause(rand::random());
-        self.pause(&format!("the server cannot be reached: {error}"), pause, round);
+        self.pause(&reason, pause, round);
+        Ok(())
     }
 
     /// The line whose login was answered takes over.
