@@ -19,6 +19,8 @@ use crate::{Builder, ClientError, Direction, ErrorKind, FrameTrace};
 /// From resolving the name to the end of the TLS handshake.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_SIZE: usize = 16 * 1024;
+/// How a server that expects TLS begins to refuse what is none: an alert. As the length of a frame it would be too large.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -67,11 +69,20 @@ impl Dialer {
                 let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
                 let name = self.server_name.as_deref().unwrap_or(host).to_owned();
                 let name = ServerName::try_from(name).map_err(io::Error::other)?;
-                Box::new(connector.connect(name, tcp).await?)
+                Box::new(connector.connect(name, tcp).await.map_err(in_our_words)?)
             }
         };
         let (read, write) = tokio::io::split(stream);
-        Ok(Link { read, write, out: BytesMut::new(), unflushed: false, trace: self.trace })
+        Ok(Link { read, write, out: BytesMut::new(), unflushed: false, heard: false, trace: self.trace })
+    }
+}
+
+fn in_our_words(error: io::Error) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            io::Error::new(error.kind(), "what answers there does not speak TLS: is tls:// meant?")
+        }
+        _ => error,
     }
 }
 
@@ -114,6 +125,8 @@ pub(crate) struct Link {
     out: BytesMut,
     /// Something was written since the last flush; TLS holds bytes back until then.
     unflushed: bool,
+    /// Something was read.
+    heard: bool,
     trace: Option<FrameTrace>,
 }
 
@@ -138,7 +151,7 @@ impl Link {
     /// Writes what is queued and, if `reading`, returns what comes in; empty: the peer has closed. Returns None after
     /// something was written. May be cancelled at any time without loss.
     pub async fn progress(&mut self, reading: bool) -> io::Result<Option<BytesMut>> {
-        let Self { read, write, out, unflushed, trace } = self;
+        let Self { read, write, out, unflushed, heard, trace } = self;
         let mut input = BytesMut::new();
         if reading {
             input.reserve(READ_SIZE);
@@ -149,6 +162,9 @@ impl Link {
                 result?;
                 if let Some(trace) = trace.as_ref().filter(|_| !input.is_empty()) {
                     trace(Direction::In, &input);
+                }
+                if !std::mem::replace(heard, true) && input.starts_with(&TLS_ALERT) {
+                    return Err(io::Error::other("what answers there speaks TLS: begin the address with tls://"));
                 }
                 Ok(Some(input))
             }

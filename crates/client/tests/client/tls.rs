@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use hongyan_client::{Builder, CertificateProblem, Client, Credential, ErrorKind, Event};
@@ -15,7 +16,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -162,4 +163,34 @@ async fn a_certificate_of_nobody_who_is_trusted_is_refused() {
     for problem in [refusal(renamed, Some(&trusted)).await.0, refusal(made_anew, Some(&trusted)).await.0] {
         assert_eq!(problem, CertificateProblem::UnknownIssuer);
     }
+}
+
+/// What is said of a server that answers so, and nothing else.
+async fn said_of(with_tls: bool, answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(answer).await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    let builder = match with_tls {
+        true => client(&address, &ca, &certificate(|_| {}).1),
+        false => Client::builder(&address).device("phone").uid("alice").credential(Credential::Token("x".into())),
+    };
+    let error = builder.connect_timeout(Duration::from_millis(300)).connect().await.err().unwrap();
+    assert_eq!(*error.kind(), ErrorKind::Unreachable, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn tls_on_one_side_alone_is_told() {
+    // A CLOSE 4000, and the alert that is sent where no TLS is understood.
+    let said = said_of(true, &[0, 0, 4, 0x0B, 0x08, 0xA0, 0x1F]).await;
+    assert!(said.contains("does not speak TLS"), "{said}");
+    let said = said_of(false, &[0x15, 3, 3, 0, 2, 2, 10]).await;
+    assert!(said.contains("begin the address with tls://"), "{said}");
 }
