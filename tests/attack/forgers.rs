@@ -37,6 +37,80 @@ fn claims_with(name: &str, value: Value) -> Value {
     claims
 }
 
+/// What is wrong with a token, and the token.
+type Forged = (&'static str, String);
+
+fn good_header() -> Value {
+    json!({ "alg": "HS256", "kid": "app" })
+}
+
+fn good_claims() -> Value {
+    claims_with("sub", json!("alice"))
+}
+
+fn signed_with(name: &str, value: Value) -> String {
+    sign(&good_header(), &claims_with(name, value), &SECRET)
+}
+
+/// Under other headers than the key is for, and by other keys. `own_kid` is a key of the server's own.
+fn not_by_the_key(own_kid: &Value) -> Vec<Forged> {
+    let claims = good_claims();
+    let by = |header: Value| sign(&header, &claims, &SECRET);
+    let unsigned = |alg: &str| format!("{}.{}.", encode(&json!({ "alg": alg })), encode(&claims));
+    vec![
+        ("no algorithm", unsigned("none")),
+        ("no algorithm, otherwise spelt", unsigned("NoNe")),
+        ("no algorithm, with a signature", by(json!({ "alg": "none", "kid": "app" }))),
+        ("an algorithm that the key is not for", by(json!({ "alg": "EdDSA", "kid": "app" }))),
+        ("a weaker relative", by(json!({ "alg": "HS1", "kid": "app" }))),
+        ("a stronger relative", by(json!({ "alg": "HS512", "kid": "app" }))),
+        ("the server's key id, by HMAC", by(json!({ "alg": "HS256", "kid": own_kid }))),
+        ("an unknown key id", by(json!({ "alg": "HS256", "kid": "../../dev/null" }))),
+        ("a key in the header", by(json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": "BwcH" }, "kid": "x" }))),
+        ("a key by address", by(json!({ "alg": "HS256", "jku": "http://127.0.0.1/", "kid": "x" }))),
+        ("an extension that must be known", by(json!({ "alg": "HS256", "kid": "app", "crit": ["b64"], "b64": false }))),
+        ("another secret", sign(&good_header(), &claims, &[8; 32])),
+        ("an empty secret", sign(&good_header(), &claims, b"")),
+    ]
+}
+
+/// Signed as it should be, with claims that are not for here.
+fn not_for_us() -> Vec<Forged> {
+    vec![
+        ("another issuer", signed_with("iss", json!("elsewhere"))),
+        ("no issuer", signed_with("iss", Value::Null)),
+        ("another audience", signed_with("aud", json!("elsewhere"))),
+        ("other audiences", signed_with("aud", json!(["elsewhere", "hongyan2"]))),
+        ("no audience", signed_with("aud", Value::Null)),
+        ("no end", signed_with("exp", Value::Null)),
+        ("an end that is a text", signed_with("exp", json!("9999999999"))),
+        ("a fractional end", signed_with("exp", json!(unix_s() as f64 + 600.5))),
+        ("a negative end", signed_with("exp", json!(-1))),
+        ("no subject", signed_with("sub", Value::Null)),
+        ("a subject that is no uid", signed_with("sub", json!("alice\nbob"))),
+        ("a subject that is a list", signed_with("sub", json!(["alice", "bob"]))),
+        ("another device", signed_with("device", json!("tablet"))),
+        ("deep", sign(&good_header(), &nested(400), &SECRET)),
+    ]
+}
+
+/// A token that the server has minted, put together otherwise.
+fn not_whole(minted: &str) -> Vec<Forged> {
+    let [header, claims, signature] = minted.split('.').collect::<Vec<_>>()[..] else { panic!("{minted}") };
+    vec![
+        ("claims exchanged", format!("{header}.{}.{signature}", encode(&good_claims()))),
+        ("header exchanged", format!("{}.{claims}.{signature}", encode(&good_header()))),
+        ("no signature", format!("{header}.{claims}.")),
+        ("two parts", format!("{header}.{claims}")),
+        ("four parts", format!("{minted}.{signature}")),
+        ("padded", format!("{minted}=")),
+        ("a space behind", format!("{minted} ")),
+        ("empty", String::new()),
+        ("points", "...".into()),
+        ("long", "A".repeat(3900)),
+    ]
+}
+
 #[test]
 fn nothing_forged_is_believed() {
     let keys = tempfile::tempdir().unwrap();
@@ -45,58 +119,15 @@ fn nothing_forged_is_believed() {
         "{OPEN}[[auth.keys]]\nkid = \"app\"\nalg = \"HS256\"\nsecret_file = \"{}/app.secret\"\n",
         keys.path().display()
     ));
-    let good = json!({ "alg": "HS256", "kid": "app" });
-    let claims = claims_with("sub", json!("alice"));
     let minted = server.token("alice");
-    let [own_header, own_claims, own_signature] = minted.split('.').collect::<Vec<_>>()[..] else { panic!() };
-    let own_kid: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(own_header).unwrap()).unwrap();
-    let by = |header: Value| sign(&header, &claims, &SECRET);
-    let with = |name: &str, value: Value| sign(&good, &claims_with(name, value), &SECRET);
-    let unsigned = |alg: &str| format!("{}.{}.", encode(&json!({ "alg": alg })), encode(&claims));
-    let now = unix_s();
-    let cases: Vec<(&str, String)> = vec![
-        ("no algorithm", unsigned("none")),
-        ("no algorithm, otherwise spelt", unsigned("NoNe")),
-        ("no algorithm, with a signature", by(json!({ "alg": "none", "kid": "app" }))),
-        ("an algorithm that the key is not for", by(json!({ "alg": "EdDSA", "kid": "app" }))),
-        ("a weaker relative", by(json!({ "alg": "HS1", "kid": "app" }))),
-        ("a stronger relative", by(json!({ "alg": "HS512", "kid": "app" }))),
-        ("the server's key id, by HMAC", by(json!({ "alg": "HS256", "kid": own_kid["kid"] }))),
-        ("an unknown key id", by(json!({ "alg": "HS256", "kid": "../../dev/null" }))),
-        ("a key in the header", by(json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": "BwcH" }, "kid": "x" }))),
-        ("a key by address", by(json!({ "alg": "HS256", "jku": "http://127.0.0.1/", "kid": "x" }))),
-        ("an extension that must be known", by(json!({ "alg": "HS256", "kid": "app", "crit": ["b64"], "b64": false }))),
-        ("another secret", sign(&good, &claims, &[8; 32])),
-        ("an empty secret", sign(&good, &claims, b"")),
-        ("another issuer", with("iss", json!("elsewhere"))),
-        ("no issuer", with("iss", Value::Null)),
-        ("another audience", with("aud", json!("elsewhere"))),
-        ("other audiences", with("aud", json!(["elsewhere", "hongyan2"]))),
-        ("no audience", with("aud", Value::Null)),
-        ("no end", with("exp", Value::Null)),
-        ("an end that is a text", with("exp", json!("9999999999"))),
-        ("a fractional end", with("exp", json!(now as f64 + 600.5))),
-        ("a negative end", with("exp", json!(-1))),
-        ("no subject", with("sub", Value::Null)),
-        ("a subject that is no uid", with("sub", json!("alice\nbob"))),
-        ("a subject that is a list", with("sub", json!(["alice", "bob"]))),
-        ("another device", with("device", json!("tablet"))),
-        ("claims exchanged", format!("{own_header}.{}.{own_signature}", encode(&claims))),
-        ("header exchanged", format!("{}.{own_claims}.{own_signature}", encode(&good))),
-        ("no signature", format!("{own_header}.{own_claims}.")),
-        ("two parts", format!("{own_header}.{own_claims}")),
-        ("four parts", format!("{minted}.{own_signature}")),
-        ("padded", format!("{minted}=")),
-        ("a space behind", format!("{minted} ")),
-        ("empty", String::new()),
-        ("points", "...".into()),
-        ("long", "A".repeat(3900)),
-        ("deep", sign(&good, &nested(400), &SECRET)),
-    ];
-    let times = [("over", with("exp", json!(now - 60))), ("not begun", with("nbf", json!(now + 600)))];
-    let expected = |codes: CloseCode| move |(what, token): (&'static str, String)| (what, token, codes);
-    let cases = cases.into_iter().map(expected(CloseCode::BAD_CREDENTIALS));
-    for (number, (what, token, code)) in cases.chain(times.map(expected(CloseCode::TOKEN_EXPIRED))).enumerate() {
+    let header = BASE64_URL_SAFE_NO_PAD.decode(minted.split('.').next().unwrap()).unwrap();
+    let own_kid = &serde_json::from_slice::<Value>(&header).unwrap()["kid"];
+    let over = ("over", signed_with("exp", json!(unix_s() - 60)));
+    let not_begun = ("not begun", signed_with("nbf", json!(unix_s() + 600)));
+    let forged = [not_by_the_key(own_kid), not_for_us(), not_whole(&minted)].concat();
+    let refused = forged.into_iter().map(|token| (token, CloseCode::BAD_CREDENTIALS));
+    let expired = [over, not_begun].map(|token| (token, CloseCode::TOKEN_EXPIRED));
+    for (number, ((what, token), code)) in refused.chain(expired).enumerate() {
         let mut client = open_from(&server, number as u32);
         client.send(Frame::Hello(hello("alice", "phone", &token)));
         match client.expect() {
@@ -104,8 +135,9 @@ fn nothing_forged_is_believed() {
             other => panic!("{what}: {other:?}"),
         }
     }
-    // What the table varies is good in itself.
-    for token in [minted.clone(), sign(&good, &claims, &SECRET), with("aud", json!(["elsewhere", "hongyan"]))] {
+    // What is varied here is good in itself.
+    let good = sign(&good_header(), &good_claims(), &SECRET);
+    for token in [minted, good, signed_with("aud", json!(["elsewhere", "hongyan"]))] {
         WireClient::login(&server, hello("alice", "phone", &token)).0.ping();
     }
     server.assert_healthy();

@@ -384,28 +384,3 @@ fn in_a_group_status_counts_those_who_were_in_it() {
     assert_eq!(to, [("bob", true), ("carol", false)], "dave came later, though he may read it");
     assert_eq!((status.recipients, status.read), (2, 1));
 }
-
-#[test]
-fn privacy_and_contacts_are_one_s_own() {
-    let server = TestServer::start();
-    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
-    for uid in ["bob", "carol"] {
-        server.token(uid);
-    }
-    let response::Result::Privacy(privacy) = ask(&mut alice, Op::Privacy(wire::PrivacyRequest {})) else { panic!() };
-    let everybody = wire::Audience::Everybody;
-    assert_eq!([privacy.write(), privacy.add_to_groups(), privacy.presence()], [everybody; 3]);
-    let contact = |what: wire::contact_act::What| What::Contact(wire::ContactAct { what: what.into() });
-    alice.act(1, "bob", contact(wire::contact_act::What::Ask)).unwrap();
-    alice.act(2, "carol", contact(wire::contact_act::What::Block)).unwrap();
-    let mut page = |after| match ask(&mut alice, Op::Contacts(wire::ContactsRequest { after, limit: 1 })) {
-        response::Result::Contacts(page) => page,
-        other => panic!("{other:?}"),
-    };
-    let first = page(0);
-    let second = page(first.next);
-    let [bob, carol] = [&first.contacts[0], &second.contacts[0]];
-    assert!(bob.uid == "bob" && bob.asked_by_me && !bob.mutual, "{bob:?}");
-    assert!(carol.uid == "carol" && carol.blocked && !carol.asked_by_me, "{carol:?}");
-    assert!(page(second.next).contacts.is_empty());
-}

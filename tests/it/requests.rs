@@ -2,7 +2,7 @@
 
 use hongyan_proto::{
     frame::Frame,
-    wire::{self, FailureCode, request::Op, response},
+    wire::{self, FailureCode, act::What, request::Op, response},
 };
 
 use crate::{
@@ -128,4 +128,29 @@ fn nobody_sees_what_is_not_theirs() {
     // An ack of another's entry has no effect either: it was never pushed here.
     carol.send(Frame::SyncReq(wire::SyncReq { after: 0 }));
     assert_eq!(carol.ping().head, 0);
+}
+
+#[test]
+fn privacy_and_contacts_are_one_s_own() {
+    let server = TestServer::start();
+    let (mut alice, _) = WireClient::login_as(&server, "alice", "phone");
+    for uid in ["bob", "carol"] {
+        server.token(uid);
+    }
+    let response::Result::Privacy(privacy) = ask(&mut alice, Op::Privacy(wire::PrivacyRequest {})) else { panic!() };
+    let everybody = wire::Audience::Everybody;
+    assert_eq!([privacy.write(), privacy.add_to_groups(), privacy.presence()], [everybody; 3]);
+    let contact = |what: wire::contact_act::What| What::Contact(wire::ContactAct { what: what.into() });
+    alice.act(1, "bob", contact(wire::contact_act::What::Ask)).unwrap();
+    alice.act(2, "carol", contact(wire::contact_act::What::Block)).unwrap();
+    let mut page = |after| match ask(&mut alice, Op::Contacts(wire::ContactsRequest { after, limit: 1 })) {
+        response::Result::Contacts(page) => page,
+        other => panic!("{other:?}"),
+    };
+    let first = page(0);
+    let second = page(first.next);
+    let [bob, carol] = [&first.contacts[0], &second.contacts[0]];
+    assert!(bob.uid == "bob" && bob.asked_by_me && !bob.mutual, "{bob:?}");
+    assert!(carol.uid == "carol" && carol.blocked && !carol.asked_by_me, "{carol:?}");
+    assert!(page(second.next).contacts.is_empty());
 }

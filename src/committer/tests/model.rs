@@ -19,18 +19,21 @@
 //! | receipts despite the setting | 6 | | a recall leaves the body in an edit | 478 |
 //! | | | | a message from before one came, seen in its edit | 478 |
 
+mod agreement;
+mod conversation;
 mod device;
 mod reference;
 mod rules;
 mod world;
 
+use agreement::Agrees;
 use bytes::Bytes;
 use hongyan_proto::{
     canary,
     wire::{self, Audience, JoinPolicy, Role, act::What, contact_act},
 };
 use reference::{Asked, uid};
-use world::{Agrees, World};
+use world::World;
 
 const PEOPLE: usize = 5;
 const DEVICES: usize = 12;

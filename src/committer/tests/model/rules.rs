@@ -2,7 +2,15 @@
 
 use hongyan_proto::wire::{self, Role, act::What};
 
-use super::reference::{Nack, Outcome, RECEIPTS_UP_TO, Reference, WITHIN_MS, ensure, uid};
+use super::{
+    conversation::Conversation,
+    reference::{Nack, Outcome, RECEIPTS_UP_TO, Reference, WITHIN_MS, ensure, uid},
+};
+
+const ADMIN: i32 = Role::Admin as i32;
+const OWNER: i32 = Role::Owner as i32;
+/// What changes nothing is told to nobody.
+const UNCHANGED: Outcome = Ok((0, 0));
 
 pub fn act(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
     match what {
@@ -11,7 +19,7 @@ pub fn act(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             let view = all.conversations.get_mut(&no).unwrap().views.get_mut(&user).unwrap();
             view.pinned = arrange.pinned.unwrap_or(view.pinned);
             view.archived = arrange.archived.unwrap_or(view.archived);
-            return Ok((0, 0));
+            return UNCHANGED;
         }
         What::Edit(_) | What::Recall(_) | What::React(_) | What::Pin(_) | What::Disappear(_) => {
             return of_message(all, user, no, what);
@@ -27,7 +35,7 @@ fn read_up_to(all: &mut Reference, user: usize, no: u64, cseq: u64) -> Outcome {
     let conversation = all.conversations.get_mut(&no).unwrap();
     let (cseq, before) = (cseq.min(conversation.end(user)), conversation.views[&user].read);
     if cseq <= before {
-        return Ok((0, 0));
+        return UNCHANGED;
     }
     conversation.views.get_mut(&user).unwrap().read = cseq;
     match &conversation.group {
@@ -45,11 +53,23 @@ fn read_up_to(all: &mut Reference, user: usize, no: u64, cseq: u64) -> Outcome {
         }
         _ => {}
     }
-    Ok((0, 0))
+    UNCHANGED
 }
 
+// ------------------------------------------------------------ messages
+
 fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
-    match &what {
+    may_be_done(all, user, no, &what)?;
+    let conversation = all.conversations.get_mut(&no).unwrap();
+    match change_message(conversation, user, what) {
+        Some(told) => Ok((conversation.announce(user, told), 0)),
+        None => UNCHANGED,
+    }
+}
+
+fn may_be_done(all: &Reference, user: usize, no: u64, what: &What) -> Result<(), Nack> {
+    let group = all.conversations[&no].group.as_ref();
+    match what {
         What::Edit(edit) => {
             let line = all.seen(user, no, edit.cseq)?;
             ensure(line.author == user, Nack::NackForbidden)?;
@@ -57,30 +77,33 @@ fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome 
             all.may_write(user, no)?;
         }
         What::Recall(recall) => {
-            let moderates = all.conversations[&no].group.as_ref();
-            let moderates = moderates.is_some_and(|group| matches!(group.role(user), Role::Admin | Role::Owner));
+            let moderates = group.is_some_and(|group| matches!(group.role(user), Role::Admin | Role::Owner));
             let line = all.seen(user, no, recall.cseq)?;
             ensure(line.author == user || moderates, Nack::NackForbidden)?;
             ensure(moderates || all.now_ms <= line.time_ms + WITHIN_MS, Nack::NackTooLate)?;
         }
         What::React(react) => {
             all.seen(user, no, react.cseq)?;
-            match &all.conversations[&no].group {
+            match group {
                 None => all.may_write(user, no)?,
                 Some(group) => ensure(!group.dissolved, Nack::NackForbidden)?,
             }
         }
         _ => all.may_change(user, no, |group| group.settings.may_pin)?,
     }
-    if let What::Pin(pin) = &what
+    if let What::Pin(pin) = what
         && !pin.unpin
         && !all.conversations[&no].pins.contains(&pin.cseq)
     {
         all.seen(user, no, pin.cseq)?;
     }
-    let conversation = all.conversations.get_mut(&no).unwrap();
+    Ok(())
+}
+
+/// What is told of it; nothing if nothing has changed.
+fn change_message(conversation: &mut Conversation, user: usize, what: What) -> Option<What> {
     let next = conversation.head() + 1;
-    let what = match what {
+    Some(match what {
         What::Edit(edit) => {
             conversation.line(edit.cseq).content = edit.content.clone();
             What::Edit(wire::Edit { cseq: edit.cseq, ..Default::default() })
@@ -97,7 +120,7 @@ fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome 
             let reactions = &mut conversation.line(react.cseq).reactions;
             let previous = reactions.get(&uid(user)).cloned().unwrap_or_default();
             if previous == react.reaction {
-                return Ok((0, 0));
+                return None;
             }
             match react.reaction.is_empty() {
                 true => reactions.remove(&uid(user)),
@@ -107,7 +130,7 @@ fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome 
         }
         What::Pin(pin) => {
             if conversation.pins.contains(&pin.cseq) != pin.unpin {
-                return Ok((0, 0));
+                return None;
             }
             conversation.pins.retain(|pinned| *pinned != pin.cseq);
             if !pin.unpin {
@@ -117,73 +140,108 @@ fn of_message(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome 
         }
         What::Disappear(disappear) => {
             if conversation.disappear == disappear.after_s {
-                return Ok((0, 0));
+                return None;
             }
             conversation.disappear = disappear.after_s;
             What::Disappear(disappear)
         }
         other => other,
-    };
-    Ok((conversation.announce(user, what), 0))
+    })
 }
 
+// ------------------------------------------------------------ groups
+
 fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
-    const ADMIN: i32 = Role::Admin as i32;
-    const OWNER: i32 = Role::Owner as i32;
+    match &what {
+        What::GroupInvite(act) => invite(all, user, no, act),
+        What::GroupAdmit(act) => admit(all, user, no, act),
+        What::GroupLink(act) => link(all, user, no, act),
+        What::GroupLeave(_) => leave(all, user, no),
+        What::GroupRemove(act) => remove(all, user, no, act),
+        _ => change_group(all, user, no, what),
+    }
+}
+
+fn invite(all: &mut Reference, user: usize, no: u64, act: &wire::GroupInvite) -> Outcome {
+    all.may_change(user, no, |group| group.settings.may_invite)?;
+    let group = all.conversations[&no].group.as_ref();
+    let added = all.addable(user, group, &act.uids);
+    ensure(!added.is_empty(), Nack::NackNotFound)?;
+    add(all, user, no, &added)
+}
+
+fn admit(all: &mut Reference, user: usize, no: u64, act: &wire::GroupAdmit) -> Outcome {
+    all.may_change(user, no, |_| ADMIN)?;
+    let asking = all.person(&act.uid).ok_or(Nack::NackNotFound)?;
+    let group = all.conversations.get_mut(&no).unwrap().in_group()?;
+    ensure(group.role(asking) == Role::Pending, Nack::NackNotFound)?;
+    if act.refuse {
+        group.pending.remove(&asking);
+        return UNCHANGED;
+    }
+    add(all, user, no, &[asking])
+}
+
+fn add(all: &mut Reference, by: usize, no: u64, added: &[usize]) -> Outcome {
+    let conversation = all.conversations.get_mut(&no).unwrap();
+    conversation.add(added);
+    let uids = added.iter().map(|user| uid(*user)).collect();
+    let cseq = conversation.announce(by, What::GroupInvite(wire::GroupInvite { uids }));
+    conversation.grow(by);
+    Ok((cseq, 0))
+}
+
+fn link(all: &mut Reference, user: usize, no: u64, act: &wire::GroupLink) -> Outcome {
+    all.may_change(user, no, |group| group.settings.may_invite)?;
+    let made = (!act.revoke).then_some(all.now_ms);
+    all.conversations.get_mut(&no).unwrap().in_group()?.link = made;
+    UNCHANGED
+}
+
+fn leave(all: &mut Reference, user: usize, no: u64) -> Outcome {
+    let conversation = all.conversations.get_mut(&no).unwrap();
+    let group = conversation.in_group()?;
+    let is_needed = group.role(user) == Role::Owner && group.members.len() > 1 && !group.dissolved;
+    ensure(!is_needed, Nack::NackForbidden)?;
+    let cseq = conversation.announce(user, What::GroupLeave(wire::GroupLeave {}));
+    conversation.take_out(user);
+    Ok((cseq, 0))
+}
+
+fn remove(all: &mut Reference, user: usize, no: u64, act: &wire::GroupRemove) -> Outcome {
+    all.may_change(user, no, |_| ADMIN)?;
+    let removed = all.person(&act.uid).ok_or(Nack::NackNotFound)?;
+    let conversation = all.conversations.get_mut(&no).unwrap();
+    let group = conversation.in_group()?;
+    ensure(group.members.contains(&removed), Nack::NackNotFound)?;
+    ensure((group.role(removed) as i32) < group.role(user) as i32, Nack::NackForbidden)?;
+    if act.ban {
+        group.banned.insert(removed);
+    }
+    let cseq = conversation.announce(user, What::GroupRemove(act.clone()));
+    conversation.take_out(removed);
+    Ok((cseq, 0))
+}
+
+/// What leaves the members as they are.
+fn change_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
     match &what {
         What::GroupUpdate(update) => {
             let describes = update.title.is_some();
             all.may_change(user, no, |group| if describes { group.settings.may_describe } else { ADMIN })?;
         }
-        What::GroupInvite(invite) => {
-            all.may_change(user, no, |group| group.settings.may_invite)?;
-            let group = all.conversations[&no].group.as_ref();
-            let added = all.addable(user, group, &invite.uids);
-            ensure(!added.is_empty(), Nack::NackNotFound)?;
-            let conversation = all.conversations.get_mut(&no).unwrap();
-            conversation.add(&added);
-            let uids = added.iter().map(|user| uid(*user)).collect();
-            let cseq = conversation.announce(user, What::GroupInvite(wire::GroupInvite { uids }));
-            conversation.grow(user);
-            return Ok((cseq, 0));
-        }
-        What::GroupLeave(_) => {}
-        What::GroupLink(link) => {
-            all.may_change(user, no, |group| group.settings.may_invite)?;
-            let made = (!link.revoke).then_some(all.now_ms);
-            all.conversations.get_mut(&no).unwrap().in_group()?.link = made;
-            return Ok((0, 0));
-        }
-        What::GroupAdmit(admit) => {
-            all.may_change(user, no, |_| ADMIN)?;
-            let asking = all.person(&admit.uid).ok_or(Nack::NackNotFound)?;
-            let conversation = all.conversations.get_mut(&no).unwrap();
-            ensure(conversation.in_group()?.role(asking) == Role::Pending, Nack::NackNotFound)?;
-            if admit.refuse {
-                conversation.in_group()?.pending.remove(&asking);
-                return Ok((0, 0));
-            }
-            conversation.add(&[asking]);
-            let uids = vec![uid(asking)];
-            let cseq = conversation.announce(user, What::GroupInvite(wire::GroupInvite { uids }));
-            conversation.grow(user);
-            return Ok((cseq, 0));
-        }
-        What::GroupRemove(_) | What::GroupUnban(_) => all.may_change(user, no, |_| ADMIN)?,
+        What::GroupUnban(_) => all.may_change(user, no, |_| ADMIN)?,
         _ => all.may_change(user, no, |_| OWNER)?,
     }
-    let named = |name: &str| all.person(name).ok_or(Nack::NackNotFound);
     let named = match &what {
-        What::GroupRemove(act) => named(&act.uid)?,
-        What::GroupUnban(act) => named(&act.uid)?,
-        What::GroupRole(act) => named(&act.uid)?,
-        What::GroupTransfer(act) => named(&act.uid)?,
+        What::GroupUnban(wire::GroupUnban { uid })
+        | What::GroupRole(wire::GroupRole { uid, .. })
+        | What::GroupTransfer(wire::GroupTransfer { uid }) => all.person(uid).ok_or(Nack::NackNotFound)?,
         _ => user,
     };
     let conversation = all.conversations.get_mut(&no).unwrap();
     let group = conversation.in_group()?;
-    let (mine, theirs) = (group.role(user), group.role(named));
-    let is_member = group.members.contains(&named);
+    let (role, is_member) = (group.role(named), group.members.contains(&named));
     match &what {
         What::GroupUpdate(update) => {
             let before = group.settings.clone();
@@ -193,31 +251,15 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             settings.may_post = update.may_post.unwrap_or(before.may_post);
             settings.join = update.join.unwrap_or(before.join);
             if *settings == before {
-                return Ok((0, 0));
+                return UNCHANGED;
             }
-        }
-        What::GroupLeave(_) => {
-            ensure(mine != Role::Owner || group.members.len() == 1 || group.dissolved, Nack::NackForbidden)?;
-            let cseq = conversation.announce(user, what);
-            conversation.take_out(user);
-            return Ok((cseq, 0));
-        }
-        What::GroupRemove(act) => {
-            ensure(is_member, Nack::NackNotFound)?;
-            ensure((theirs as i32) < mine as i32, Nack::NackForbidden)?;
-            if act.ban {
-                group.banned.insert(named);
-            }
-            let cseq = conversation.announce(user, what);
-            conversation.take_out(named);
-            return Ok((cseq, 0));
         }
         What::GroupUnban(_) => ensure(group.banned.remove(&named), Nack::NackNotFound)?,
         What::GroupRole(act) => {
-            ensure(theirs != Role::None, Nack::NackNotFound)?;
-            ensure(is_member && theirs != Role::Owner, Nack::NackInvalid)?;
-            if theirs == act.role() {
-                return Ok((0, 0));
+            ensure(role != Role::None, Nack::NackNotFound)?;
+            ensure(is_member && role != Role::Owner, Nack::NackInvalid)?;
+            if role == act.role() {
+                return UNCHANGED;
             }
             match act.role() {
                 Role::Admin => group.admins.insert(named),
@@ -225,7 +267,7 @@ fn of_group(all: &mut Reference, user: usize, no: u64, what: What) -> Outcome {
             };
         }
         What::GroupTransfer(_) => {
-            ensure(theirs != Role::None, Nack::NackNotFound)?;
+            ensure(role != Role::None, Nack::NackNotFound)?;
             ensure(is_member && named != user, Nack::NackInvalid)?;
             group.owner = Some(named);
             group.admins.remove(&named);
