@@ -131,11 +131,11 @@ impl Committer {
         }
         if let Some(user) = self.user(no, now).await? {
             user.account.receipted_useq = upto;
-            user.account_change.raise(Change::Lazy);
-            self.touch_lazily(no, now);
+            user.account_change = Change::Urgent;
         }
-        // What others are told of is in the log.
+        // What others are told of is in the log; if nobody is told, it may wait for a commit.
         self.hurry(no);
+        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
         self.trim(no).await;
         Ok(())
     }

@@ -58,6 +58,10 @@ impl Change {
     pub fn raise(&mut self, to: Change) {
         *self = to.max(*self);
     }
+
+    pub fn is_unsaved(self) -> bool {
+        self != Change::None
+    }
 }
 
 /// What a send_no is, seen from the numbers a device has used.
@@ -121,10 +125,9 @@ impl User {
 
     /// Something of the user is not in the log yet.
     pub fn is_unsaved(&self) -> bool {
-        let is_changed = |change: Change| change != Change::None;
         !self.run.is_empty()
-            || is_changed(self.account_change)
-            || self.devices.iter().any(|device| is_changed(device.change))
+            || self.account_change.is_unsaved()
+            || self.devices.iter().any(|device| device.change.is_unsaved())
     }
 
     /// How far the user has received the log: the cursor of the device that is furthest.

@@ -1,4 +1,5 @@
-//! How far devices have acked is written when it has waited for a while, not with each message.
+//! How far devices have acked is written when it has waited for a while, not with each message; and what all have acked is
+//! trimmed.
 
 use super::*;
 
@@ -45,14 +46,27 @@ async fn an_ack_that_waits_outlives_a_commit_of_others_that_fails() {
 }
 
 #[tokio::test]
+async fn a_timeline_is_trimmed_below_what_every_device_has() {
+    let mut rig = Rig::new().await;
+    let (phone, tablet) = (rig.log_in("alice", "phone").await.channel, rig.log_in("alice", "tablet").await.channel);
+    rig.send_slowly(&phone, "alice", 600).await;
+    rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.committer.log.bounds(UserNo(1)).await.unwrap().low, 0, "the tablet has nothing yet");
+    rig.process(vec![Op::Acked { channel: tablet.clone(), useq: 500 }]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    let bounds = rig.committer.log.bounds(UserNo(1)).await.unwrap();
+    assert!(bounds.low > 200 && bounds.low < 500 && bounds.head == 600, "{bounds:?}");
+    let entries = rig.committer.log.entries(UserNo(1), bounds.low, 600, 1000, usize::MAX).await.unwrap();
+    assert_eq!(entries.len() as u64, 600 - bounds.low);
+}
+
+#[tokio::test]
 async fn no_timeline_begins_behind_a_cursor_in_the_log() {
     let mut rig = Rig::new().await;
     let (alice, phone) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
     let tablet = rig.log_in("bob", "tablet").await.channel;
-    for send_no in 1..=600 {
-        rig.now.instant += Duration::from_secs(1);
-        rig.process(vec![send(&alice, send_no, "bob")]).await;
-    }
+    rig.send_slowly(&alice, "bob", 600).await;
     rig.process(vec![Op::Acked { channel: phone, useq: 600 }]).await;
     rig.pass(Duration::from_secs(2)).await;
     // The ack on which all the timeline waited, in the commit of a message that is none of bob's business.
@@ -66,10 +80,7 @@ async fn no_timeline_begins_behind_a_cursor_in_the_log() {
 async fn who_may_not_have_heard_of_a_reset_is_told_again() {
     let mut rig = Rig::new().await;
     let phone = rig.log_in("alice", "phone").await.channel;
-    for send_no in 1..=600 {
-        rig.now.instant += Duration::from_secs(1);
-        rig.process(vec![send(&phone, send_no, "alice")]).await;
-    }
+    rig.send_slowly(&phone, "alice", 600).await;
     rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
     rig.pass(Duration::from_secs(2)).await;
     // A device that knows nothing is cut before the answer arrives, each time.
