@@ -187,7 +187,7 @@ impl Device {
         {
             match self.notebook.outbox.get(&send_no) {
                 Some(id) => line.connection.send(&ledger.send(*id, send_no), now),
-                None => line.connection.skip(send_no, now),
+                None => line.connection.fill(send_no, now),
             }
         }
         line.out.extend_from_slice(&line.connection.take_output(now));

@@ -101,7 +101,7 @@ impl Driver {
         }
         while let Some(send_no) = line.connection.poll_send(now).filter(|_| room > 0) {
             let Some(item) = outbox.find(send_no) else {
-                line.connection.skip(send_no, now);
+                line.connection.fill(send_no, now);
                 continue;
             };
             room = room.saturating_sub(item.content.len() + 64);

@@ -3,12 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use hongyan_client::{Builder, CloseCode, Content, Credential, ErrorKind, Event, SendStatus, SqliteStore};
-use hongyan_proto::{
-    server::Event as Asked,
-    wire::{self, entry::Item},
-};
+use hongyan_proto::{server::Event as Asked, wire};
 
-use crate::fake::{Peer, Server, bob, connected, next, within};
+use crate::fake::{Peer, Server, bob, connected, message, next, within};
 
 fn with_store(server: &Server, path: &Path) -> Builder {
     server.client().store(Box::new(SqliteStore::open(path).unwrap()))
@@ -139,18 +136,40 @@ async fn a_message_that_was_told_as_sent_is_not_news_in_the_new_epoch() {
     assert_eq!(peer.welcome(3).await.cursor, Some(0));
     connected(&mut events, false).await;
     peer.push(1, 1).await;
-    let own = wire::Message {
-        from: "alice".into(),
-        to: "bob".into(),
-        cseq: 2,
-        time_ms: 1,
-        content: Content::text("1"),
-        ..Default::default()
-    };
-    peer.push_item(2, 0, Item::Message(own)).await;
+    peer.push_item(2, 0, message("alice", "bob", 2)).await;
     peer.push(3, 3).await;
     for cseq in [1, 3] {
         assert!(matches!(next(&mut events).await, Event::Message(message) if message.cseq == cseq));
+    }
+}
+
+/// The log has told of the second message before the first was answered. A server that knows nothing of either takes the
+/// numbers one after the other.
+#[tokio::test]
+async fn a_number_between_unanswered_ones_is_filled_in_the_new_epoch() {
+    let server = Server::start().await;
+    let (client, mut events, mut peer) = server.connect(server.client(), 0).await;
+    for number in 1..=3 {
+        client.enqueue(&bob(), Content::text(&number.to_string())).await.unwrap();
+    }
+    sends(&mut peer, &[(1, "1"), (2, "2"), (3, "3")]).await;
+    peer.push_item(1, 2, message("alice", "bob", 1)).await;
+    assert!(matches!(next(&mut events).await, Event::Sent(sent) if sent.send_no == 2));
+    close_lost(&mut peer).await;
+
+    let mut peer = server.accept().await;
+    let hello = peer.welcome(1).await;
+    assert_eq!((hello.last_send_no, hello.answered_send_no), (3, 0));
+    connected(&mut events, false).await;
+    sends(&mut peer, &[(1, "1")]).await;
+    assert_eq!(peer.send().await, wire::Send { send_no: 2, ..Default::default() });
+    sends(&mut peer, &[(3, "3")]).await;
+    peer.answer(1, 2, 2).await;
+    let nack = wire::SendNack { send_no: 2, code: wire::NackCode::NackInvalid as i32, ..Default::default() };
+    peer.connection.refused(nack);
+    peer.answer(3, 3, 3).await;
+    for number in [1, 3] {
+        assert!(matches!(next(&mut events).await, Event::Sent(sent) if sent.send_no == number));
     }
 }
 

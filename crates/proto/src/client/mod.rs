@@ -261,7 +261,7 @@ impl Connection {
         }
     }
 
-    /// The send_no of the outbox that may be written now; answer with [`Self::send`].
+    /// The send_no of the outbox that may be written now; answer with [`Self::send`] or [`Self::fill`].
     pub fn poll_send(&self, now: Instant) -> Option<u64> {
         matches!(self.phase, Phase::Live).then(|| self.outgoing.poll(now)).flatten()
     }
@@ -323,9 +323,12 @@ impl Connection {
         }
     }
 
-    /// The outbox holds no such number: it was answered on an earlier connection.
-    pub fn skip(&mut self, send_no: u64, now: Instant) {
-        self.outgoing.on_answered(send_no, now);
+    /// The outbox holds no message with the number that [`Self::poll_send`] asked for: it was answered on an earlier
+    /// connection. A server that has forgotten the device since would wait for the number for ever, so a SEND without a
+    /// message takes its place. No event tells of its answer.
+    pub fn fill(&mut self, send_no: u64, now: Instant) {
+        codec::put_frame(&mut self.out, Kind::Send, &wire::Send { send_no, ..Default::default() });
+        self.outgoing.on_filled(send_no, now);
     }
 
     /// How many PINGs were written to this connection.

@@ -25,6 +25,9 @@ pub struct Outgoing {
     max_send_no: u64,
     /// Answers that came before those of lower numbers.
     answered_ahead: BTreeSet<u64>,
+    /// Numbers written without a message, for they were answered on an earlier connection: what this server says of them
+    /// is no news.
+    fillers: BTreeSet<u64>,
     /// A number was refused for now, and so is everything written after it, up to this one: their answers are awaited
     /// before anything is written again, for each would otherwise bring on another round.
     settling: Option<u64>,
@@ -48,6 +51,7 @@ impl Outgoing {
             last,
             max_send_no: 0,
             answered_ahead: BTreeSet::new(),
+            fillers: BTreeSet::new(),
             settling: None,
             paused_until: None,
             waiting_since: None,
@@ -84,7 +88,12 @@ impl Outgoing {
         self.waiting_since.get_or_insert(now);
     }
 
-    /// A final answer. False: it was answered before, or is none of the outbox.
+    pub fn on_filled(&mut self, send_no: u64, now: Instant) {
+        self.fillers.insert(send_no);
+        self.on_written(send_no, now);
+    }
+
+    /// A final answer. False: it was answered before, on this connection or an earlier one, or is none of the outbox.
     pub fn on_answered(&mut self, send_no: u64, now: Instant) -> bool {
         if !(self.first..=self.last).contains(&send_no) || !self.answered_ahead.insert(send_no) {
             return false;
@@ -98,7 +107,7 @@ impl Outgoing {
         self.skip_answered();
         self.probe = None;
         self.waiting_since = self.is_waiting().then_some(now);
-        true
+        !self.fillers.remove(&send_no)
     }
 
     /// `send_no` is refused for now; the server expects `expected` next, after a pause.

@@ -176,6 +176,30 @@ fn a_refusal_that_the_log_has_overtaken_is_old_news() {
     assert_eq!(client.poll_send(now), Some(2));
 }
 
+/// 2 was answered on an earlier connection, ahead of 1; the server may have forgotten the device since.
+#[test]
+fn what_was_answered_ahead_is_filled_without_news_of_it() {
+    let now = Instant::now();
+    let place = client::Place { cursor: 0, first_unanswered: 1, last_queued: 3 };
+    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
+    let welcome = wire::Welcome { max_send_no: 64, ..Default::default() };
+    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), None);
+    client.take_output(now);
+    client.send(&wire::Send { send_no: 1, to: "bob".into(), ..Default::default() }, now);
+    client.take_output(now);
+    for answer in [
+        Frame::SendNack(wire::SendNack { send_no: 2, code: 2, expected: 2, ..Default::default() }),
+        Frame::SendNack(wire::SendNack { send_no: 2, code: 18, ..Default::default() }),
+    ] {
+        assert_eq!(client.poll_send(now), Some(2), "a refusal for now brings it again");
+        client.fill(2, now);
+        assert_eq!(client.take_output(now), bytes(&Frame::Send(wire::Send { send_no: 2, ..Default::default() })));
+        client.handle_bytes(BytesMut::from(&bytes(&answer)[..]));
+        assert!(matches!(client.poll_event(now), None | Some(client::Event::Postponed(_))), "{answer:?}");
+    }
+    assert_eq!(client.poll_send(now), Some(3));
+}
+
 #[test]
 fn a_peer_that_only_repeats_is_read_no_faster_than_it_is_answered() {
     let now = Instant::now();
