@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{chance::Chance, clock::Clock};
@@ -22,11 +22,15 @@ pub struct Road {
     pub latency: Duration,
     /// Added to each piece, at random.
     pub jitter: Duration,
-    /// The most bytes that travel in one piece.
+    /// The most bytes that are read at once of what comes in portions.
     pub piece: usize,
     /// Bytes that may be under way in one direction.
     pub capacity: usize,
 }
+
+/// One in so many writes is read in portions, the others as they were written. Each portion costs as much as a frame, and
+/// where in a frame it ends matters only to what puts frames together.
+const CRUMBLED_ONE_IN: usize = 3;
 
 /// How a connection breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +43,18 @@ pub enum Cut {
     Silence,
 }
 
+/// Bytes that travel together.
+struct Piece {
+    arrives: Instant,
+    bytes: Bytes,
+    /// The reader gets them in small portions.
+    is_crumbled: bool,
+}
+
 #[derive(Default)]
 struct Way {
-    /// Pieces with their times of arrival, which rise.
-    pieces: VecDeque<(Instant, Bytes)>,
+    /// In the order of their arrival.
+    pieces: VecDeque<Piece>,
     bytes: usize,
     /// When the reader learns that nothing more comes.
     ends_at: Option<Instant>,
@@ -93,7 +105,7 @@ impl Line {
     fn arrival(&mut self, side: usize) -> Instant {
         let jitter = self.road.jitter.as_micros() as u64;
         let delay = self.road.latency + self.chance.span(0, jitter);
-        let last = self.ways[side].pieces.back().map_or(self.stalled_until, |(at, _)| *at);
+        let last = self.ways[side].pieces.back().map_or(self.stalled_until, |piece| piece.arrives);
         (self.clock.now() + delay).max(last).max(self.stalled_until)
     }
 
@@ -103,16 +115,18 @@ impl Line {
         }
         let now = self.clock.now();
         let way = &mut self.ways[1 - side];
-        // Byte by byte is for what is short; the rest of something long need not take for ever.
-        let most = self.road.piece.max(way.bytes / 16).min(buffer.remaining());
         let is_open = self.state == State::Open;
-        if let Some((_, piece)) = way.pieces.front_mut().filter(|(at, _)| is_open && *at <= now) {
-            let taken = piece.split_to(piece.len().min(1 + self.chance.below(most)));
-            if piece.is_empty() {
+        if let Some(piece) = way.pieces.front_mut().filter(|piece| is_open && piece.arrives <= now) {
+            // Byte by byte is for what is short; the rest of something long need not take for ever.
+            let portion = self.road.piece.max(way.bytes / 16);
+            let most = if piece.is_crumbled { 1 + self.chance.below(portion) } else { piece.bytes.len() };
+            let taken = most.min(piece.bytes.len()).min(buffer.remaining());
+            buffer.put_slice(&piece.bytes[..taken]);
+            piece.bytes.advance(taken);
+            if piece.bytes.is_empty() {
                 way.pieces.pop_front();
             }
-            buffer.put_slice(&taken);
-            way.bytes -= taken.len();
+            way.bytes -= taken;
             way.writer.take().into_iter().for_each(Waker::wake);
             return Poll::Ready(Ok(()));
         }
@@ -120,7 +134,7 @@ impl Line {
             return Poll::Ready(Ok(()));
         }
         way.reader = Some(waker.clone());
-        if let Some(at) = way.pieces.front().map(|(at, _)| *at).or(way.ends_at).filter(|_| is_open) {
+        if let Some(at) = way.pieces.front().map(|piece| piece.arrives).or(way.ends_at).filter(|_| is_open) {
             self.clock.wake_at(at, waker);
         }
         Poll::Pending
@@ -136,16 +150,15 @@ impl Line {
             return Poll::Pending;
         }
         let taken = bytes.len().min(room);
-        let mut left = Bytes::copy_from_slice(&bytes[..taken]);
-        let arrival = self.arrival(side);
+        let arrives = self.arrival(side);
+        let is_crumbled = self.chance.one_in(CRUMBLED_ONE_IN);
         let way = &mut self.ways[side];
         way.bytes += taken;
         if self.state == State::Open {
-            while left.has_remaining() {
-                way.pieces.push_back((arrival, left.split_to(left.len().min(self.road.piece.max(1400)))));
-            }
+            let pieces = bytes[..taken].chunks(self.road.piece.max(1400)).map(Bytes::copy_from_slice);
+            way.pieces.extend(pieces.map(|bytes| Piece { arrives, bytes, is_crumbled }));
             if let Some(reader) = way.reader.take() {
-                self.clock.wake_at(arrival, &reader);
+                self.clock.wake_at(arrives, &reader);
             }
         }
         Poll::Ready(Ok(taken))
@@ -169,14 +182,14 @@ impl Line {
             };
             let way = &mut self.ways[side];
             let mut kept = 0;
-            for (_, piece) in &mut way.pieces {
-                piece.truncate(keep - kept);
-                kept += piece.len();
+            for Piece { bytes, .. } in &mut way.pieces {
+                bytes.truncate(keep - kept);
+                kept += bytes.len();
             }
-            way.pieces.retain(|(_, piece)| !piece.is_empty());
+            way.pieces.retain(|piece| !piece.bytes.is_empty());
             way.bytes = kept;
             if cut == Cut::Fin {
-                way.ends_at = Some(way.pieces.back().map_or(now, |(at, _)| *at));
+                way.ends_at = Some(way.pieces.back().map_or(now, |piece| piece.arrives));
                 way.is_deserted = true;
             }
         }
@@ -199,7 +212,7 @@ impl End {
         let mut line = self.line.borrow_mut();
         line.stalled_until = line.stalled_until.max(until);
         for way in &mut line.ways {
-            way.pieces.iter_mut().for_each(|(at, _)| *at = (*at).max(until));
+            way.pieces.iter_mut().for_each(|piece| piece.arrives = piece.arrives.max(until));
             way.ends_at = way.ends_at.map(|at| at.max(until));
         }
     }
@@ -216,7 +229,7 @@ impl End {
         line.stalled_until = line.clock.now();
         let soon = line.stalled_until + road.latency;
         for way in &mut line.ways {
-            way.pieces.iter_mut().for_each(|(at, _)| *at = (*at).min(soon));
+            way.pieces.iter_mut().for_each(|piece| piece.arrives = piece.arrives.min(soon));
             way.ends_at = way.ends_at.map(|at| at.min(soon));
         }
         line.ways.iter_mut().for_each(Way::wake_both);

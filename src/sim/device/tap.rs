@@ -3,8 +3,16 @@
 use bytes::{Buf, BytesMut};
 use hongyan_proto::{
     codec::{HEADER_LEN, RawFrame},
-    frame::Frame,
+    frame::{Frame, Kind},
 };
+use prost::Message;
+
+/// All that is looked at of an entry; the rest is the connection's to decode.
+#[derive(Message)]
+struct Numbered {
+    #[prost(uint64, tag = "1")]
+    useq: u64,
+}
 
 pub struct Tap {
     /// The beginning of a frame that is not whole yet.
@@ -27,25 +35,30 @@ impl Tap {
         let mut more = false;
         while let Some(raw) = self.next_frame() {
             more = true;
-            let Ok(Some(frame)) = Frame::decode(raw) else { continue };
-            match frame {
-                Frame::Welcome(welcome) => (self.told, self.granted) = (welcome.cursor, welcome.cursor),
-                Frame::SyncReset(reset) => (self.told, self.granted) = (reset.head, reset.head),
-                Frame::SendAck(ack) if ack.useq == self.told + 1 => self.told = ack.useq,
-                Frame::Push(entry) => {
-                    if entry.useq > self.told + 1 {
-                        return Err(format!("R8: entry {} was pushed after {}", entry.useq, self.told));
-                    }
-                    let acked = acked.max(self.granted);
-                    if entry.useq > acked + window {
-                        return Err(format!("R6: entry {} was pushed, the window is {acked} + {window}", entry.useq));
-                    }
-                    self.told = self.told.max(entry.useq);
-                }
+            if raw.type_byte == Kind::Push as u8 {
+                let Numbered { useq } = Numbered::decode(raw.body).unwrap_or_default();
+                self.on_push(useq, acked.max(self.granted), window)?;
+                continue;
+            }
+            match Frame::decode(raw) {
+                Ok(Some(Frame::Welcome(welcome))) => (self.told, self.granted) = (welcome.cursor, welcome.cursor),
+                Ok(Some(Frame::SyncReset(reset))) => (self.told, self.granted) = (reset.head, reset.head),
+                Ok(Some(Frame::SendAck(ack))) if ack.useq == self.told + 1 => self.told = ack.useq,
                 _ => {}
             }
         }
         Ok(more)
+    }
+
+    fn on_push(&mut self, useq: u64, acked: u64, window: u64) -> Result<(), String> {
+        if useq > self.told + 1 {
+            return Err(format!("R8: entry {useq} was pushed after {}", self.told));
+        }
+        if useq > acked + window {
+            return Err(format!("R6: entry {useq} was pushed, the window is {acked} + {window}"));
+        }
+        self.told = self.told.max(useq);
+        Ok(())
     }
 
     /// Cut by itself, so that it costs little where bytes come one by one.
