@@ -37,7 +37,7 @@ const MARKS_PER_TICK: usize = 100_000;
 /// Presences told in one tick, rounded up to a follower's.
 const TOLD_PER_TICK: usize = 20_000;
 
-/// How often [`Presence::tick`] is to be called.
+/// How often [`Presence::tick`] is to be called, unless [`Presence::is_idle`].
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// Why a request for presence is refused.
@@ -126,12 +126,18 @@ impl Presence {
         Ok(presences)
     }
 
+    /// Nobody is to be told anything, now or later, until there are news.
+    pub fn is_idle(&self) -> bool {
+        let registry = self.lock();
+        registry.leaving.is_empty() && registry.turned.is_empty() && registry.waiting.is_empty()
+    }
+
     /// The connection has ended.
     pub fn forget(&self, channel: &Channel) {
         self.lock().forget(id_of(channel));
     }
 
-    /// Tells followers what has changed; to be called every [`TICK`].
+    /// Tells followers what has changed.
     pub async fn tick(&self, log: &Log, sessions: &Sessions, now: Instant) -> Result<(), StoreError> {
         let News { turned, veiled } = sessions.take_news();
         for (user, watcher) in veiled {

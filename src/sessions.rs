@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use hongyan_proto::{CloseCode, canary};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
 use crate::{
     channel::Channel,
@@ -39,6 +40,7 @@ pub struct Sessions {
     attending: DashMap<ConversationNo, HashSet<UserNo, FxBuildHasher>, FxBuildHasher>,
     /// Never more than there are users.
     news: Mutex<News>,
+    has_news: Notify,
 }
 
 impl Sessions {
@@ -56,7 +58,7 @@ impl Sessions {
         channels.push(channel.clone());
         drop(channels);
         if is_first {
-            self.news().turned.insert(channel.user);
+            self.note(|news| news.turned.insert(channel.user));
         }
     }
 
@@ -66,18 +68,29 @@ impl Sessions {
             channels.retain(|bound| bound.device != channel.device || bound.conn_epoch != channel.conn_epoch);
         }
         if self.users.remove_if(&channel.user, |_, channels| channels.is_empty()).is_some() {
-            self.news().turned.insert(channel.user);
+            self.note(|news| news.turned.insert(channel.user));
         }
     }
 
     /// What a user shows of themselves has changed: to everybody, or to one watcher.
     pub fn veil(&self, user: UserNo, watcher: Option<UserNo>) {
-        self.news().veiled.insert((user, watcher));
+        self.note(|news| news.veiled.insert((user, watcher)));
     }
 
     /// What has happened since the last time.
     pub fn take_news(&self) -> News {
         std::mem::take(&mut *self.news())
+    }
+
+    /// Waits until there may be news.
+    pub async fn wait_for_news(&self) {
+        self.has_news.notified().await;
+    }
+
+    fn note(&self, what: impl FnOnce(&mut News) -> bool) {
+        if what(&mut self.news()) {
+            self.has_news.notify_one();
+        }
     }
 
     pub fn is_online(&self, user: UserNo) -> bool {

@@ -32,9 +32,15 @@ pub async fn run(core: Arc<Core>, retention: Retention, stop: CancellationToken)
 /// Tells followers who has come and gone, until `stop`.
 pub async fn tell_presence(core: Arc<Core>, stop: CancellationToken) {
     loop {
+        let next = async {
+            if core.presence.is_idle() {
+                core.sessions.wait_for_news().await;
+            }
+            tokio::time::sleep(TICK).await;
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(TICK) => {}
+            () = next => {}
         }
         if let Err(error) = core.presence.tick(&core.log, &core.sessions, core.environment.now()).await {
             tracing::warn!(%error, "who came and went could not be told");

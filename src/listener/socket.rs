@@ -7,10 +7,7 @@ use std::{
     net::{Shutdown, TcpStream as StdTcpStream},
     os::fd::AsRawFd,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -20,6 +17,7 @@ use slab::Slab;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +32,8 @@ pub struct QuietSockets {
     registry: Registry,
     /// By what the poll calls them.
     bells: Mutex<Slab<Bell>>,
-    /// Seconds for which [`Self::run`] has run.
-    second: AtomicU32,
+    /// Seconds count from here.
+    start: Instant,
 }
 
 /// What is known of one of them.
@@ -53,7 +51,7 @@ impl QuietSockets {
     pub fn new() -> io::Result<(Arc<Self>, mio::Poll)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        Ok((Arc::new(Self { registry, bells: Mutex::default(), second: AtomicU32::new(0) }), poll))
+        Ok((Arc::new(Self { registry, bells: Mutex::default(), start: Instant::now() }), poll))
     }
 
     /// Wakes whom something has come for, until `stop`.
@@ -66,11 +64,9 @@ impl QuietSockets {
     async fn watch(&self, poll: mio::Poll, stop: CancellationToken) -> io::Result<()> {
         let mut poll = super::until_readable(poll)?;
         let mut events = Events::with_capacity(EVENTS_AT_ONCE);
-        let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                _ = seconds.tick() => drop(self.second.fetch_add(1, Ordering::Relaxed)),
                 ready = poll.readable_mut() => {
                     let mut ready = ready?;
                     ready.get_inner_mut().poll(&mut events, Some(Duration::ZERO))?;
@@ -109,6 +105,10 @@ impl QuietSockets {
         may_read
     }
 
+    fn second(&self) -> u32 {
+        self.start.elapsed().as_secs() as u32
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slab<Bell>> {
         // Nothing between lock and unlock can panic half-way through a change.
         self.bells.lock().unwrap_or_else(PoisonError::into_inner)
@@ -143,14 +143,14 @@ struct Watched {
 impl Socket {
     /// `stream` must not block.
     pub fn new(stream: StdTcpStream, sockets: Arc<QuietSockets>) -> io::Result<Self> {
-        let second = sockets.second.load(Ordering::Relaxed);
+        let second = sockets.second();
         let state = State::Quiet(Watched::new(stream, &sockets)?);
         Ok(Self { state, sockets, second, reads: 0 })
     }
 
     /// It has been read from: who watches it from now on?
     fn on_read(&mut self) -> io::Result<()> {
-        let second = self.sockets.second.load(Ordering::Relaxed);
+        let second = self.sockets.second();
         let pause = second.wrapping_sub(self.second);
         self.reads = if pause == 0 { self.reads.saturating_add(1) } else { 1 };
         self.second = second;
@@ -291,18 +291,17 @@ mod tests {
         assert_eq!(read, [byte]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn it_is_watched_by_the_runtime_only_while_much_happens() {
         let (mut socket, mut peer, sockets, _stop) = connected().await;
         exchange(&mut socket, &mut peer, 1).await;
         assert!(matches!(socket.state, State::Quiet(_)));
-        // All in one second, or at least in two.
-        for byte in 0..3 * BUSY_READS as u8 {
+        for byte in 0..BUSY_READS as u8 {
             exchange(&mut socket, &mut peer, byte).await;
         }
         assert!(matches!(socket.state, State::Busy(_)));
         assert!(sockets.lock().is_empty());
-        sockets.second.fetch_add(PAUSE_S + 1, Ordering::Relaxed);
+        tokio::time::advance(Duration::from_secs(u64::from(PAUSE_S) + 1)).await;
         exchange(&mut socket, &mut peer, 2).await;
         assert!(matches!(socket.state, State::Quiet(_)));
         exchange(&mut socket, &mut peer, 3).await;

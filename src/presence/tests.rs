@@ -92,8 +92,10 @@ async fn a_reconnect_is_not_seen_and_a_farewell_is() {
     rig.tick(TICK).await;
     rig.tick(GRACE - TICK).await;
     assert!(told(&follower).is_empty(), "the grace counts from the last farewell");
+    assert!(!rig.presence.is_idle(), "it is to be told yet");
     rig.tick(TICK).await;
     assert_eq!(told(&follower), [[(2, false)]]);
+    assert!(rig.presence.is_idle());
     assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
 }
 
@@ -107,6 +109,7 @@ async fn what_was_dropped_is_told_again_as_it_is_then() {
     rig.sessions.bind(&followed);
     rig.tick(TICK).await;
     assert!(told(&follower).iter().all(Vec::is_empty), "its queue was full");
+    assert!(!rig.presence.is_idle(), "it waits for another time");
     rig.tick(TICK).await;
     assert_eq!(told(&follower), [[(2, true)]]);
     rig.tick(TICK).await;
@@ -194,6 +197,7 @@ async fn a_storm_is_spread_over_ticks() {
     let mut ticks = 0;
     loop {
         rig.tick(TICK).await;
+        let is_idle = rig.presence.is_idle();
         let mut in_tick = 0;
         for (follower, heard) in followers.iter().zip(&mut heard) {
             let signals = told(follower);
@@ -207,8 +211,10 @@ async fn a_storm_is_spread_over_ticks() {
             assert!(!rig.presence.lock().turned.is_empty(), "the first tick makes no more marks than it should");
         }
         if in_tick == 0 {
+            assert!(is_idle);
             break;
         }
+        assert!(!is_idle || heard.iter().all(|heard| heard.len() == 500), "some have not heard");
         assert!(in_tick < TOLD_PER_TICK + TOLD_AT_ONCE, "{in_tick}");
         ticks += 1;
     }
