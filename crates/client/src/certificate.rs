@@ -47,8 +47,10 @@ impl CertificateProblem {
         Some(match error {
             // The type of this one is the verifier's, and not the TLS library's.
             CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => Self::OfAuthority,
-            // The second: the names of issuers are the same, as where a self-signed one was made anew.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
+            CertificateError::UnknownIssuer
+            // Another of the issuer's name is trusted, as where a self-signed one was made anew.
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::UnknownIssuer,
             CertificateError::NotValidForNameContext { expected, presented } => Self::OtherName {
                 expected: expected.to_str().into_owned(),
                 presented: presented.iter().map(|name| bare(name).to_owned()).collect(),
