@@ -84,9 +84,9 @@ pub struct FjallEngine {
 type Keyspaces = [Keyspace; Table::ALL.len()];
 
 impl FjallEngine {
-    /// Threads that write tables to files and merge these. With one, writing waits for merging; with two, one of them
-    /// spins while the other merges, for it passes on what it leaves to others.
-    const WORKERS: usize = 3;
+    /// Threads that write tables to files and merge these. The first leaves merging to the others, so that writing need
+    /// not wait for it, and spins while all of them merge: there are more of these than tables that grow at once.
+    const WORKERS: usize = 6;
 
     /// Opens the store in the directory `path`, creating both (mode 0700) if they are not there.
     ///

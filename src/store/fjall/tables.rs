@@ -35,16 +35,17 @@ pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
 }
 
 /// What is new belongs to all conversations, so that bringing it into the first level rewrites all of that level: this is
-/// done seldom, and the level is kept small.
+/// done seldom, with much at once, and the level is small beside it. Of text that compresses as well as the bench's a third
+/// less is written than with half the rows gathered and files twice as large.
 fn gathering() -> Leveled {
-    Leveled::default().with_l0_threshold(12).with_table_target_size(16 * MIB)
+    Leveled::default().with_l0_threshold(12).with_table_target_size(8 * MIB)
 }
 
 /// What a table gathers in memory before it goes to a file of its own. Small enough that the journal, which must hold
 /// everything not yet in a file, stays near its cap.
 pub(super) fn memtable_bytes(table: Table) -> u64 {
     match table {
-        Table::Messages => 32 * MIB,
+        Table::Messages => 64 * MIB,
         Table::Timelines => 16 * MIB,
         Table::Devices => 8 * MIB,
         // Rewritten as people receive and read.
