@@ -327,8 +327,8 @@ impl Connection {
     /// connection. A server that has forgotten the device since would wait for the number for ever, so a SEND without a
     /// message takes its place. No event tells of its answer.
     pub fn fill(&mut self, send_no: u64, now: Instant) {
-        codec::put_frame(&mut self.out, Kind::Send, &wire::Send { send_no, ..Default::default() });
-        self.outgoing.on_filled(send_no, now);
+        self.outgoing.on_filled(send_no);
+        self.send(&wire::Send { send_no, ..Default::default() }, now);
     }
 
     /// How many PINGs were written to this connection.

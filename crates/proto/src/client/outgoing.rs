@@ -88,9 +88,9 @@ impl Outgoing {
         self.waiting_since.get_or_insert(now);
     }
 
-    pub fn on_filled(&mut self, send_no: u64, now: Instant) {
+    /// What is about to be written with this number is no message.
+    pub fn on_filled(&mut self, send_no: u64) {
         self.fillers.insert(send_no);
-        self.on_written(send_no, now);
     }
 
     /// A final answer. False: it was answered before, on this connection or an earlier one, or is none of the outbox.

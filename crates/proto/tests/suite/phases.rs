@@ -156,14 +156,20 @@ fn the_numbers_of_a_server_are_checked() {
     }
 }
 
+/// A client that is logged in, with messages up to `last_queued` of which none was answered.
+fn welcomed(last_queued: u64, now: Instant) -> client::Connection {
+    let place = client::Place { cursor: 0, first_unanswered: 1, last_queued };
+    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
+    let welcome = wire::Welcome { max_send_no: 64, ..Default::default() };
+    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), None);
+    client
+}
+
 /// While a refusal was under way, the number it asks for was written again, taken, and came out of the log first.
 #[test]
 fn a_refusal_that_the_log_has_overtaken_is_old_news() {
     let now = Instant::now();
-    let place = client::Place { cursor: 0, first_unanswered: 1, last_queued: 2 };
-    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
-    let welcome = wire::Welcome { max_send_no: 64, ..Default::default() };
-    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), None);
+    let mut client = welcomed(2, now);
     for send_no in [1, 2] {
         assert_eq!(client.poll_send(now), Some(send_no));
         client.send(&wire::Send { send_no, ..Default::default() }, now);
@@ -180,10 +186,7 @@ fn a_refusal_that_the_log_has_overtaken_is_old_news() {
 #[test]
 fn what_was_answered_ahead_is_filled_without_news_of_it() {
     let now = Instant::now();
-    let place = client::Place { cursor: 0, first_unanswered: 1, last_queued: 3 };
-    let mut client = client::Connection::hello(client::Settings::default(), &wire::Hello::default(), place, now);
-    let welcome = wire::Welcome { max_send_no: 64, ..Default::default() };
-    assert_eq!(client_verdict(&mut client, &Frame::Welcome(welcome), now), None);
+    let mut client = welcomed(3, now);
     client.take_output(now);
     client.send(&wire::Send { send_no: 1, to: "bob".into(), ..Default::default() }, now);
     client.take_output(now);
