@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// The layout of the store that this program writes.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Callers that may wait for one of the two places where passwords are hashed.
 const PASSWORDS_WAITING: usize = 64;
 

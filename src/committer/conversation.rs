@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use hongyan_proto::{
     ConversationId, Uid, canary,
     wire::{Audience, NackCode, Role},
@@ -25,6 +26,8 @@ pub struct Conversation {
     /// Whose timelines get a reference to what is written here: both users, or the members of a group up to the fan-out
     /// threshold. Nobody's in a large group.
     pub readers: Vec<UserNo>,
+    /// What the batch writes here, up to `head`. Empty between commits.
+    pub run: Vec<Bytes>,
     pub last_used: Instant,
 }
 
@@ -47,6 +50,12 @@ impl Conversation {
     pub fn is_large(&self) -> bool {
         self.group().is_some_and(|group| group.large)
     }
+
+    /// A message that the batch writes.
+    pub fn staged(&mut self, cseq: u64) -> Option<&mut Bytes> {
+        let committed = self.head - self.run.len() as u64;
+        self.run.get_mut(usize::try_from(cseq.checked_sub(committed + 1)?).ok()?)
+    }
 }
 
 impl Committer {
@@ -56,7 +65,7 @@ impl Committer {
     pub(super) async fn row<T: Message + Default>(
         &mut self,
         table: Table,
-        key: bytes::Bytes,
+        key: Bytes,
     ) -> Result<Option<T>, StoreError> {
         let value = match self.batch.find(table, &key) {
             Some(staged) => staged.cloned(),
@@ -107,7 +116,8 @@ impl Committer {
                     members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
                 }
             };
-            self.conversations.insert(no, Conversation { record, head, readers, last_used: now.instant });
+            self.conversations
+                .insert(no, Conversation { record, head, readers, run: Vec::new(), last_used: now.instant });
         }
         let conversation = self.conversations.get_mut(&no).expect("it was there or has just been loaded");
         conversation.last_used = now.instant;
@@ -157,7 +167,8 @@ impl Committer {
         self.last_conversation += 1;
         let no = ConversationNo(self.last_conversation);
         self.put_meta(meta::LAST_CONVERSATION, no.0);
-        self.conversations.insert(no, Conversation { record, head: 0, readers, last_used: now.instant });
+        self.conversations
+            .insert(no, Conversation { record, head: 0, readers, run: Vec::new(), last_used: now.instant });
         self.put_conversation(no);
         no
     }

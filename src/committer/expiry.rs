@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use hongyan_proto::{
-    server::encode_item,
-    wire::{self, Gone, entry::Item},
-};
+use hongyan_proto::wire::{self, Gone};
 
 use super::{Committer, Now};
 use crate::{
-    log::{ConversationNo, keys, keys::meta, message_of},
+    log::{ConversationNo, keys, keys::meta},
     store::{Scan, StoreError, Table},
 };
 
@@ -86,12 +83,13 @@ impl Committer {
         now: Now,
     ) -> Result<(), StoreError> {
         let Some(mut message) = self.stored_message(no, cseq).await? else { return Ok(()) };
+        let Some(place) = self.message_place(no, cseq).await? else { return Ok(()) };
         if message.act.is_some() || message.extras.as_ref().is_some_and(|extras| extras.gone != 0) {
             return Ok(());
         }
         message.content = bytes::Bytes::new();
         message.extras = Some(Box::new(wire::Extras { gone: gone.into(), recalled_cseq, ..Default::default() }));
-        self.batch.put(Table::Messages, keys::message(no, cseq), encode_item(Item::Message(message)));
+        self.replace(no, place, message);
         self.batch.remove(Table::Reactions, keys::message(no, cseq));
         self.note_old_body(now);
         Ok(())
@@ -111,19 +109,5 @@ impl Committer {
         self.old_bodies_ms = if self.newest_old_body_ms >= began_ms { began_ms } else { 0 };
         self.put_meta(meta::OLD_BODIES, self.old_bodies_ms);
         self.is_urgent = true;
-    }
-
-    /// A message as the batch under way will leave it.
-    pub(super) async fn stored_message(
-        &mut self,
-        no: ConversationNo,
-        cseq: u64,
-    ) -> Result<Option<wire::Message>, StoreError> {
-        let key = keys::message(no, cseq);
-        let row = match self.batch.find(Table::Messages, &key) {
-            Some(staged) => staged.cloned(),
-            None => self.log.engine().get(Table::Messages, key).await?,
-        };
-        row.map(message_of).transpose()
     }
 }

@@ -103,6 +103,7 @@ impl Committer {
             self.conversations.clear();
         }
         self.knows_expiry = false;
+        self.written.clear();
         self.touched.clear();
         self.touched_lazily.clear();
         self.visitors.clear();

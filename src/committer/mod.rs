@@ -23,6 +23,7 @@ mod expiry;
 mod gathering;
 mod login;
 mod memory;
+mod messages;
 pub mod op;
 mod post;
 mod publish;
@@ -139,6 +140,8 @@ pub struct Committer {
     conversations: NumberMap<ConversationNo, Conversation>,
     batch: Batch,
     effects: Vec<Effect>,
+    /// Conversations whose run the batch must write.
+    written: Vec<ConversationNo>,
     /// Users whose run, devices or account the batch must write.
     touched: Vec<UserNo>,
     /// Users whose devices or account have changed in a way that may wait until `cursors_due`.
@@ -188,6 +191,7 @@ impl Committer {
             conversations: NumberMap::default(),
             batch: Batch::default(),
             effects: Vec::new(),
+            written: Vec::new(),
             touched: Vec::new(),
             touched_lazily: Vec::new(),
             visitors: Vec::new(),
@@ -256,6 +260,7 @@ impl Committer {
 
     async fn commit(&mut self, now: Now) {
         let cursors_are_due = self.cursors_are_due(now);
+        self.write_messages();
         let touched = self.write_touched(cursors_are_due);
         if cursors_are_due {
             self.cursors_due = None;

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     channel::Channel,
-    log::{Answer, ConversationNo, Of, UserNo, keys},
-    store::{StoreError, Table},
+    log::{Answer, ConversationNo, Of, UserNo},
+    store::StoreError,
 };
 
 impl Committer {
@@ -132,7 +132,7 @@ impl Committer {
         Ok(Ok(destination))
     }
 
-    /// Gives the message its number and writes its row.
+    /// Gives the message its number and writes it.
     fn write(
         &mut self,
         author: UserNo,
@@ -153,7 +153,7 @@ impl Committer {
                 encode_item(Item::Message(wire::Message { from, to, cseq, time_ms, content, extras, act }))
             }
         };
-        self.batch.put(Table::Messages, keys::message(no, cseq), item.clone());
+        self.put_next(no, item.clone());
         (cseq, item)
     }
 }

@@ -1,4 +1,4 @@
-//! What is written in a conversation: its number there, its one row, a reference in the timeline of each reader.
+//! What is written in a conversation: its number there, its place in one run, a reference in the timeline of each reader.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,8 +12,8 @@ use hongyan_proto::{
 use super::{Committer, Now, effect::Effect};
 use crate::{
     channel::Channel,
-    log::{ConversationNo, EntryRef, Of, UserNo, keys},
-    store::{StoreError, Table},
+    log::{ConversationNo, EntryRef, Of, UserNo},
+    store::StoreError,
 };
 
 /// Something with a cseq, ready to be stored and pushed.
@@ -55,7 +55,7 @@ impl Committer {
         conversation.head
     }
 
-    /// The row is in the batch already. In a large group the online members get the item as it is, and nobody but its
+    /// The message is written already. In a large group the online members get the item as it is, and nobody but its
     /// author's own devices a line in the log. Gives the author's useq for a plain message, otherwise 0.
     pub(super) fn distribute(&mut self, publication: Publication<'_>) -> u64 {
         let Publication { no, cseq, author, origin, of, time_ms, item, by_reader } = publication;
@@ -120,7 +120,7 @@ impl Committer {
             }
             _ => item.clone(),
         };
-        self.batch.put(Table::Messages, keys::message(no, cseq), row);
+        self.put_next(no, row);
         self.distribute(Publication { no, cseq, author, origin: None, of, time_ms: now.unix_ms, item, by_reader });
         self.is_urgent = true;
         cseq

@@ -1,21 +1,10 @@
-//! Reading conversations: who is in them, what was written, who has reacted.
-
-use bytes::Bytes;
+//! Reading conversations: who is in them, who has reacted.
 
 use super::{
     ContactRecord, ConversationNo, ConversationRecord, Log, MemberRecord, MembershipRecord, ReactionsRecord, UserNo,
     decode, keys, parse,
 };
-use crate::store::{Scan, StoreError, Table};
-
-/// Which part of a conversation to read. `before` 0: up to its end.
-#[derive(Clone, Copy, Debug)]
-pub struct HistoryRange {
-    pub after: u64,
-    pub before: u64,
-    pub limit: usize,
-    pub forward: bool,
-}
+use crate::store::{StoreError, Table};
 
 impl Log {
     pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
@@ -26,14 +15,6 @@ impl Log {
     pub async fn conversation_between(&self, a: UserNo, b: UserNo) -> Result<Option<ConversationNo>, StoreError> {
         let value = self.engine.get(Table::Pairs, keys::pair(a, b)).await?;
         value.map(|value| keys::parse_u64(&value).map(ConversationNo)).transpose()
-    }
-
-    /// The newest cseq of a conversation.
-    pub async fn conversation_head(&self, no: ConversationNo) -> Result<u64, StoreError> {
-        let (from, to) = (keys::message(no, 0), keys::message(no, u64::MAX));
-        let scan = Scan { table: Table::Messages, from, to, limit: 1, descending: true };
-        let rows = self.engine.scan(scan).await?;
-        rows.first().map_or(Ok(0), |(key, _)| keys::parse_second(key))
     }
 
     /// A user's conversations behind the position `after`, as the user sees them.
@@ -49,21 +30,6 @@ impl Log {
             .into_iter()
             .map(|(key, value)| Ok((ConversationNo(keys::parse_second_of_user(&key)?), parse(&value)?)));
         parsed.collect()
-    }
-
-    /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.
-    pub async fn history(&self, no: ConversationNo, range: HistoryRange) -> Result<Vec<(u64, Bytes)>, StoreError> {
-        let from = keys::message(no, range.after.saturating_add(1));
-        let to = keys::message(no, if range.before == 0 { u64::MAX } else { range.before });
-        if from >= to {
-            return Ok(Vec::new());
-        }
-        let scan = Scan { table: Table::Messages, from, to, limit: range.limit, descending: !range.forward };
-        let mut rows = self.engine.scan(scan).await?;
-        if !range.forward {
-            rows.reverse();
-        }
-        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, value))).collect()
     }
 
     /// How a user sees a conversation; None: it was never one of theirs.
@@ -101,11 +67,6 @@ impl Log {
         let from = keys::contact(user, UserNo(after.saturating_add(1)));
         let rows = self.scan(Table::Contacts, from, keys::after_user(user), limit).await?;
         rows.into_iter().map(|(key, value)| Ok((UserNo(keys::parse_device(&key)?.1.0), parse(&value)?))).collect()
-    }
-
-    /// One message as it is stored.
-    pub async fn message(&self, no: ConversationNo, cseq: u64) -> Result<Option<Bytes>, StoreError> {
-        self.engine.get(Table::Messages, keys::message(no, cseq)).await
     }
 
     /// The reactions to messages `from ..= to`.

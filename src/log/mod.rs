@@ -6,6 +6,7 @@ mod conversations;
 pub mod epoch;
 mod fate;
 pub mod keys;
+mod messages;
 mod privacy;
 mod seen;
 mod timeline;
@@ -31,10 +32,10 @@ pub mod record {
     include!(concat!(env!("OUT_DIR"), "/hongyan.store.v1.rs"));
 }
 
-pub use conversations::HistoryRange;
+pub use messages::{HistoryRange, MessageRun, message_rows};
 pub use record::{
     AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
-    MembershipRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
+    MembershipRecord, MessageRunRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
 pub use seen::{is_member, message_of};
 

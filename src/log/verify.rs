@@ -10,8 +10,8 @@ use hongyan_proto::wire::{Entry, entry::Item};
 use prost::Message;
 
 use super::{
-    AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, MemberRecord, MembershipRecord, ReactionsRecord,
-    RunRecord, keys,
+    AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, MemberRecord, MembershipRecord, MessageRun,
+    ReactionsRecord, RunRecord, keys,
 };
 use crate::store::{Engine, StoreError, Table};
 
@@ -85,7 +85,7 @@ impl Checker {
             Table::Memberships => self.membership(key, value),
             Table::Pairs => self.pair(key, value),
             Table::Timelines => self.run(key, value),
-            Table::Messages => self.message(key, value),
+            Table::Messages => self.messages(key, value),
             Table::Members => self.member(key, value),
             Table::Reactions => self.reactions(key, value),
             Table::Contacts => self.contact(key, value),
@@ -208,10 +208,14 @@ impl Checker {
         Some(())
     }
 
-    fn message(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
+    fn messages(&mut self, key: &[u8], value: &Bytes) -> Option<()> {
         let no = keys::parse_u64(key.get(..8)?).ok()?;
-        let cseq = keys::parse_second(key).ok()?;
-        let Some(Item::Message(message)) = Entry::decode(value.clone()).ok()?.item else { return None };
+        let run = MessageRun::parse(key, value).ok()?;
+        (run.first..).zip(run.items).try_for_each(|(cseq, item)| self.message(no, cseq, item))
+    }
+
+    fn message(&mut self, no: u64, cseq: u64, item: Bytes) -> Option<()> {
+        let Some(Item::Message(message)) = Entry::decode(item).ok()?.item else { return None };
         self.report.messages += 1;
         let expected = match self.messages {
             Some((same, next)) if same == no => next,

@@ -4,7 +4,7 @@
 //! be there or not when the store is opened again. How to take rows back is remembered until they are on stable storage.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     future::poll_fn,
     ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard},
@@ -104,10 +104,26 @@ impl State {
         }
         self.commits += 1;
         let (number, writes) = (self.commits, batch.writes);
-        let rows = writes.iter().filter(|write| write.table == Table::Messages);
-        let contents = rows.filter_map(|write| content_of(write.value.as_ref()?)).collect();
+        let contents = self.new_contents(&writes);
         self.unsynced.push_back(Commit { number, writes, contents, before: Vec::new(), is_told: false });
         Ok(number)
+    }
+
+    /// What messages contain that the rows which are overwritten did not.
+    fn new_contents(&self, writes: &[Write]) -> Vec<u32> {
+        let (mut old, mut new) = (HashSet::new(), Vec::new());
+        for Write { key, value, .. } in writes.iter().filter(|write| write.table == Table::Messages) {
+            let unseen = self.unsynced.iter().rev().flat_map(|commit| commit.writes.iter().rev());
+            let unseen = unseen.filter(|write| write.table == Table::Messages).find(|write| write.key == *key);
+            let before = match unseen {
+                Some(write) => write.value.as_ref(),
+                None => self.tables[Table::Messages as usize].get(key),
+            };
+            old.extend(before.into_iter().flat_map(|row| contents_of(row)));
+            new.extend(value.iter().flat_map(|row| contents_of(row)));
+        }
+        new.retain(|content| !old.contains(content));
+        new
     }
 
     fn finish(&mut self, number: u64, durability: Durability) -> Result<(), StoreError> {
@@ -194,7 +210,7 @@ impl Disk {
     /// The contents that rows of messages hold, by their numbers in the book.
     pub fn contents(&self) -> Vec<u32> {
         let state = self.state();
-        state.tables[Table::Messages as usize].values().filter_map(|row| content_of(row)).collect()
+        state.tables[Table::Messages as usize].values().flat_map(|row| contents_of(row)).collect()
     }
 
     /// Whether the row that holds this content is not on stable storage yet.
@@ -230,9 +246,9 @@ impl State {
 }
 
 /// The number of the one content that a row holds, if any. What comes behind it, which may be long, is not looked at.
-fn content_of(row: &[u8]) -> Option<u32> {
-    let mut eights = row.array_windows::<8>();
-    eights.find_map(|eight| Some(u32::from_be_bytes(eight.strip_prefix(&MARK)?.try_into().ok()?)))
+fn contents_of(row: &[u8]) -> impl Iterator<Item = u32> {
+    let eights = row.array_windows::<8>();
+    eights.filter_map(|eight| Some(u32::from_be_bytes(eight.strip_prefix(&MARK)?.try_into().ok()?)))
 }
 
 /// Hands `value` over, at once or after everybody else had a turn.

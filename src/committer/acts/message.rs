@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use hongyan_proto::{
     canary,
-    server::encode_item,
-    wire::{self, Gone, NackCode, Role, act::What, entry::Item},
+    wire::{self, Gone, NackCode, Role, act::What},
 };
 
 use super::{
@@ -22,6 +21,10 @@ const MAX_REACTIONS: usize = 500;
 /// Messages pinned in one conversation.
 const MAX_PINS: usize = 50;
 
+fn missing() -> Refusal {
+    refusal(NackCode::NackNotFound, "there is no such message, or it has been taken back")
+}
+
 impl Committer {
     /// A message, not an act, whose body is still there, if `user` can see it.
     pub(in crate::committer) async fn message_seen_by(
@@ -31,9 +34,8 @@ impl Committer {
         cseq: u64,
         now: Now,
     ) -> Result<Result<wire::Message, Refusal>, StoreError> {
-        let missing = refusal(NackCode::NackNotFound, "there is no such message, or it has been taken back");
         let Some(head) = self.conversation(no, now).await?.map(|conversation| conversation.head) else {
-            return Ok(Err(missing));
+            return Ok(Err(missing()));
         };
         let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
         let message = if visible { self.stored_message(no, cseq).await? } else { None };
@@ -44,7 +46,7 @@ impl Committer {
                     .as_ref()
                     .is_none_or(|extras| extras.gone() == Gone::Not || canary::is("edit-after-recall"))
         };
-        Ok(message.filter(whole).ok_or(missing))
+        Ok(message.filter(whole).ok_or_else(missing))
     }
 
     pub(super) async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Performed {
@@ -62,14 +64,14 @@ impl Committer {
             }
         }
         self.load_readers(no, now).await?;
+        let Some(place) = self.message_place(no, message.cseq).await? else { return Ok(Err(missing())) };
         message.content = edit.content.clone();
         let mut extras = message.extras.take().unwrap_or_default();
         (extras.mentions, extras.mention_all) = (edit.mentions.clone(), edit.mention_all);
         let cseq = self.announce(no, user, What::Edit(edit), now);
         (extras.edited_ms, extras.edited_cseq) = (now.unix_ms, cseq);
         message.extras = Some(extras);
-        let key = keys::message(no, message.cseq);
-        self.batch.put(Table::Messages, key, encode_item(Item::Message(message)));
+        self.replace(no, place, message);
         self.note_old_body(now);
         announced(cseq)
     }

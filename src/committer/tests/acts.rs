@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hongyan_proto::wire::{self, NackCode, Role, act::What};
 
 use super::*;
-use crate::log::{ConversationNo, keys, message_of, verify::verify};
+use crate::log::{ConversationNo, message_of, verify::verify};
 
 /// A rig with devices of some users, each with the number it has used last.
 pub struct Cast {
@@ -71,8 +71,8 @@ impl Cast {
     /// The store's row of a message.
     async fn row(&self, cseq: u64) -> wire::Message {
         let no = ConversationNo(self.rig.committer.last_conversation);
-        let row = self.rig.engine.get(Table::Messages, keys::message(no, cseq)).await.unwrap();
-        message_of(row.unwrap()).unwrap()
+        let item = self.rig.committer.log.message(no, cseq).await.unwrap();
+        message_of(item.unwrap()).unwrap()
     }
 
     fn wait(&mut self, time: Duration) {
@@ -114,6 +114,30 @@ async fn a_message_is_edited_and_recalled_in_its_time_and_by_its_author() {
     cast.wait(Duration::from_millis(1));
     assert_eq!(cast.says(0, "bob", edit(3)).await, Err(NackCode::NackTooLate));
     assert_eq!(cast.says(0, "bob", recall(3)).await, Err(NackCode::NackTooLate));
+}
+
+#[tokio::test]
+async fn messages_of_one_run_are_replaced_each_by_itself() {
+    let mut cast = Cast::of(&["alice", "bob"]).await;
+    let messages = (0..6).map(|_| cast.message(0, "bob", 0)).collect();
+    cast.answers(0, messages).await;
+    let long = |cseq| What::Edit(wire::Edit { cseq, content: vec![b'l'; 20 * 1024].into(), ..Default::default() });
+    // The first makes the run too long for one row, so that the next ones stand in others.
+    let batch = vec![
+        cast.act(0, "bob", long(2)),
+        cast.act(0, "bob", edit(4)),
+        cast.act(0, "bob", recall(5)),
+        cast.act(0, "bob", long(4)),
+        cast.act(0, "bob", edit(1)),
+    ];
+    assert_eq!(cast.answers(0, batch).await, [Ok(7), Ok(8), Ok(9), Ok(10), Ok(11)]);
+    assert_eq!(cast.says(0, "bob", edit(6)).await, Ok(12), "of a later batch");
+    let contents = [6, 20 * 1024, 6, 20 * 1024, 0, 6];
+    for (cseq, length) in (1..).zip(contents) {
+        let message = cast.row(cseq).await;
+        assert_eq!((message.cseq, message.content.len()), (cseq, length));
+    }
+    assert!(verify(&*cast.rig.engine).unwrap().problems.is_empty());
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ fn a_batch_allocates_no_more_than_it_must() {
     let mut crowd = Crowd::new();
     let warm_up = crowd.submits(20 * PAIRS);
     crowd.process(warm_up);
-    for (count, limit) in [(1, 29), (32, 625), (1000, 4700)] {
+    for (count, limit) in [(1, 25), (32, 650), (1000, 3600)] {
         let ops = crowd.submits(count);
         let allocations = allocation_counter::measure(|| crowd.process(ops)).count_total;
         println!("a batch of {count} messages: {allocations} allocations, at most {limit} allowed");

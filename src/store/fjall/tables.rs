@@ -16,10 +16,9 @@ const MIB: u64 = 1 << 20;
 pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
     let options = KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes(table));
     match table {
-        // Appended, read in ranges by history and one by one by delivery, and nearly always there. The bodies are most
-        // of the store, and text compresses well.
+        // Appended and read in ranges. The bodies are most of the store, and text compresses well.
         Table::Messages => options
-            .expect_point_read_hits(true)
+            .filter_policy(FilterPolicy::disabled())
             .compaction_strategy(Arc::new(gathering()))
             .data_block_size_policy(BlockSizePolicy::all(8 * 1024))
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),

@@ -12,7 +12,7 @@ use super::{
     world::World,
 };
 use crate::{
-    log::{keys, message_of},
+    log::{MessageRun, keys, message_of},
     store::{Engine as _, Scan, Table},
 };
 
@@ -218,8 +218,9 @@ impl World {
         for conversation in self.reference.conversations.values() {
             kept.extend(conversation.lines.iter().map(|line| line.content.clone()));
         }
-        for (_, row) in rows {
-            let message = message_of(row).map_err(|error| error.to_string())?;
+        let runs = rows.iter().map(|(key, row)| MessageRun::parse(key, row).unwrap());
+        for item in runs.flat_map(|run| run.items) {
+            let message = message_of(item).map_err(|error| error.to_string())?;
             let edit = match message.act.and_then(|act| act.what) {
                 Some(What::Edit(edit)) => edit.content,
                 _ => Default::default(),
