@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hongyan::{
     log::{
         AccountRecord, ContactRecord, ConversationNo, ConversationRecord, DeviceNo, DeviceRecord, EntryRef, Log,
-        MemberRecord, ReactionsRecord, RunRecord, UserNo, keys, verify::verify,
+        MemberRecord, ReactionsRecord, RunRecord, UserNo, keys, message_rows, verify::verify,
     },
     store::{Batch, Durability, Engine, Table, archive, memory::MemoryEngine},
 };
@@ -74,7 +74,12 @@ fn row(batch: &mut Batch, u: &mut Unstructured<'_>) -> Result<()> {
             ];
             (keys::run(user, seq), encode(&RunRecord { refs }))
         }
-        Table::Messages => (keys::message(conversation, seq), message_item("a", "b", seq, 0, b"")),
+        Table::Messages => {
+            let item = |index| message_item("a", "b", seq.saturating_add(index), 0, b"");
+            let items: Vec<_> = (0..u.int_in_range(1..=4)?).map(item).collect();
+            let run = message_rows(seq, &items).next().expect("one item at least");
+            (keys::message(conversation, seq), run.1)
+        }
         Table::Members => (keys::member(conversation, user), encode(&MemberRecord::default())),
         Table::Reactions => (keys::message(conversation, seq), encode(&ReactionsRecord::default())),
         Table::Contacts => (keys::contact(user, other), encode(&ContactRecord::default())),
