@@ -82,8 +82,8 @@ impl Committer {
         recalled_cseq: u64,
         now: Now,
     ) -> Result<(), StoreError> {
-        let Some(mut message) = self.stored_message(no, cseq).await? else { return Ok(()) };
-        let Some(place) = self.message_place(no, cseq).await? else { return Ok(()) };
+        let Some(mut place) = self.message_place(no, cseq).await? else { return Ok(()) };
+        let Some(mut message) = self.message_at(no, &mut place, cseq)? else { return Ok(()) };
         if message.act.is_some() || message.extras.as_ref().is_some_and(|extras| extras.gone != 0) {
             return Ok(());
         }

@@ -48,12 +48,24 @@ impl Committer {
         no: ConversationNo,
         cseq: u64,
     ) -> Result<Option<wire::Message>, StoreError> {
-        let item = match self.message_place(no, cseq).await? {
-            Some(MessagePlace::Staged) => self.in_use(no).staged(cseq).cloned(),
-            Some(MessagePlace::Stored(mut run)) => run.get_mut(cseq).map(std::mem::take),
-            None => None,
+        match self.message_place(no, cseq).await? {
+            Some(mut place) => self.message_at(no, &mut place, cseq),
+            None => Ok(None),
+        }
+    }
+
+    /// The message that stands in a place.
+    pub(super) fn message_at(
+        &mut self,
+        no: ConversationNo,
+        place: &mut MessagePlace,
+        cseq: u64,
+    ) -> Result<Option<wire::Message>, StoreError> {
+        let item = match place {
+            MessagePlace::Staged => self.in_use(no).staged(cseq),
+            MessagePlace::Stored(run) => run.get_mut(cseq),
         };
-        item.map(message_of).transpose()
+        item.cloned().map(message_of).transpose()
     }
 
     /// None: there is no such message.

@@ -103,9 +103,16 @@ impl Log {
         if limit == 0 || after.saturating_add(1) >= before {
             return Ok(messages);
         }
+        let (mut from, mut to) = (after + 1, before);
         // The oldest may stand in a run that begins before them.
-        let begin = self.run_with(no, after + 1).await?.map_or(after + 1, |run| run.first);
-        let (mut from, mut to) = (begin, before);
+        match self.run_with(no, from).await? {
+            Some(run) if forward => {
+                from = run.end();
+                messages.extend(run.between(after, before));
+            }
+            Some(run) => from = run.first,
+            None => {}
+        }
         while messages.len() < limit && from < to {
             let runs = self.runs(no, from, to, (limit - messages.len()).min(STEP), !forward).await?;
             match runs.last() {

@@ -245,7 +245,7 @@ impl State {
     }
 }
 
-/// The number of the one content that a row holds, if any. What comes behind it, which may be long, is not looked at.
+/// The numbers of the contents that a row holds.
 fn contents_of(row: &[u8]) -> impl Iterator<Item = u32> {
     let eights = row.array_windows::<8>();
     eights.filter_map(|eight| Some(u32::from_be_bytes(eight.strip_prefix(&MARK)?.try_into().ok()?)))
