@@ -42,7 +42,7 @@ use crate::{
 
 /// The layout of the store that this program writes.
 const FORMAT: u64 = 3;
-/// Callers that may wait for one of the two places where passwords are hashed.
+/// Callers that may wait for a place where passwords are hashed.
 const PASSWORDS_WAITING: usize = 64;
 
 /// Why there is no working core.

@@ -1,8 +1,10 @@
-//! Passwords: argon2id, on a pool of two threads at most, never on a network task.
+//! Passwords: argon2id, on a pool of one or two threads, never on a network task.
 //!
 //! One hash takes 19 MiB and some 25 to 60 ms of a core, so a flood of logins could starve everything else. Two run at
-//! once, a bounded number wait, and the others hear [`PasswordError::Busy`] at once.
+//! once at the most, and never on more than half of the cores; a bounded number wait, and the others hear
+//! [`PasswordError::Busy`] at once.
 
+use std::num::NonZeroUsize;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -24,7 +26,7 @@ const MIN_MEMORY_KIB: u32 = 19 * 1024;
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MIN_PASSES: u32 = 2;
 const MAX_PASSES: u32 = 64;
-const RUNNING: usize = 2;
+const MAX_RUNNING: usize = 2;
 /// Added to the niceness of the threads that hash: beside a busy thread each gets a tenth of a core.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
@@ -51,7 +53,7 @@ pub enum PasswordError {
 /// How hard a hash is. One lane always.
 #[derive(Debug, Clone, Copy)]
 pub struct PasswordCost {
-    /// Memory in KiB, 19,456 (the default) to 1,048,576. Two hashes run at once, so twice this is in use.
+    /// Memory in KiB, 19,456 (the default) to 1,048,576. Up to two hashes run at once, so up to twice this is in use.
     pub memory_kib: u32,
     /// Passes over the memory, 2 (the default) to 64.
     pub passes: u32,
@@ -63,8 +65,8 @@ impl Default for PasswordCost {
     }
 }
 
-/// Hashes and compares passwords, two at a time. Dropping a future does not stop a hash that has begun; it keeps its
-/// place in the pool until it ends.
+/// Hashes and compares passwords, one or two at a time. Dropping a future does not stop a hash that has begun; it keeps
+/// its place in the pool until it ends.
 pub struct PasswordPool {
     argon2: Argon2<'static>,
     random: SystemRandom,
@@ -83,7 +85,7 @@ struct Turn {
 }
 
 impl PasswordPool {
-    /// A pool in which up to `max_waiting` callers (64 is plenty) wait for one of the two places.
+    /// A pool in which up to `max_waiting` callers (64 is plenty) wait for a place.
     ///
     /// # Errors
     /// A cost outside its bounds, or no random numbers.
@@ -98,13 +100,14 @@ impl PasswordPool {
             Params::new(cost.memory_kib, cost.passes, 1, None).expect("the bounds above are argon2's or narrower");
         let random = SystemRandom::new();
         let dummy = dummy_hash(&params, &random)?;
+        let places = places();
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             random,
             dummy,
-            admitted: Arc::new(Semaphore::new(RUNNING + max_waiting)),
-            running: Arc::new(Semaphore::new(RUNNING)),
-            workers: start_workers(),
+            admitted: Arc::new(Semaphore::new(places + max_waiting)),
+            running: Arc::new(Semaphore::new(places)),
+            workers: start_workers(places),
         })
     }
 
@@ -159,12 +162,19 @@ impl PasswordPool {
     }
 }
 
+/// How many hashes run at once. A thread that wakes for a message finds a core without one: with a hash on each of two
+/// cores the p99 of messages doubled or trebled, for a niceness lets a thread go first only at the end of a time slice.
+fn places() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (cores / 2).clamp(1, MAX_RUNNING)
+}
+
 /// Threads of the pool's own, always the same: the allocator keeps for each thread what it has once used, so that every
 /// further one would cost the memory of a hash for good. They end with the pool.
-fn start_workers() -> mpsc::Sender<Job> {
+fn start_workers(count: usize) -> mpsc::Sender<Job> {
     let (jobs, queue) = mpsc::channel::<Job>();
     let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..RUNNING {
+    for _ in 0..count {
         let queue = queue.clone();
         let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         thread::spawn(move || {
@@ -259,8 +269,9 @@ mod tests {
     #[tokio::test]
     async fn a_full_pool_is_busy_at_once() {
         let pool = Arc::new(pool(1));
-        let places = pool.running.clone().acquire_many_owned(2).await.unwrap();
-        let turns = pool.admitted.clone().acquire_many_owned(2).await.unwrap();
+        let all = places() as u32;
+        let running = pool.running.clone().acquire_many_owned(all).await.unwrap();
+        let turns = pool.admitted.clone().acquire_many_owned(all).await.unwrap();
         let waiting = tokio::spawn({
             let pool = pool.clone();
             async move { pool.verify(secret("password"), None).await }
@@ -269,7 +280,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.verify(secret("password"), None).await, Err(PasswordError::Busy));
-        drop((places, turns));
+        drop((running, turns));
         assert_eq!(waiting.await.unwrap(), Ok(false));
     }
 
@@ -287,9 +298,9 @@ mod tests {
             _ = has_started.recv() => {}
         }
         // The future is dropped here, the hash is not.
-        assert_eq!(pool.running.available_permits(), RUNNING - 1);
+        assert_eq!(pool.running.available_permits(), places() - 1);
         release.send(()).unwrap();
-        let all = pool.running.acquire_many(RUNNING as u32);
+        let all = pool.running.acquire_many(places() as u32);
         assert!(tokio::time::timeout(std::time::Duration::from_secs(10), all).await.unwrap().is_ok());
     }
 

@@ -193,7 +193,8 @@ settings! {
         accept_unknown_recipients: bool = false, Switch;
         /// How long a device can resume after it was last connected; later it logs in again.
         resume_ttl: Duration = 14 * DAY, Span(MINUTE..=365 * DAY);
-        /// Memory for one password hash (argon2id). At most two are computed at once.
+        /// Memory for one password hash (argon2id). At most two are computed at once, one where there are fewer than four
+        /// cores.
         password_memory: u64 = 19 * MIB, Size(19 * MIB..=GIB);
         /// Passes over that memory.
         password_passes: u64 = 2, Count(2..=16);

@@ -120,7 +120,8 @@ fn a_flood_of_logins_takes_the_memory_of_a_few() {
     }
     bystander.ping();
     let grown = peak_memory(&server).saturating_sub(before);
-    assert!(grown < 256 * MIB, "grown by {} MiB at most", grown / MIB);
+    println!("grown by {} MiB at the peak", grown / MIB);
+    assert!(grown < 256 * MIB, "grown by {} MiB at the peak", grown / MIB);
     server.assert_healthy();
 }
 
