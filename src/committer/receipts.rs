@@ -12,7 +12,7 @@ use hongyan_proto::{
 use super::{CURSOR_DELAY, Committer, Now, effect::Effect, user::Change};
 use crate::{
     channel::Channel,
-    log::{ConversationNo, DeviceNo, DeviceRecord, EntryRef, Of, UserNo},
+    log::{ConversationNo, DeviceNo, DeviceRecord, EntryRef, Of, UserNo, missing},
     store::StoreError,
 };
 
@@ -114,14 +114,13 @@ impl Committer {
 
     async fn stage_receipts_of(&mut self, no: UserNo, now: Now) -> Result<(), StoreError> {
         let Some(user) = self.user(no, now).await? else { return Ok(()) };
-        user.receipts_wait = false;
         let upto = user.delivered();
         let mut after = user.account.receipted_useq.max(user.bounds.low);
         let mut delivered = Delivered::default();
         while after < upto {
-            // What is delivered has been committed, so it is in the log.
             let refs = self.log.refs(no, after, upto, STEP).await?;
-            let Some((last, _)) = refs.last() else { break };
+            // What is delivered has been committed. To go on without it would keep its receipt from its author for good.
+            let (last, _) = refs.last().ok_or_else(|| missing(format!("entry {upto} of user {}", no.0)))?;
             after = *last;
             refs.iter().for_each(|(_, reference)| delivered.add(reference));
         }
@@ -130,6 +129,8 @@ impl Committer {
             self.deliver_up_to(no, conversation, newest, authors, now).await?;
         }
         if let Some(user) = self.user(no, now).await? {
+            // Not before: until they are written they wait, so that the user is not put among those who do again.
+            user.receipts_wait = false;
             user.account.receipted_useq = upto;
             user.account_change = Change::Urgent;
         }
@@ -149,9 +150,9 @@ impl Committer {
         authors: BTreeMap<UserNo, u64>,
         now: Now,
     ) -> Result<(), StoreError> {
-        let Some(peer) = self.conversation(no, now).await?.map(|conversation| conversation.record.peer_of(by)) else {
-            return Ok(());
-        };
+        let conversation = self.conversation(no, now).await?;
+        let conversation = conversation.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
+        let peer = conversation.record.peer_of(by);
         let mut membership = self.membership(by, no).await?.unwrap_or_default();
         if newest <= membership.delivered_cseq {
             return Ok(());
@@ -162,7 +163,7 @@ impl Committer {
         };
         let tells = self.tells_receipts(no, by, now).await?;
         for author in authors.keys() {
-            self.user(*author, now).await?;
+            self.user(*author, now).await?.ok_or_else(|| missing(format!("user {}", author.0)))?;
         }
         (membership.delivered_cseq, membership.delivered_ms) = (newest, now.unix_ms);
         if peer.is_some_and(|peer| peer != by && tells) {

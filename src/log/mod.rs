@@ -150,6 +150,7 @@ fn decode<T: Message + Default>(value: Option<Bytes>) -> Result<Option<T>, Store
     value.map(|value| parse(&value)).transpose()
 }
 
-fn missing(what: String) -> StoreError {
+/// A row is not there that another names, though none is removed before those that name it.
+pub fn missing(what: String) -> StoreError {
     StoreError::Corrupt(format!("{what} is referred to but not there"))
 }

@@ -93,3 +93,28 @@ async fn who_may_not_have_heard_of_a_reset_is_told_again() {
     let login = rig.log_in("alice", "tablet").await;
     assert_eq!((login.reset, login.cursor), (None, 601), "it has acted on it");
 }
+
+#[tokio::test]
+async fn receipts_that_cannot_be_read_wait_once_for_each_user() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    assert!(alice.catch_up(0));
+    rig.process((1..=3).map(|send_no| send(&alice, send_no, "bob")).collect()).await;
+    drain(&alice);
+    let key = keys::run(bob.user, 1);
+    let run = rig.engine.get(Table::Timelines, key.clone()).await.unwrap().unwrap();
+    let mut lost = Batch::default();
+    lost.remove(Table::Timelines, key.clone());
+    rig.engine.commit(lost, Durability::Synced).await.unwrap();
+    for useq in 1..=3 {
+        rig.process(vec![Op::Acked { channel: bob.clone(), useq }]).await;
+        rig.pass(Duration::from_secs(1)).await;
+        assert_eq!(rig.committer.receipts_due.len(), 1, "after {useq}");
+    }
+    assert_eq!(drain(&alice), []);
+    let mut found = Batch::default();
+    found.put(Table::Timelines, key, run);
+    rig.engine.commit(found, Durability::Synced).await.unwrap();
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(drain(&alice), [('e', 4, 0)], "told in the end, and once");
+}
