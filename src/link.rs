@@ -254,8 +254,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(reset) = login.reset {
             self.connection.sync_reset(reset);
         }
-        let [random, ..] = self.core.environment.random();
-        if random % GREASE_ONE_IN == 0 {
+        let [chance, random, ..] = self.core.environment.random();
+        if chance % GREASE_ONE_IN == 0 {
             self.connection.grease(random);
         }
         tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
