@@ -74,7 +74,7 @@ impl Write for Cut {
 }
 
 /// What a client keeps in its own store, and what it has shown.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Device {
     hello: wire::Hello,
     resume_token: Option<Bytes>,
@@ -137,7 +137,9 @@ impl Device {
             let bytes = *first.get_or_insert((client.bytes_out, client.bytes_in));
             match ended {
                 Ok(()) => return bytes,
-                Err(error) if place.writes == usize::MAX && place.reads == usize::MAX => panic!("not cut, but {error}"),
+                Err(error) if place.writes == usize::MAX && place.reads == usize::MAX => {
+                    panic!("{}: not cut, but {error}: {self:?}\n{}", self.hello.uid, server.stderr())
+                }
                 Err(_) => {
                     if let Ending::Silence = place.ending {
                         silent.push(client);
