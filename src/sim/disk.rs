@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use hongyan_proto::canary;
 
@@ -247,8 +248,7 @@ impl State {
 
 /// The numbers of the contents that a row holds.
 fn contents_of(row: &[u8]) -> impl Iterator<Item = u32> {
-    let eights = row.array_windows::<8>();
-    eights.filter_map(|eight| Some(u32::from_be_bytes(eight.strip_prefix(&MARK)?.try_into().ok()?)))
+    memmem::find_iter(row, &MARK).filter_map(|at| Some(u32::from_be_bytes(*row.get(at + MARK.len()..)?.first_chunk()?)))
 }
 
 /// Hands `value` over, at once or after everybody else had a turn.

@@ -179,7 +179,8 @@ impl Ledger {
 
     /// The device that was to send it cannot vouch for it any more.
     pub fn let_loose(&mut self, id: usize) {
-        self.sent[id].is_loose = true;
+        // That it was refused holds for the number that it had.
+        (self.sent[id].is_loose, self.sent[id].is_refused) = (true, false);
     }
 
     /// Whether it may come a second time, under another number of its device.

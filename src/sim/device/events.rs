@@ -22,6 +22,8 @@ pub const PAGE: u32 = 20;
 pub struct Reload {
     /// No entry after the reset or login is acked up to more than this.
     pub base: u64,
+    /// How many resets came before it on this connection. What was asked before one is not an answer behind it.
+    resets: u64,
     is_asked: bool,
     is_listed: bool,
     list_after: u64,
@@ -47,7 +49,12 @@ impl Reload {
                 wire::ConversationsRequest { after, limit, ..Default::default() }
             }),
         };
-        Some(wire::Request { id: 1, op: Some(op) })
+        Some(wire::Request { id: self.id(), op: Some(op) })
+    }
+
+    /// Of its requests.
+    fn id(&self) -> u64 {
+        GAP + 1 + self.resets
     }
 }
 
@@ -269,7 +276,7 @@ impl Device {
         self.held.clear();
         self.round.push(Note::Reset { log_epoch, head });
         if let Some(line) = &mut self.line {
-            line.reload = Reload { base: head, ..Reload::default() };
+            line.reload = Reload { base: head, resets: line.reload.resets + 1, ..Reload::default() };
         }
     }
 
@@ -285,6 +292,9 @@ impl Device {
         }
         let Some(line) = &mut self.line else { return };
         let reload = &mut line.reload;
+        if response.id != reload.id() {
+            return;
+        }
         reload.is_asked = false;
         match response.result {
             Some(Answer::Conversations(page)) => {

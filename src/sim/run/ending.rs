@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, ops::RangeInclusive, rc::Rc, tim
 
 use super::{Act, Run};
 use crate::{
-    log::verify,
+    log::{UserNo, verify},
     sim::{
         conversation::{Conversation, Stay},
         device::{Device, Wish},
@@ -64,6 +64,9 @@ impl Run {
             let device = device.borrow();
             return Some(format!("u{} {} is not done: {}", device.user, device.name, device.describe()));
         }
+        if let Some(user) = self.lagging() {
+            return Some(format!("a device of {user:?} still reads the log"));
+        }
         let ledger = self.world.ledger.borrow();
         let stays = |conversation| match conversation {
             Conversation::Two(a, b) => vec![(a, Stay::ALWAYS), (b, Stay::ALWAYS)],
@@ -78,6 +81,17 @@ impl Run {
                 self.lacking_on(&device, *conversation, stay.from..=stay.to.unwrap_or(*head))
             })
         })
+    }
+
+    /// A user with a device that reads the log. It may have all it lacks, and much of its own before what comes next.
+    fn lagging(&self) -> Option<UserNo> {
+        let mut lagging = None;
+        self.world.host.core()?.sessions.for_each(|channel| {
+            if channel.is_lagging() {
+                lagging = Some(channel.user);
+            }
+        });
+        lagging
     }
 
     fn lacking_on(&self, device: &Device, of: Conversation, due: RangeInclusive<u64>) -> Option<String> {
