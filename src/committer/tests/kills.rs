@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     thread,
 };
 
@@ -36,7 +36,7 @@ enum Step {
     Staged,
     /// The engine writes and syncs; the process ends some microseconds into it.
     Writing(u64),
-    /// The batch is durable; no effect of it has happened.
+    /// The batch is durable and holds a message; no effect of it has happened.
     Durable,
 }
 
@@ -56,16 +56,17 @@ fn die() {
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
-/// Ends the process at a step of the n-th commit.
+/// Ends the process at a step of the n-th commit, or of the next one where that is none for this step.
 struct Killing {
     engine: FjallEngine,
     step: Step,
-    left: AtomicU64,
+    left: AtomicI64,
 }
 
 impl Engine for Killing {
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
-        let is_last = self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+        let fits = self.step != Step::Durable || batch.writes.iter().any(|write| write.table == Table::Messages);
+        let is_last = self.left.fetch_sub(1, Ordering::SeqCst) <= 1 && fits;
         match self.step {
             Step::Staged if is_last => die(),
             Step::Writing(micros) if is_last => {
@@ -118,7 +119,7 @@ async fn child() {
     };
     let (acknowledged, commits) = (number(3), number(4));
     let engine = FjallEngine::open(Path::new(words[0]), FjallOptions::default()).unwrap();
-    let engine = Arc::new(Killing { engine, step, left: AtomicU64::new(commits) });
+    let engine = Arc::new(Killing { engine, step, left: AtomicI64::new(commits as i64) });
     let log = Log::new(engine);
     let settings = CommitterSettings { send_window: 64, receipt_delay: Duration::ZERO, ..settings() };
     let mut committer = Committer::open(log, Arc::default(), Arc::new(Metrics::default()), settings).await.unwrap();
