@@ -42,6 +42,10 @@ pub(super) enum Destination {
 }
 
 impl Conversation {
+    fn new(record: ConversationRecord, head: u64, readers: Vec<UserNo>, now: Now) -> Self {
+        Self { record, head, readers, run: Vec::new(), last_used: now.instant }
+    }
+
     /// The group, if it is one.
     pub fn group(&self) -> Option<&GroupRecord> {
         self.record.group.as_ref()
@@ -116,8 +120,7 @@ impl Committer {
                     members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
                 }
             };
-            self.conversations
-                .insert(no, Conversation { record, head, readers, run: Vec::new(), last_used: now.instant });
+            self.conversations.insert(no, Conversation::new(record, head, readers, now));
         }
         let conversation = self.conversations.get_mut(&no).expect("it was there or has just been loaded");
         conversation.last_used = now.instant;
@@ -167,8 +170,7 @@ impl Committer {
         self.last_conversation += 1;
         let no = ConversationNo(self.last_conversation);
         self.put_meta(meta::LAST_CONVERSATION, no.0);
-        self.conversations
-            .insert(no, Conversation { record, head: 0, readers, run: Vec::new(), last_used: now.instant });
+        self.conversations.insert(no, Conversation::new(record, 0, readers, now));
         self.put_conversation(no);
         no
     }

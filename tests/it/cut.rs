@@ -138,7 +138,8 @@ impl Device {
             match ended {
                 Ok(()) => return bytes,
                 Err(error) if place.writes == usize::MAX && place.reads == usize::MAX => {
-                    panic!("{}: not cut, but {error}: {self:?}\n{}", self.hello.uid, server.stderr())
+                    let (uid, queues) = (&self.hello.uid, client.kernel_queues());
+                    panic!("{uid}: not cut, but {error}: {self:?}\n{queues}\n{}", server.stderr())
                 }
                 Err(_) => {
                     if let Ending::Silence = place.ending {

@@ -138,6 +138,14 @@ impl WireClient {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 
+    /// What the kernel holds of both ends: lines of /proc/net/tcp, with bytes unacknowledged and unread as `tx:rx`.
+    #[allow(dead_code, reason = "for tests/it, which shares this file")]
+    pub fn kernel_queues(&self) -> String {
+        let port = format!(":{:04X} ", self.socket.local_addr().unwrap().port());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        table.lines().filter(|line| line.contains(&port)).collect::<Vec<_>>().join("\n")
+    }
+
     /// Ends the outgoing half.
     pub fn finish(&mut self) {
         self.socket.shutdown(std::net::Shutdown::Write).unwrap();
