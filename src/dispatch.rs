@@ -4,7 +4,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use hongyan_proto::{Uid, canary, wire};
+use hongyan_proto::{Uid, wire};
 
 use crate::{
     accounts,
@@ -21,7 +21,8 @@ pub use crate::{
     sync::Page,
 };
 
-/// An authenticated device on one connection. Dropping it takes its channel out of the session map.
+/// An authenticated device on one connection. When it is dropped the committer takes its channel out of the session map,
+/// after everything that the device has said.
 pub struct Session {
     core: Arc<Core>,
     uid: Uid,
@@ -108,11 +109,12 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if !canary::is("route-not-removed") {
-            self.core.sessions.unbind(&self.channel);
-        }
         self.core.presence.forget(&self.channel);
         self.core.metrics.sessions.dec();
+        // A server that is stopping has no use for the map.
         let _ = self.core.queue.put(Op::Left(self.channel.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

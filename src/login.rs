@@ -200,15 +200,32 @@ fn check_backoff(core: &Core, who: &str, attempt: &Attempt, reason: &'static str
 
 async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
     let (reply, answer) = oneshot::channel();
+    let mut answer = Answer { answer, core };
     let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
     if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());
     }
-    let logged_in = answer.await.map_err(|_| stopping())??;
+    let logged_in = (&mut answer.answer).await.map_err(|_| stopping())??;
     let Channel { user, device, .. } = *logged_in.channel;
     core.gate.backoff().on_success(&claim(user.0.into(), device.0.into()), attempt.address);
     Ok(logged_in)
+}
+
+/// What the committer answers to a login. Who stops waiting for it, as the peer of a request does who hangs up, leaves.
+struct Answer<'a> {
+    answer: oneshot::Receiver<Result<LoggedIn, LoginError>>,
+    core: &'a Core,
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        // From here on the committer finds that nobody waits; before, it may have answered.
+        self.answer.close();
+        if let Ok(Ok(login)) = self.answer.try_recv() {
+            let _ = self.core.queue.put(Op::Left(login.channel));
+        }
+    }
 }
 
 fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {

@@ -32,7 +32,7 @@ pub struct News {
 /// The live channels of all users.
 ///
 /// *Architecture Invariant*: only the committer binds, so that binding, taking over from an older connection and fixing
-/// the head of the log are one step between two commits.
+/// the head of the log are one step between two commits; and only the committer unbinds, after what the device has said.
 #[derive(Default)]
 pub struct Sessions {
     users: DashMap<UserNo, Channels, FxBuildHasher>,

@@ -13,7 +13,7 @@
 //! If a commit fails, nothing of it has happened: whoever waits is told so, and what is in memory is read anew from the
 //! log. Time comes in as an argument, randomness with the operations, so a simulator can run it.
 //!
-//! *Architecture Invariant*: nobody else writes to the store, and nobody else binds channels.
+//! *Architecture Invariant*: nobody else writes to the store, and nobody else binds and unbinds channels.
 
 mod account;
 mod acts;

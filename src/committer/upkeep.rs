@@ -25,8 +25,12 @@ const TRIM_STEP: u64 = 256;
 const TRIM_RUNS: usize = 256;
 
 impl Committer {
-    /// A connection has ended: from now on its device is silent.
+    /// A connection has ended: from now on its device is silent. Up to here it was live, for what it has said came before:
+    /// had an older connection of the device logged in meanwhile, that would have counted for nothing.
     pub(super) async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
+        if !canary::is("route-not-removed") {
+            self.sessions.unbind(channel);
+        }
         let (hours, is_online) = (self.hours, self.sessions.is_online(channel.user));
         self.visitors.push(channel.user);
         let Ok(Some(user)) = self.user(channel.user, now).await else { return };

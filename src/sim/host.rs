@@ -59,6 +59,12 @@ fn credentials() -> &'static Credentials {
     })
 }
 
+/// What decides who may come in.
+pub fn gate() -> Gate {
+    let Credentials { tokens, passwords } = credentials();
+    Gate::new(tokens.clone(), passwords.clone(), Backoff::new(BackoffPolicy::default()))
+}
+
 /// A token that no jump of the calendar expires.
 pub fn token(uid: &str) -> String {
     let claims = serde_json::json!({
@@ -108,15 +114,10 @@ impl Host {
         let log = Log::new(self.disk.clone());
         let log_epoch = self.chance.borrow_mut().number().max(1);
         self.spawner.spawn(Owner::Server, async move {
-            let gate = Gate::new(
-                credentials().tokens.clone(),
-                credentials().passwords.clone(),
-                Backoff::new(BackoffPolicy::default()),
-            );
             let environment = Box::new(Simulated(clock.clone()));
             let prepared = open::prepare(&log, Path::new("simulated"), log_epoch).await;
             let assembled = match prepared {
-                Ok(()) => open::assemble(&config, log, gate, environment).await,
+                Ok(()) => open::assemble(&config, log, gate(), environment).await,
                 // The operator starts it again when the disk answers.
                 Err(_) => return,
             };

@@ -26,6 +26,8 @@ mod rogue;
 mod run;
 mod tests;
 
+pub use host::{gate, token};
+
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
