@@ -328,8 +328,10 @@ impl Device {
 
     pub(super) fn on_loaded(&mut self, message: &wire::Message) {
         let Some((conversation, sight)) = self.see(message) else { return };
-        if !self.notebook.has(conversation, message.cseq) {
-            self.note_shown(conversation, message.cseq, Shown { way: Way::Loaded, sight });
+        match self.notebook.has(conversation, message.cseq) {
+            false => self.note_shown(conversation, message.cseq, Shown { way: Way::Loaded, sight }),
+            // It may have been taken back behind a reset, where its answer came after the act.
+            true => self.round.push(Note::Seen { conversation, cseq: message.cseq, sight }),
         }
     }
 }

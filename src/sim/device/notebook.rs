@@ -45,6 +45,12 @@ pub enum Note {
         cseq: u64,
         shown: Shown,
     },
+    /// How something that is shown is seen by now.
+    Seen {
+        conversation: Conversation,
+        cseq: u64,
+        sight: Sight,
+    },
     Answered {
         send_no: u64,
     },
@@ -127,6 +133,9 @@ impl Notebook {
     pub fn write(&mut self, note: Note) -> Result<(), String> {
         match note {
             Note::Shown { conversation, cseq, shown } => return self.show(conversation, cseq, shown),
+            Note::Seen { conversation, cseq, sight } => {
+                change(self.shown.entry(conversation).or_default(), cseq, sight);
+            }
             Note::Answered { send_no } => {
                 if self.outbox.remove(&send_no).is_none() {
                     return Err(format!("I2: send_no {send_no} was answered twice"));

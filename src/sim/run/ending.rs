@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, ops::RangeInclusive, rc::Rc, tim
 
 use super::{Act, Run};
 use crate::{
-    log::{UserNo, verify},
+    log::verify,
     sim::{
         conversation::{Conversation, Stay},
         device::{Device, Wish},
@@ -48,9 +48,9 @@ impl Run {
         let end = self.world.clock.now() + TIME_TO_DRAIN;
         // A commit that began while the disk was slow ends.
         self.pass(plan::SLOW_DISK.longest());
-        while !self.is_violated() && self.lacking().is_some() {
+        while !self.is_violated() && self.undrained().is_some() {
             if self.world.clock.now() >= end {
-                let lacking = self.lacking().unwrap_or_default();
+                let lacking = self.undrained().unwrap_or_default();
                 return self.world.ledger.borrow_mut().violated(|| format!("I7: after healing, {lacking}"));
             }
             self.pass(Duration::from_secs(1));
@@ -63,9 +63,6 @@ impl Run {
         if let Some(device) = self.devices.iter().find(|device| !idle(device)) {
             let device = device.borrow();
             return Some(format!("u{} {} is not done: {}", device.user, device.name, device.describe()));
-        }
-        if let Some(user) = self.lagging() {
-            return Some(format!("a device of {user:?} still reads the log"));
         }
         let ledger = self.world.ledger.borrow();
         let stays = |conversation| match conversation {
@@ -83,15 +80,17 @@ impl Run {
         })
     }
 
-    /// A user with a device that reads the log. It may have all it lacks, and much of its own before what comes next.
-    fn lagging(&self) -> Option<UserNo> {
-        let mut lagging = None;
-        self.world.host.core()?.sessions.for_each(|channel| {
-            if channel.is_lagging() {
-                lagging = Some(channel.user);
-            }
-        });
-        lagging
+    /// The same, or that a device reads the log: it may have all it lacks, and much of its own before what comes next.
+    fn undrained(&self) -> Option<String> {
+        self.lacking().or_else(|| {
+            let mut lagging = None;
+            self.world.host.core()?.sessions.for_each(|channel| {
+                if channel.is_lagging() {
+                    lagging = Some(format!("a device of {:?} still reads the log", channel.user));
+                }
+            });
+            lagging
+        })
     }
 
     fn lacking_on(&self, device: &Device, of: Conversation, due: RangeInclusive<u64>) -> Option<String> {
