@@ -233,7 +233,8 @@ impl Rogue {
     }
 }
 
-/// Whether a server gives this code because of itself, not of its peer.
+/// Whether a server gives this code because of itself, not of its peer: one that goes on after a pause, with a queue that
+/// is full, finds the time up before it reads what has come meanwhile.
 fn is_trouble(code: CloseCode) -> bool {
-    matches!(code, CloseCode::GOING_AWAY | CloseCode::UNAVAILABLE | CloseCode::LOGIN_TIMEOUT)
+    matches!(code, CloseCode::GOING_AWAY | CloseCode::UNAVAILABLE | CloseCode::LOGIN_TIMEOUT | CloseCode::IDLE_TIMEOUT)
 }

@@ -7,14 +7,14 @@
 
 use std::{
     future::ready,
-    io,
+    io, mem,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
-use fjall::{Database, Iter, Keyspace, Readable};
+use fjall::{Database, Iter, Keyspace, Readable, Snapshot};
 
 use self::{errors::translate, lock::DirectoryLock, runway::Runway, writer::Writer};
 use super::{
@@ -77,6 +77,8 @@ pub struct FjallEngine {
     db: Database,
     keyspaces: Keyspaces,
     writer: Mutex<Writer>,
+    /// What readers see: all commits that have returned.
+    published: RwLock<Snapshot>,
     /// Held for reading while all rows are read, which keeps old ones alive, and for writing while those are purged.
     old_rows: RwLock<()>,
 }
@@ -125,13 +127,15 @@ impl FjallEngine {
         let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
         let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));
-        Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, old_rows: RwLock::new(()) })
+        let published = RwLock::new(db.snapshot());
+        Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, published, old_rows: RwLock::new(()) })
     }
 
-    /// Writes every table to its files.
+    /// Writes every table to its files, and reads from these.
     #[cfg(test)]
     pub(crate) fn flush(&self) {
         self.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
+        self.publish(&self.writer().expect("no commit failed"));
     }
 
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
@@ -142,10 +146,21 @@ impl FjallEngine {
         &self.keyspaces[table.index()]
     }
 
-    // Every read goes through a snapshot: without one it could see a batch that is only half applied.
+    /// Lets readers see what is written. With the writer in hand, so that no batch is being applied: a snapshot of that
+    /// moment may hold half of it, since each table that goes to a file or is merged moves what a new snapshot sees.
+    fn publish(&self, _writer: &Writer) {
+        let snapshot = self.db.snapshot();
+        let before = mem::replace(&mut *self.published.write().unwrap_or_else(PoisonError::into_inner), snapshot);
+        drop(before);
+    }
+
+    /// All commits that have returned, and nothing of the next.
+    fn snapshot(&self) -> Snapshot {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 
     fn read(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.db.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
+        let value = self.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -153,7 +168,7 @@ impl FjallEngine {
         if scan.from >= scan.to {
             return Ok(Vec::new());
         }
-        let rows = self.db.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
+        let rows = self.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
         if scan.descending { collect(rows.rev(), scan.limit) } else { collect(rows, scan.limit) }
     }
 }
@@ -181,7 +196,11 @@ fn dump_table(table: Table, rows: Iter, each: &mut DumpSink<'_>) -> Result<Contr
 impl Engine for FjallEngine {
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
         batch.assert_sizes();
-        let commit = |mut writer: MutexGuard<'_, Writer>| writer.commit(&self.db, &self.keyspaces, batch, durability);
+        let commit = |mut writer: MutexGuard<'_, Writer>| {
+            writer.commit(&self.db, &self.keyspaces, batch, durability)?;
+            self.publish(&writer);
+            Ok(())
+        };
         Box::pin(ready(self.writer().and_then(commit)))
     }
 
@@ -195,7 +214,7 @@ impl Engine for FjallEngine {
 
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
         let _reading = self.old_rows.read().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = self.db.snapshot();
+        let snapshot = self.snapshot();
         for table in Table::ALL {
             if dump_table(table, snapshot.iter(self.keyspace(table)), each)? == ControlFlow::Break(()) {
                 break;

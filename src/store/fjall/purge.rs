@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Keyspace, KeyspaceCreateOptions};
 
 use super::{FjallEngine, errors, journal};
 use crate::store::{StoreError, Table};
@@ -45,24 +45,26 @@ pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
     fill_journal(engine, &old)?;
     flush_until_gone(engine, &old)?;
     let tables = WRITTEN_BY_PEOPLE.map(|table| engine.keyspace(table));
-    look_for_old_rows(&engine.db);
+    look_for_old_rows(engine)?;
     for keyspace in tables {
         keyspace.major_compact().map_err(errors::on_commit)?;
     }
     for keyspace in tables {
         engine.writer()?.put(&engine.db, keyspace, NO_KEY, None)?;
     }
-    look_for_old_rows(&engine.db);
+    look_for_old_rows(engine)?;
     for keyspace in tables {
         keyspace.rotate_memtable_and_wait().map_err(errors::on_commit)?;
     }
     Ok(())
 }
 
-fn look_for_old_rows(db: &Database) {
+fn look_for_old_rows(engine: &FjallEngine) -> Result<(), StoreError> {
+    engine.publish(&*engine.writer()?);
     for _ in 0..SNAPSHOTS_PER_LOOK {
-        drop(db.snapshot());
+        drop(engine.snapshot());
     }
+    Ok(())
 }
 
 /// Writes until the newest of the `old` journals is no longer the one that the engine writes.

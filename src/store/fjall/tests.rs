@@ -1,7 +1,8 @@
 //! What the engine keeps beside the tables' files stays within what it was given: rows in memory, blocks that were read,
-//! journals.
+//! journals. And what its own threads do meanwhile shows in no read.
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -91,4 +92,37 @@ fn journals_go_when_they_are_as_large_as_they_may_be() {
     let newest = (64 << 20) + tables::memtable_bytes(Table::Messages);
     let most = FjallOptions::MIN_JOURNAL_BYTES + newest;
     until("journals stay that are too many", || engine.db.journal_disk_space().unwrap() <= most);
+}
+
+#[test]
+fn a_table_that_goes_to_a_file_shows_no_half_of_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FjallEngine::open(dir.path(), FjallOptions::default()).unwrap();
+    // The first and the last row of a batch that takes its time.
+    let commit = |value: u32| {
+        let mut batch = Batch::default();
+        batch.put(Table::Users, vec![0], value.to_be_bytes().to_vec());
+        (0..1000_u16).for_each(|key| batch.put(Table::Meta, key.to_be_bytes().to_vec(), vec![]));
+        batch.put(Table::Users, vec![1], value.to_be_bytes().to_vec());
+        engine.commit(batch, Durability::Buffered).now_or_never().unwrap().unwrap();
+    };
+    commit(0);
+    let both =
+        Scan { table: Table::Users, from: vec![0].into(), to: vec![2].into(), limit: usize::MAX, descending: false };
+    let is_written = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (1..300).for_each(commit);
+            is_written.store(true, Ordering::Release);
+        });
+        scope.spawn(|| {
+            while !is_written.load(Ordering::Acquire) {
+                engine.keyspace(Table::Users).rotate_memtable_and_wait().unwrap();
+            }
+        });
+        while !is_written.load(Ordering::Acquire) {
+            let rows = engine.read_range(both.clone()).unwrap();
+            assert_eq!(rows[0].1, rows[1].1, "rows of two batches in one scan");
+        }
+    });
 }
