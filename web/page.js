@@ -24,7 +24,7 @@ const tab = new Tab({
   lines: (lines) => list.fill(lines, account.uid),
   message: (row) => thread.add(row),
   outbox: (row) => thread.putOutbox(row),
-  sent: ({ sendNo }) => thread.sent(sendNo),
+  sent: (place) => thread.sent(place),
   stale: ({ conversation }) => (conversation ?? thread.conversation) === thread.conversation && thread.refresh(),
   typing: (signal) => thread.showTyping(signal),
   figures: (summary) => connection.figures(summary),

@@ -64,7 +64,7 @@ export class Timeline {
       await this.device.change((tables, account) => batched.apply(tables, account, batch));
       for (const row of batched.rows) this.tell('message', row);
       for (const line of batched.lines.values()) this.tell('line', line);
-      for (const sendNo of batched.gone) this.tell('sent', { sendNo });
+      for (const place of batched.gone) this.tell('sent', place);
       for (const row of batched.kept) this.tell('outbox', row);
       for (const conversation of batched.stale) this.tell('stale', { conversation });
       for (const conversation of batched.doubtful) this.doubt(conversation);
@@ -89,7 +89,7 @@ class Batch {
     this.figures = figures;
     this.rows = [];
     this.lines = new Map();
-    // Numbers of what need not be sent any more, and what has an answer but not its place in the log yet.
+    // What need not be sent any more, by its number, with the place it has; and what has an answer but not its place in the log yet.
     this.gone = [];
     this.kept = [];
     // Lines to be asked for, and conversations of which a tab may have missed something.
@@ -119,7 +119,7 @@ class Batch {
       this.kept.push(row);
       return;
     }
-    await this.drop(tables, sent.sendNo);
+    await this.drop(tables, sent.sendNo, ack.cseq);
     if (useq === account.cursor + 1) {
       account.cursor = useq;
       const message = { ...sent.send, from: this.me, cseq: ack.cseq, timeMs: ack.timeMs };
@@ -140,7 +140,7 @@ class Batch {
     if (entry.ownSendNo) {
       const sendNo = Number(entry.ownSendNo);
       account.answeredSendNo = Math.max(account.answeredSendNo, sendNo);
-      await this.drop(tables, sendNo);
+      await this.drop(tables, sendNo, entry.message?.cseq);
     }
     if (entry.message) await this.applyMessage(tables, entry.message, useq > 0);
     if (entry.receipt) {
@@ -187,8 +187,8 @@ class Batch {
     return this.lines.get(conversation) ?? (await tables.find('lines', conversation));
   }
 
-  async drop(tables, sendNo) {
+  async drop(tables, sendNo, cseq) {
     await tables.remove('outbox', sendNo);
-    this.gone.push(sendNo);
+    this.gone.push({ sendNo, cseq: Number(cseq ?? 0) });
   }
 }

@@ -58,7 +58,7 @@ async fn people_talk(server: &TestServer, alice: &Page, bob: &Page) {
     bob.until("document.querySelectorAll('#messages .text').length === 3").await;
     bob.write("#text", &Key::Up.to_string()).await;
     bob.until("document.activeElement.matches('.message')").await;
-    bob.press("r").await;
+    bob.press('r').await;
     bob.say("Gladly. I bring the telescope").await;
     alice.until_seen(".quote").await;
     alice.click_by_script(".message:last-child .tools button:nth-child(2)").await;

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use fantoccini::{Client, Locator, key::Key, wd::WindowHandle};
+use fantoccini::{
+    Client, Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+    key::Key,
+    wd::WindowHandle,
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -103,9 +108,11 @@ impl Page {
     }
 
     /// A key for whatever has the focus.
-    pub async fn press(&self, key: &str) {
+    pub async fn press(&self, key: char) {
         let _driving = self.switch().await;
-        self.client.active_element().await.unwrap().send_keys(key).await.unwrap();
+        let mut keys = KeyActions::new("keyboard".into());
+        keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        self.client.perform_actions(keys).await.unwrap();
     }
 
     /// For what shows itself only under the mouse.

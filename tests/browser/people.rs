@@ -1,6 +1,7 @@
 //! What people do on the page besides writing: coming in, changing their minds, looking back.
 
 use fantoccini::key::Key;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{chats::alice_and_bob, chrome::Chrome, http::Request, server::TestServer};
@@ -59,24 +60,28 @@ async fn a_message_is_changed_taken_back_and_answered_by_keyboard() {
     bob.talk_to("alice").await;
     alice.write("#text", "s").await;
     bob.until("document.querySelector('#subtitle').textContent === 'alice is writing…'").await;
+    // A message that has the focus while it waits has it when it is sent.
+    server.signal(Signal::STOP);
     alice.say("even o'clock?").await;
-    bob.until_texts(&["seven o'clock?"]).await;
-    let newest = "document.activeElement.matches('.message')";
     alice.write("#text", &Key::Up.to_string()).await;
+    alice.until("document.activeElement.matches('.message[data-send]')").await;
+    server.signal(Signal::CONT);
+    bob.until_texts(&["seven o'clock?"]).await;
+    let newest = "document.activeElement.matches('.message:not([data-send])')";
     alice.until(newest).await;
-    alice.press("e").await;
+    alice.press('e').await;
     alice.until("document.activeElement.id === 'text'").await;
     alice.say(" Or eight?").await;
     bob.until_texts(&["seven o'clock? Or eight?"]).await;
     bob.until("document.querySelector('.foot').textContent.startsWith('edited')").await;
     bob.write("#text", &Key::Up.to_string()).await;
     bob.until(newest).await;
-    bob.press("r").await;
+    bob.press('r').await;
     bob.say("eight").await;
     alice.until("document.querySelector('.quote')?.textContent === \"You seven o'clock? Or eight?\"").await;
     bob.write("#text", &Key::Up.to_string()).await;
     bob.until(newest).await;
-    bob.press(&Key::Delete.to_string()).await;
+    bob.press(Key::Delete.into()).await;
     alice.until_texts(&["seven o'clock? Or eight?", "This message was taken back"]).await;
     alice.click_by_script(".message .tools [title='React with 👍']").await;
     bob.until("document.querySelector('.reactions')?.textContent === '👍 1'").await;

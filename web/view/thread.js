@@ -45,8 +45,12 @@ export class Thread {
     if (row.send.to === this.conversation) this.render({ toEnd: row.state === 'waiting' });
   }
 
-  sent(sendNo) {
-    if (this.outbox.delete(sendNo)) this.render();
+  /** It waits no more. Whoever has the focus on it goes on with the message that it has become, if it has. */
+  sent({ sendNo, cseq }) {
+    if (!this.outbox.delete(sendNo)) return;
+    const drawn = this.drawn.get(`send ${sendNo}`);
+    if (cseq && drawn) drawn.element.dataset.cseq = cseq;
+    this.render();
   }
 
   close() {
