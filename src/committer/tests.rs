@@ -24,6 +24,7 @@ use crate::{
 
 mod accounts;
 mod acts;
+mod cast;
 mod cursors;
 mod halves;
 mod kills;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use hongyan_proto::wire::{JoinPolicy, NackCode, Role, act::What};
 
 use super::{
-    acts::{Answered, Cast},
+    cast::{Answered, Cast},
     *,
 };
 
