@@ -52,9 +52,7 @@ impl SqliteStore {
         let path = path.as_ref();
         let shown = path.display().to_string();
         let refused = |source| StoreError::Open { path: shown.clone(), source };
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            hongyan_directory::create(parent).map_err(refused)?;
-        }
+        hongyan_directory::create(hongyan_directory::parent(path)).map_err(refused)?;
         let mut mark_path = path.as_os_str().to_owned();
         mark_path.push("-mark");
         let mark_path = PathBuf::from(mark_path);
