@@ -64,14 +64,10 @@ impl Ledger {
         if !sent.is_answered && !sent.is_loose {
             return Some(format!("I7: {id} of u{} was never answered", sent.from));
         }
-        let to = sent.to?;
-        let is_there = |cseq| self.lines.get(&to).is_some_and(|lines| lines.contains_key(&cseq));
-        if sent.cseq.is_some_and(|cseq| !is_there(cseq)) {
-            return Some(format!("I1: {id} of u{} is gone from {:?} of {to:?}", sent.from, sent.cseq));
+        if let Some(unseen) = self.unseen(id) {
+            return Some(unseen);
         }
-        if !sent.is_refused {
-            return None;
-        }
+        let to = sent.to.filter(|_| sent.is_refused)?;
         let is_justified = match (to, &sent.deed) {
             (Conversation::Group(group), _) => self.members(group).was_outside(sent.from) || sent.deed.is_some(),
             (_, Some(Deed::Edit(of) | Deed::Recall(of))) => {
@@ -83,6 +79,18 @@ impl Ledger {
         };
         (!is_justified)
             .then(|| format!("I1: {id} of u{}, {:?} to {to:?}, was refused without a reason", sent.from, sent.deed))
+    }
+
+    /// Something that was acked, and that nobody has seen: it is on its way to its author's own devices, or lost.
+    pub fn any_unseen(&self) -> Option<String> {
+        (0..self.sent.len()).find_map(|id| self.unseen(id))
+    }
+
+    fn unseen(&self, id: usize) -> Option<String> {
+        let sent = &self.sent[id];
+        let (to, cseq) = (sent.to?, sent.cseq?);
+        let is_there = self.lines.get(&to).is_some_and(|lines| lines.contains_key(&cseq));
+        (!is_there).then(|| format!("I1: {id} of u{} is not at {cseq} of {to:?}", sent.from))
     }
 
     /// The message was taken back, or the one that it is an edit of: its content is nowhere any more.

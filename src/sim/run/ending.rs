@@ -65,6 +65,9 @@ impl Run {
             return Some(format!("u{} {} is not done: {}", device.user, device.name, device.describe()));
         }
         let ledger = self.world.ledger.borrow();
+        if let Some(unseen) = ledger.any_unseen() {
+            return Some(unseen);
+        }
         let stays = |conversation| match conversation {
             Conversation::Two(a, b) => vec![(a, Stay::ALWAYS), (b, Stay::ALWAYS)],
             Conversation::Group(group) => ledger.members(group).last_stays(),
