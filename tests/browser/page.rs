@@ -110,8 +110,8 @@ impl Page {
     /// A key for whatever has the focus.
     pub async fn press(&self, key: char) {
         let _driving = self.switch().await;
-        let mut keys = KeyActions::new("keyboard".into());
-        keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        let keys = KeyActions::new("keyboard".into());
+        let keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
         self.client.perform_actions(keys).await.unwrap();
     }
 

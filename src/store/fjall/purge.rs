@@ -59,6 +59,7 @@ pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What the snapshot that readers share still shows would count as seen, so that it is renewed first.
 fn look_for_old_rows(engine: &FjallEngine) -> Result<(), StoreError> {
     engine.publish(&*engine.writer()?);
     for _ in 0..SNAPSHOTS_PER_LOOK {

@@ -2,7 +2,6 @@
 //! journals. And what its own threads do meanwhile shows in no read.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -109,18 +108,10 @@ fn a_table_that_goes_to_a_file_shows_no_half_of_a_batch() {
     commit(0);
     let both =
         Scan { table: Table::Users, from: vec![0].into(), to: vec![2].into(), limit: usize::MAX, descending: false };
-    let is_written = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            (1..300).for_each(commit);
-            is_written.store(true, Ordering::Release);
-        });
-        scope.spawn(|| {
-            while !is_written.load(Ordering::Acquire) {
-                engine.keyspace(Table::Users).rotate_memtable_and_wait().unwrap();
-            }
-        });
-        while !is_written.load(Ordering::Acquire) {
+        let writing = scope.spawn(|| (1..300).for_each(commit));
+        while !writing.is_finished() {
+            engine.keyspace(Table::Users).rotate_memtable_and_wait().unwrap();
             let rows = engine.read_range(both.clone()).unwrap();
             assert_eq!(rows[0].1, rows[1].1, "rows of two batches in one scan");
         }
