@@ -18,41 +18,16 @@
 //! sockets; only the committer writes to the store and binds channels; only the edges (`main`, `open`, `server`,
 //! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
 
-mod accounts;
-pub mod admin;
-mod alarms;
-pub mod args;
 pub mod auth;
-mod boot;
-mod channel;
+pub mod base;
+pub mod cli;
 mod committer;
 pub mod config;
-mod core;
-mod deliver;
-mod descriptors;
-mod dispatch;
-pub mod environment;
-mod gateway;
-mod http;
-mod link;
-mod listener;
+pub mod edge;
+pub mod host;
+mod live;
 pub mod log;
-mod login;
-mod metrics;
-mod open;
-pub mod operate;
-mod parking;
-mod presence;
-mod rate;
-mod requests;
-mod restore;
-pub mod server;
-mod sessions;
-mod signals;
+mod session;
 #[cfg(test)]
 mod sim;
 pub mod store;
-mod sync;
-pub mod tls;
-pub mod trace;
-mod upkeep;

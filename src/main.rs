@@ -7,10 +7,12 @@ use std::{
 
 use anyhow::Context;
 use hongyan::{
-    args::{self, Command},
+    cli::{
+        command::{self, Command},
+        operate,
+    },
     config::{self, Config, LogFormat},
-    operate,
-    server::{Server, Signals},
+    host::server::{Server, Signals},
 };
 use tracing_subscriber::EnvFilter;
 
@@ -18,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let command = match args::parse(std::env::args_os(), std::env::vars_os()) {
+    let command = match command::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(command) => command,
         Err(error) => {
             let _ = error.print();
@@ -43,7 +45,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::CheckConfig(_) => Ok(writeln!(io::stdout(), "ok")?),
         Command::PrintConfig(config) => Ok(write!(io::stdout(), "{}", config::to_toml(&config))?),
-        Command::Completions(shell) => Ok(args::write_completions(shell, &mut io::stdout())?),
+        Command::Completions(shell) => Ok(command::write_completions(shell, &mut io::stdout())?),
         Command::User(config, action) => Ok(runtime()?.block_on(operate::user(&config, action))?),
         Command::Token(config, request) => Ok(runtime()?.block_on(operate::token(&config, request))?),
         Command::Trace(config, request) => Ok(runtime()?.block_on(operate::trace(&config, request))?),

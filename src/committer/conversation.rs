@@ -13,7 +13,8 @@ use super::{Committer, Now, encode, op::Refusal};
 use crate::{
     log::{
         AccountRecord, ContactRecord, ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord,
-        UserNo, is_member, keys, keys::meta,
+        UserNo, is_member,
+        keys::{self, meta},
     },
     store::{StoreError, Table},
 };
@@ -32,7 +33,7 @@ pub struct Conversation {
 }
 
 /// Where something is to be written.
-pub(super) enum Destination {
+pub enum Destination {
     /// A conversation that is in memory.
     There(ConversationNo),
     /// The first conversation with this user, who is in memory.
@@ -66,11 +67,7 @@ impl Committer {
     // ------------------------------------------------------------ rows
 
     /// A row as the batch under way will leave it.
-    pub(super) async fn row<T: Message + Default>(
-        &mut self,
-        table: Table,
-        key: Bytes,
-    ) -> Result<Option<T>, StoreError> {
+    pub async fn row<T: Message + Default>(&mut self, table: Table, key: Bytes) -> Result<Option<T>, StoreError> {
         let value = match self.batch.find(table, &key) {
             Some(staged) => staged.cloned(),
             None => self.log.engine().get(table, key).await?,
@@ -79,7 +76,7 @@ impl Committer {
         decoded.map_err(|error| StoreError::Corrupt(format!("a row of {} does not decode: {error}", table.name())))
     }
 
-    pub(super) async fn membership(
+    pub async fn membership(
         &mut self,
         user: UserNo,
         no: ConversationNo,
@@ -87,16 +84,16 @@ impl Committer {
         self.row(Table::Memberships, keys::membership(user, no)).await
     }
 
-    pub(super) fn put_membership(&mut self, user: UserNo, no: ConversationNo, record: &MembershipRecord) {
+    pub fn put_membership(&mut self, user: UserNo, no: ConversationNo, record: &MembershipRecord) {
         self.batch.put(Table::Memberships, keys::membership(user, no), encode(record));
     }
 
-    pub(super) fn put_member(&mut self, no: ConversationNo, user: UserNo, record: &MemberRecord) {
+    pub fn put_member(&mut self, no: ConversationNo, user: UserNo, record: &MemberRecord) {
         self.batch.put(Table::Members, keys::member(no, user), encode(record));
     }
 
     /// Writes the record of a conversation in memory.
-    pub(super) fn put_conversation(&mut self, no: ConversationNo) {
+    pub fn put_conversation(&mut self, no: ConversationNo) {
         let record = encode(&self.conversations[&no].record);
         self.batch.put(Table::Conversations, keys::conversation(no), record);
     }
@@ -104,7 +101,7 @@ impl Committer {
     // ------------------------------------------------------------ finding and making
 
     /// The conversation, loaded if need be. None: there is no such.
-    pub(super) async fn conversation(
+    pub async fn conversation(
         &mut self,
         no: ConversationNo,
         now: Now,
@@ -128,7 +125,7 @@ impl Committer {
     }
 
     /// The conversation of two users, in memory. None: they have none.
-    pub(super) async fn conversation_of_two(
+    pub async fn conversation_of_two(
         &mut self,
         a: UserNo,
         b: UserNo,
@@ -161,7 +158,7 @@ impl Committer {
         no
     }
 
-    pub(super) fn create_conversation(
+    pub fn create_conversation(
         &mut self,
         record: ConversationRecord,
         readers: Vec<UserNo>,
@@ -178,7 +175,7 @@ impl Committer {
     // ------------------------------------------------------------ who may
 
     /// Where `user` means to write, or to do something. What is not there yet is made by [`Self::arrive`].
-    pub(super) async fn destination(
+    pub async fn destination(
         &mut self,
         user: UserNo,
         to: &ConversationId,
@@ -208,7 +205,7 @@ impl Committer {
     }
 
     /// The conversation at a destination, made in this batch if it is new: so nothing may be refused any more.
-    pub(super) fn arrive(&mut self, user: UserNo, destination: Destination, now: Now) -> ConversationNo {
+    pub fn arrive(&mut self, user: UserNo, destination: Destination, now: Now) -> ConversationNo {
         let peer = match destination {
             Destination::There(no) => return no,
             Destination::New(peer) => peer,
@@ -235,7 +232,7 @@ impl Committer {
     }
 
     /// What somebody is in a group that is in memory.
-    pub(super) async fn role(&mut self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
+    pub async fn role(&mut self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
         let Some(conversation) = self.conversations.get(&no) else { return Ok(Role::None) };
         let Some(group) = conversation.group() else { return Ok(Role::None) };
         if canary::is("role-before-the-batch") {
@@ -255,7 +252,7 @@ impl Committer {
     }
 
     /// Whether `user` may write at a destination.
-    pub(super) async fn may_write_at(
+    pub async fn may_write_at(
         &mut self,
         user: UserNo,
         destination: &Destination,
@@ -269,7 +266,7 @@ impl Committer {
     }
 
     /// Whether `user` may write in this conversation.
-    pub(super) async fn may_write(
+    pub async fn may_write(
         &mut self,
         user: UserNo,
         no: ConversationNo,
@@ -299,7 +296,7 @@ impl Committer {
     }
 
     /// Whether `owner` lets `other` do what `audience` of their account says, and has not blocked them.
-    pub(super) async fn is_admitted(
+    pub async fn is_admitted(
         &mut self,
         owner: UserNo,
         other: UserNo,

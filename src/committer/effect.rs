@@ -9,9 +9,11 @@ use tokio::sync::oneshot;
 
 use super::op::{AccountError, LoggedIn, LoginError};
 use crate::{
-    channel::{Channel, Outbound},
+    live::{
+        channel::{Channel, Outbound},
+        sessions::Sessions,
+    },
     log::{ConversationNo, UserNo},
-    sessions::Sessions,
     store::StoreError,
 };
 

@@ -6,17 +6,21 @@ use bytes::Bytes;
 use hongyan_proto::{Uid, canary};
 
 use super::{
-    CURSOR_DELAY, Committer, Now, encode, upkeep,
+    CURSOR_DELAY, Committer, Now, encode,
+    rules::leaving,
     user::{Change, User},
 };
 use crate::{
-    log::{AccountRecord, RunRecord, UserNo, keys, keys::meta},
+    log::{
+        AccountRecord, RunRecord, UserNo,
+        keys::{self, meta},
+    },
     store::{StoreError, Table},
 };
 
 impl Committer {
     /// The user, loaded if need be. None: there is no such user.
-    pub(super) async fn user(&mut self, no: UserNo, now: Now) -> Result<Option<&mut User>, StoreError> {
+    pub async fn user(&mut self, no: UserNo, now: Now) -> Result<Option<&mut User>, StoreError> {
         if !self.users.contains_key(&no) {
             let Some(account) = self.log.account(no).await? else { return Ok(None) };
             let user = User::load(&self.log, no, account, now.instant).await?;
@@ -27,7 +31,7 @@ impl Committer {
         Ok(Some(user))
     }
 
-    pub(super) async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
+    pub async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
         if let Some(no) = self.names.get(uid) {
             return Ok(Some(*no));
         }
@@ -35,19 +39,19 @@ impl Committer {
         Ok(self.user(no, now).await?.map(|user| user.no))
     }
 
-    pub(super) fn keep(&mut self, user: User, now: Now) {
+    pub fn keep(&mut self, user: User, now: Now) {
         self.names.insert(user.uid.clone(), user.no);
         self.users.insert(user.no, user);
-        self.sweep_due.get_or_insert(now.instant + upkeep::SWEEP_EVERY);
+        self.sweep_due.get_or_insert(now.instant + leaving::SWEEP_EVERY);
     }
 
     /// Whether one more account may be made.
-    pub(super) fn has_room_for_user(&self) -> bool {
+    pub fn has_room_for_user(&self) -> bool {
         u64::from(self.last_user) < self.settings.accounts
     }
 
     /// Makes an account, in this batch.
-    pub(super) fn create_user(&mut self, uid: &Uid, password_hash: Option<String>, now: Now) -> UserNo {
+    pub fn create_user(&mut self, uid: &Uid, password_hash: Option<String>, now: Now) -> UserNo {
         self.last_user += 1;
         let no = UserNo(self.last_user);
         let account = AccountRecord {
@@ -64,18 +68,18 @@ impl Committer {
         no
     }
 
-    pub(super) fn put_meta(&mut self, key: &'static str, value: u64) {
+    pub fn put_meta(&mut self, key: &'static str, value: u64) {
         self.batch.put(Table::Meta, Bytes::from_static(key.as_bytes()), keys::number(value));
     }
 
     /// Somebody waits for the change of this user.
-    pub(super) fn touch(&mut self, no: UserNo) {
+    pub fn touch(&mut self, no: UserNo) {
         self.is_urgent = true;
         self.touched.push(no);
     }
 
     /// The change of this user may wait a little.
-    pub(super) fn touch_lazily(&mut self, no: UserNo, now: Now) {
+    pub fn touch_lazily(&mut self, no: UserNo, now: Now) {
         if let Some(user) = self.users.get_mut(&no)
             && !std::mem::replace(&mut user.touched_lazily, true)
         {
@@ -85,7 +89,7 @@ impl Committer {
     }
 
     /// What could wait of this user goes with the batch.
-    pub(super) fn hurry(&mut self, no: UserNo) {
+    pub fn hurry(&mut self, no: UserNo) {
         let Some(user) = self.users.get_mut(&no) else { return };
         let changes = user.devices.iter_mut().map(|device| &mut device.change).chain([&mut user.account_change]);
         changes.filter(|change| **change == Change::Lazy).for_each(|change| *change = Change::Urgent);
@@ -93,7 +97,7 @@ impl Committer {
     }
 
     /// Empties the caches and reads the store's counters anew.
-    pub(super) async fn forget_memory(&mut self) -> Result<(), StoreError> {
+    pub async fn forget_memory(&mut self) -> Result<(), StoreError> {
         if !canary::is("users-of-a-failed-commit") {
             self.users.clear();
         }
@@ -116,7 +120,7 @@ impl Committer {
 
     /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user; what
     /// may wait only if it has waited long enough, for a cursor moves with every message. Says whose they are.
-    pub(super) fn write_touched(&mut self, lazy_ones_too: bool) -> Vec<UserNo> {
+    pub fn write_touched(&mut self, lazy_ones_too: bool) -> Vec<UserNo> {
         let mut touched = std::mem::take(&mut self.touched);
         if lazy_ones_too {
             touched.append(&mut self.touched_lazily);

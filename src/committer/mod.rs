@@ -15,25 +15,18 @@
 //!
 //! *Architecture Invariant*: nobody else writes to the store, and nobody else binds and unbinds channels.
 
-mod account;
 mod acts;
 mod conversation;
 mod effect;
-mod expiry;
 mod gathering;
-mod login;
 mod memory;
-mod messages;
 pub mod op;
-mod post;
-mod publish;
 mod queue;
-mod receipts;
+mod rules;
 mod submit;
 mod syncing;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 mod user;
 
 use std::{
@@ -45,6 +38,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::rules::receipts::Ack;
 use bytes::Bytes;
 use conversation::Conversation;
 use effect::Effect;
@@ -53,16 +47,17 @@ use hongyan_proto::{Uid, canary, wire};
 use op::Op;
 use prost::Message;
 pub use queue::CommitQueue;
-use receipts::Ack;
 use rustc_hash::FxBuildHasher;
 pub use syncing::Syncing;
 use user::User;
 
 use crate::{
-    environment::{Environment, Timer},
+    base::{
+        environment::{Environment, Timer},
+        metrics::Metrics,
+    },
+    live::sessions::Sessions,
     log::{ConversationNo, DeviceNo, Log, UserNo, keys::meta},
-    metrics::Metrics,
-    sessions::Sessions,
     store::{Batch, Durability, StoreError},
 };
 
@@ -315,7 +310,7 @@ impl Committer {
         if let Err(error) = self.forget_memory().await {
             tracing::error!(%error, "the log cannot be read");
         }
-        self.expiry_due = Some(now.instant + expiry::TRY_AGAIN);
+        self.expiry_due = Some(now.instant + rules::expiry::TRY_AGAIN);
     }
 }
 

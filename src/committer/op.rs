@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     auth::resume::ResumeToken,
-    channel::Channel,
+    live::channel::Channel,
     log::{ConversationNo, DeviceNo, UserNo},
     store::StoreError,
 };

@@ -147,8 +147,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        channel::Channel,
         committer::op::{Addressed, Asked, SendNumber, Submit},
+        live::channel::Channel,
         log::{DeviceNo, UserNo},
     };
 

@@ -14,14 +14,14 @@ use super::{
     user::{SendNo, answer_frame},
 };
 use crate::{
-    channel::{Channel, Outbound},
+    live::channel::{Channel, Outbound},
     log::Answer,
     store::StoreError,
 };
 
 /// What an act has come to.
 #[derive(Default)]
-pub(super) struct Done {
+pub struct Done {
     /// Its number in the conversation; 0: it has none.
     pub cseq: u64,
     /// The group it made.
@@ -29,10 +29,10 @@ pub(super) struct Done {
 }
 
 /// An act is done, or refused for good.
-pub(super) type Performed = Result<Result<Done, Refusal>, StoreError>;
+pub type Performed = Result<Result<Done, Refusal>, StoreError>;
 
 impl Committer {
-    pub(super) async fn submit(&mut self, submit: Submit, now: Now) {
+    pub async fn submit(&mut self, submit: Submit, now: Now) {
         let (origin, number) = (submit.channel.clone(), submit.number);
         if let Err(error) = self.try_submit(submit, now).await {
             tracing::error!(%error, "a message could not be taken");

@@ -23,7 +23,7 @@ pub enum Syncing {
 
 impl Syncing {
     /// What a commit must promise. Cursors alone, which nobody waits for, may always be lost: a device names its own.
-    pub(super) fn durability(self, is_urgent: bool) -> Durability {
+    pub fn durability(self, is_urgent: bool) -> Durability {
         if is_urgent && self == Syncing::EachCommit && !canary::is("ack-before-sync") {
             Durability::Synced
         } else {
@@ -34,7 +34,7 @@ impl Syncing {
 
 impl Committer {
     /// A commit was made.
-    pub(super) fn schedule_sync(&mut self, now: Now) {
+    pub fn schedule_sync(&mut self, now: Now) {
         if let Syncing::Within(interval) = self.settings.syncing {
             self.sync_due.get_or_insert(now.instant + interval);
         }
@@ -42,7 +42,7 @@ impl Committer {
 
     /// Puts everything committed so far on stable storage. A store that cannot do so now, but may later, is asked again
     /// after the interval; one that cannot for good takes no more commits, so that nobody is answered in vain.
-    pub(super) async fn sync(&mut self, now: Now) -> bool {
+    pub async fn sync(&mut self, now: Now) -> bool {
         self.sync_due = None;
         let synced = self.commit_rows(Batch::default(), Durability::Synced).await;
         if let Err(error) = &synced {

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::op::SendNumber;
 use crate::{
     auth::resume::Slots,
+    base::rate::Bucket,
     log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
-    rate::Bucket,
     store::StoreError,
 };
 

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::{DeviceRecord, keys, keys::meta};
+use super::{
+    DeviceRecord,
+    keys::{self, meta},
+};
 use crate::store::{Batch, Durability, Engine, Scan, StoreError, Table};
 
 /// Devices rewritten in one commit.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::chance::Chance;
-use crate::environment::{Environment, Timer};
+use crate::base::environment::{Environment, Timer};
 
 /// What the calendar shows when a run begins.
 const BEGINNING_MS: u64 = 1_800_000_000_000;

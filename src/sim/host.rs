@@ -29,12 +29,10 @@ use crate::{
     },
     committer,
     config::Config,
-    core::Core,
-    link::Link,
-    listener::Headcount,
+    edge::{native::link::Link, port::door::Headcount},
+    host::open,
     log::Log,
-    login::Gate,
-    open,
+    session::{login::Gate, service::Core},
 };
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, known to all simulations";

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hongyan::admin::{Request, Response, socket_path};
+use hongyan::edge::admin::{Request, Response, socket_path};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::Path, thread};
 
 use hongyan::{
-    admin::{self, Request, Response},
     config::{Config, Flag, Inputs, Purpose, load},
-    server::Server,
+    edge::admin::{self, Request, Response},
+    host::server::Server,
 };
 
 /// Where it listens, and what lets its users in.

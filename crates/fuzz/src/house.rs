@@ -14,10 +14,10 @@ use std::{
 
 use hongyan::{
     auth::password::{PasswordCost, PasswordPool},
+    base::environment::Environment,
     config::Config,
-    environment::Environment,
+    host::enclosed::{self, Enclosed, Parts},
     log::verify::verify,
-    server::enclosed::{self, Enclosed, Parts},
     store::memory::MemoryEngine,
 };
 

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use hongyan::{server::enclosed::Enclosed, store::memory::MemoryEngine};
+use hongyan::{host::enclosed::Enclosed, store::memory::MemoryEngine};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

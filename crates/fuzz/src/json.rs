@@ -8,7 +8,7 @@ use hongyan_proto::{
 };
 use prost::Message as _;
 
-#[path = "../../../src/gateway/json.rs"]
+#[path = "../../../src/edge/web/json.rs"]
 mod form;
 
 pub use form::{from_value, to_text};

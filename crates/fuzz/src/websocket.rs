@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::{Buf, Bytes, BytesMut};
-use hongyan::{server::enclosed::Enclosed, store::memory::MemoryEngine};
+use hongyan::{host::enclosed::Enclosed, store::memory::MemoryEngine};
 use hongyan_proto::{
     codec::{Decoder, MAX_FRAME, PREFACE},
     frame::Frame,

@@ -8,8 +8,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use ring::{hmac, signature};
 use serde_json::{Value, json};
 
-use super::super::keys::{SigningKey, VerifyKey};
 use super::*;
+use crate::auth::keys::{SigningKey, VerifyKey};
 
 const NOW: u64 = 1_800_000_000;
 const HOUR: Duration = Duration::from_secs(3600);

@@ -5,17 +5,15 @@ use hongyan_proto::{
     wire::{NackCode, contact_act::What},
 };
 
-use super::{
-    super::{Committer, Now, effect::Effect, encode, submit::Performed, user::Change},
-    done, refused,
-};
+use super::perform::{done, refused};
 use crate::{
+    committer::{Committer, Now, effect::Effect, encode, submit::Performed, user::Change},
     log::{ContactRecord, ConversationNo, Of, UserNo, keys},
     store::{StoreError, Table},
 };
 
 impl Committer {
-    pub(super) async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Performed {
+    pub async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Performed {
         let ConversationId::User(uid) = to else {
             return refused(NackCode::NackInvalid, "to: a contact is a user");
         };

@@ -6,16 +6,14 @@ use hongyan_proto::{
     wire::{self, NackCode, Role, act::What},
 };
 
-use super::{
-    super::{
+use super::perform::{announced, done, refused};
+use crate::{
+    committer::{
         Committer, Now,
         conversation::refusal,
         op::Refusal,
         submit::{Done, Performed},
     },
-    announced, done, refused,
-};
-use crate::{
     log::{
         ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys,
     },
@@ -27,7 +25,7 @@ const MAX_ADMINS: usize = 100;
 
 impl Committer {
     /// Whether `user` may change what `least` of the group's settings guards; in a conversation of two both may.
-    pub(super) async fn may_change(
+    pub async fn may_change(
         &mut self,
         user: UserNo,
         no: ConversationNo,
@@ -45,7 +43,7 @@ impl Committer {
         })
     }
 
-    pub(super) async fn group_create(&mut self, user: UserNo, mut create: wire::GroupCreate, now: Now) -> Performed {
+    pub async fn group_create(&mut self, user: UserNo, mut create: wire::GroupCreate, now: Now) -> Performed {
         let settings = create.settings.get_or_insert_default();
         let or = |role: i32, default: Role| if role == 0 { default as i32 } else { role };
         settings.may_post = or(settings.may_post, Role::Member);
@@ -84,7 +82,7 @@ impl Committer {
         Ok(Ok(Done { cseq, group: no.0 }))
     }
 
-    pub(super) async fn group_update(
+    pub async fn group_update(
         &mut self,
         user: UserNo,
         no: ConversationNo,
@@ -118,7 +116,7 @@ impl Committer {
     }
 
     /// Another member, by name, and what they are.
-    pub(super) async fn member_by_name(
+    pub async fn member_by_name(
         &mut self,
         no: ConversationNo,
         uid: &str,
@@ -135,13 +133,7 @@ impl Committer {
         }
     }
 
-    pub(super) async fn group_role(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        act: wire::GroupRole,
-        now: Now,
-    ) -> Performed {
+    pub async fn group_role(&mut self, user: UserNo, no: ConversationNo, act: wire::GroupRole, now: Now) -> Performed {
         if let Err(refusal) = self.may_change(user, no, |_| Role::Owner as i32, now).await? {
             return Ok(Err(refusal));
         }
@@ -173,7 +165,7 @@ impl Committer {
         Ok(self.row(Table::Members, keys::member(no, member)).await?.unwrap_or_default())
     }
 
-    pub(super) async fn group_transfer(
+    pub async fn group_transfer(
         &mut self,
         user: UserNo,
         no: ConversationNo,
@@ -204,7 +196,7 @@ impl Committer {
         announced(self.announce(no, user, What::GroupTransfer(act), now))
     }
 
-    pub(super) async fn group_dissolve(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
+    pub async fn group_dissolve(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
         if let Err(refusal) = self.may_change(user, no, |_| Role::Owner as i32, now).await? {
             return Ok(Err(refusal));
         }
@@ -217,7 +209,7 @@ impl Committer {
     }
 
     /// A new link, or none. Nobody is told: whoever may invite asks for it.
-    pub(super) async fn group_link(&mut self, user: UserNo, no: ConversationNo, revoke: bool, now: Now) -> Performed {
+    pub async fn group_link(&mut self, user: UserNo, no: ConversationNo, revoke: bool, now: Now) -> Performed {
         if let Err(refusal) = self.may_change(user, no, |group| group.may_invite, now).await? {
             return Ok(Err(refusal));
         }
@@ -238,7 +230,7 @@ impl Committer {
 
     /// Above the fan-out threshold a group is numbered by cseq alone, from here on and for good. That is the last act that
     /// comes through everybody's log.
-    pub(super) fn grow_if_due(&mut self, no: ConversationNo, by: UserNo, now: Now) {
+    pub fn grow_if_due(&mut self, no: ConversationNo, by: UserNo, now: Now) {
         let conversation = &self.conversations[&no];
         if conversation.is_large() || conversation.readers.len() <= self.settings.fan_out_threshold {
             return;
@@ -254,4 +246,4 @@ impl Committer {
 }
 
 /// Whom an act names.
-pub(super) type Named = (UserNo, Uid);
+pub type Named = (UserNo, Uid);

@@ -7,11 +7,9 @@ use hongyan_proto::{
     wire::{self, Gone, NackCode, Role, act::What},
 };
 
-use super::{
-    super::{Committer, Now, conversation::refusal, encode, op::Refusal, submit::Performed},
-    announced, done, refused,
-};
+use super::perform::{announced, done, refused};
 use crate::{
+    committer::{Committer, Now, conversation::refusal, encode, op::Refusal, submit::Performed},
     log::{ConversationNo, Reaction, ReactionsRecord, UserNo, keys},
     store::{StoreError, Table},
 };
@@ -49,7 +47,7 @@ impl Committer {
         Ok(message.filter(whole).ok_or_else(missing))
     }
 
-    pub(super) async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Performed {
+    pub async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Performed {
         let mut message = match self.own_message(user, no, edit.cseq, self.settings.edit_within, now).await? {
             Ok(message) => message,
             Err(refusal) => return Ok(Err(refusal)),
@@ -99,7 +97,7 @@ impl Committer {
     }
 
     /// Takes a message back. Admins of a group can do it to any message, at any time.
-    pub(super) async fn recall(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+    pub async fn recall(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
         let moderates = matches!(self.role(no, user).await?, Role::Admin | Role::Owner);
         let found = match moderates {
             true => self.message_seen_by(user, no, cseq, now).await?,
@@ -118,13 +116,7 @@ impl Committer {
         announced(self.announce(no, user, What::Recall(wire::Recall { cseq, author }), now))
     }
 
-    pub(super) async fn react(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        mut react: wire::React,
-        now: Now,
-    ) -> Performed {
+    pub async fn react(&mut self, user: UserNo, no: ConversationNo, mut react: wire::React, now: Now) -> Performed {
         if let Err(refusal) = self.message_seen_by(user, no, react.cseq, now).await? {
             return Ok(Err(refusal));
         }
@@ -153,7 +145,7 @@ impl Committer {
         announced(record.as_of_cseq)
     }
 
-    pub(super) async fn pin(&mut self, user: UserNo, no: ConversationNo, pin: wire::Pin, now: Now) -> Performed {
+    pub async fn pin(&mut self, user: UserNo, no: ConversationNo, pin: wire::Pin, now: Now) -> Performed {
         if let Err(refusal) = self.may_change(user, no, |group| group.may_pin, now).await? {
             return Ok(Err(refusal));
         }
@@ -180,7 +172,7 @@ impl Committer {
         announced(self.announce(no, user, What::Pin(pin), now))
     }
 
-    pub(super) async fn disappear(
+    pub async fn disappear(
         &mut self,
         user: UserNo,
         no: ConversationNo,

@@ -8,11 +8,9 @@ use hongyan_proto::{
     wire::{self, NackCode},
 };
 
-use super::{
-    super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed, user::Change},
-    done, refused,
-};
+use super::perform::{done, refused};
 use crate::{
+    committer::{Committer, Now, effect::Effect, rules::receipts::Reached, submit::Performed, user::Change},
     log::{ConversationNo, HistoryRange, Of, UserNo, message_of},
     store::StoreError,
 };
@@ -22,7 +20,7 @@ const AUTHORS_OF: usize = 200;
 
 impl Committer {
     /// Somebody has seen everything up to `cseq`.
-    pub(super) async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+    pub async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
         let head = self.conversations[&no].head;
         let mut membership = self.membership(user, no).await?.unwrap_or_default();
         let cseq = cseq.min(*membership.visible(head).end());
@@ -91,13 +89,7 @@ impl Committer {
         Ok(messages)
     }
 
-    pub(super) async fn arrange(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        arrange: wire::Arrange,
-        _now: Now,
-    ) -> Performed {
+    pub async fn arrange(&mut self, user: UserNo, no: ConversationNo, arrange: wire::Arrange, _now: Now) -> Performed {
         let before = self.membership(user, no).await?.unwrap_or_default();
         let mut membership = before.clone();
         membership.pinned = arrange.pinned.unwrap_or(before.pinned);
@@ -111,7 +103,7 @@ impl Committer {
         done()
     }
 
-    pub(super) async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Performed {
+    pub async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Performed {
         let Some(loaded) = self.user(user, now).await? else {
             return refused(NackCode::NackNotFound, "there is no such user here");
         };

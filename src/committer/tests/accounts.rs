@@ -1,9 +1,7 @@
 //! How many accounts there may be, whoever makes them.
 
-use super::{
-    super::op::{AccountAction, AccountChange, AccountError},
-    *,
-};
+use super::*;
+use crate::committer::op::{AccountAction, AccountChange, AccountError};
 
 impl Rig {
     async fn add_user(&mut self, uid: &str) -> Result<(), AccountError> {

@@ -24,11 +24,6 @@ use hongyan_proto::{
 };
 use tap::Tap;
 
-use self::{events::Reload, notebook::Note};
-pub use self::{
-    notebook::{Notebook, Shown, Way},
-    wishes::Wish,
-};
 use super::{
     World,
     chance::Chance,
@@ -36,7 +31,11 @@ use super::{
     conversation::{self, User},
     network::{self, Cut, End, Road},
 };
-use crate::environment::Timer as _;
+use crate::base::environment::Timer as _;
+use events::Reload;
+use notebook::Note;
+pub use notebook::{Notebook, Shown, Way};
+pub use wishes::Wish;
 
 /// Where in a turn a device's process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

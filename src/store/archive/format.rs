@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use bytes::{Buf, Bytes};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{ArchiveError, Summary};
+use super::exchange::{ArchiveError, Summary};
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
 
 const MAGIC: &[u8; 16] = b"hongyan archive\n";

@@ -17,7 +17,7 @@ use std::{
 
 use fjall::{Keyspace, KeyspaceCreateOptions};
 
-use super::{FjallEngine, errors, journal};
+use super::{engine::FjallEngine, errors, journal};
 use crate::store::{StoreError, Table};
 
 /// The tables that hold what people wrote.
@@ -113,7 +113,7 @@ fn flush_until_gone(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, Durability, Engine, fjall::FjallOptions};
+    use crate::store::{Batch, Durability, Engine, fjall::engine::FjallOptions};
 
     fn open(path: &Path) -> FjallEngine {
         FjallEngine::open(path, FjallOptions::default()).unwrap()

@@ -2,7 +2,7 @@
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 
-use super::{Keyspaces, errors, journal, runway::Runway};
+use super::{engine::Keyspaces, errors, journal, runway::Runway};
 use crate::store::{Batch, Durability, StoreError, free_space::FreeSpace};
 
 pub(super) struct Writer {

@@ -2,12 +2,10 @@
 
 use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
 
-use super::{
-    super::{
-        archive::{ArchiveError, Summary, export, export_to_file, import, verify},
-        memory::MemoryEngine,
-    },
-    *,
+use super::*;
+use crate::store::{
+    archive::{ArchiveError, Summary, export, export_to_file, import, verify},
+    memory::MemoryEngine,
 };
 
 fn filled(rows: usize) -> MemoryEngine {

@@ -1,6 +1,7 @@
 //! One suite for both engines.
 
-use super::{super::memory::MemoryEngine, *};
+use super::*;
+use crate::store::memory::MemoryEngine;
 
 fn check(engine: &dyn Engine) {
     get_and_overwrite(engine);

@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use super::{super::memory::MemoryEngine, *};
+use super::*;
+use crate::store::memory::MemoryEngine;
 
 const RESERVE: u64 = 1_000_000;
 

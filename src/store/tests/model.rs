@@ -2,7 +2,8 @@
 
 use proptest::{collection::vec, option, prelude::*};
 
-use super::{super::Write, super::memory::MemoryEngine, *};
+use super::*;
+use crate::store::{Write, memory::MemoryEngine};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -90,20 +90,20 @@ impl Conversation {
         self.two.map(|(a, b)| if a == user { b } else { a })
     }
 
-    pub(super) fn line(&mut self, cseq: u64) -> &mut Line {
+    pub fn line(&mut self, cseq: u64) -> &mut Line {
         &mut self.lines[cseq as usize - 1]
     }
 
-    pub(super) fn announce(&mut self, author: usize, act: What) -> u64 {
+    pub fn announce(&mut self, author: usize, act: What) -> u64 {
         self.lines.push(Line { author, act: Some(act), ..Line::default() });
         self.head()
     }
 
-    pub(super) fn in_group(&mut self) -> Result<&mut Group, Nack> {
+    pub fn in_group(&mut self) -> Result<&mut Group, Nack> {
         self.group.as_mut().ok_or(Nack::NackInvalid)
     }
 
-    pub(super) fn add(&mut self, added: &[usize]) {
+    pub fn add(&mut self, added: &[usize]) {
         let head = self.head();
         for user in added {
             let group = self.group.as_mut().unwrap();
@@ -118,7 +118,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn grow(&mut self, by: usize) {
+    pub fn grow(&mut self, by: usize) {
         let group = self.group.as_mut().unwrap();
         if !group.large && group.members.len() > THRESHOLD {
             group.large = true;
@@ -126,7 +126,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn take_out(&mut self, user: usize) {
+    pub fn take_out(&mut self, user: usize) {
         let head = self.head();
         let group = self.group.as_mut().unwrap();
         group.members.remove(&user);

@@ -15,7 +15,7 @@ use prost::Message as _;
 
 use super::reference::{Asked, Outcome};
 use crate::{
-    channel::{Channel, Outbound},
+    live::channel::{Channel, Outbound},
     log::{HistoryRange, Log, MembershipRecord},
 };
 

@@ -49,7 +49,7 @@ pub fn uid(person: usize) -> String {
     format!("u{person}")
 }
 
-pub(super) fn ensure(holds: bool, nack: Nack) -> Result<(), Nack> {
+pub fn ensure(holds: bool, nack: Nack) -> Result<(), Nack> {
     if holds { Ok(()) } else { Err(nack) }
 }
 
@@ -124,7 +124,7 @@ impl Reference {
         ensure(peer == user || self.admits(peer, user, self.people[peer].write), Nack::NackForbidden)
     }
 
-    pub(super) fn may_write(&self, user: usize, no: u64) -> Result<(), Nack> {
+    pub fn may_write(&self, user: usize, no: u64) -> Result<(), Nack> {
         let conversation = &self.conversations[&no];
         match (&conversation.group, conversation.peer(user)) {
             (Some(group), _) => {
@@ -135,14 +135,14 @@ impl Reference {
         }
     }
 
-    pub(super) fn may_change(&self, user: usize, no: u64, least: impl Fn(&Group) -> i32) -> Result<(), Nack> {
+    pub fn may_change(&self, user: usize, no: u64, least: impl Fn(&Group) -> i32) -> Result<(), Nack> {
         match &self.conversations[&no].group {
             Some(group) => ensure(!group.dissolved && group.role(user) as i32 >= least(group), Nack::NackForbidden),
             None => self.may_write(user, no),
         }
     }
 
-    pub(super) fn seen(&self, user: usize, no: u64, cseq: u64) -> Result<&Line, Nack> {
+    pub fn seen(&self, user: usize, no: u64, cseq: u64) -> Result<&Line, Nack> {
         let conversation = &self.conversations[&no];
         let (first, last) = (conversation.views[&user].first.max(1), conversation.end(user));
         ensure((first..=last).contains(&cseq), Nack::NackNotFound)?;
@@ -232,7 +232,7 @@ impl Reference {
         Ok((0, 0))
     }
 
-    pub(super) fn addable(&self, by: usize, group: Option<&Group>, uids: &[String]) -> Vec<usize> {
+    pub fn addable(&self, by: usize, group: Option<&Group>, uids: &[String]) -> Vec<usize> {
         let mut found = Vec::new();
         for user in uids.iter().filter_map(|name| self.person(name)) {
             let outside = group.is_none_or(|group| matches!(group.role(user), Role::None | Role::Pending));

@@ -5,19 +5,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use hongyan_proto::wire::{self, act::What};
 
 use super::{
-    super::{EPOCH, Rig, credential, settings},
     agreement::{Agrees, agree},
     device::Device,
     reference::{Asked, Outcome, RECEIPTS_UP_TO, Reference, THRESHOLD, WITHIN_MS, uid},
 };
 use crate::{
+    base::metrics::Metrics,
     committer::{
         Committer, CommitterSettings, Now,
         op::{Addressed, Asked as Op2, Credential, Op, SendNumber, Submit, Who},
+        tests::{EPOCH, Rig, credential, settings},
     },
+    live::sessions::Sessions,
     log::{ConversationNo, Log},
-    metrics::Metrics,
-    sessions::Sessions,
     store::StoreError,
 };
 

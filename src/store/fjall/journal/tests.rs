@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::*;
 use crate::store::{
     Batch, Durability, Engine, Table,
-    fjall::{FjallEngine, FjallOptions},
+    fjall::engine::{FjallEngine, FjallOptions},
 };
 
 fn open(path: &Path) -> Result<FjallEngine, StoreError> {

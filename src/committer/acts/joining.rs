@@ -1,0 +1,336 @@
+//! Who is in a group: coming in, going out.
+
+use std::collections::BTreeSet;
+
+use hongyan_proto::{
+    ConversationId, canary,
+    wire::{self, JoinPolicy, NackCode, Role, act::What},
+};
+use subtle::ConstantTimeEq;
+
+use super::{
+    group::Named,
+    perform::{announced, done, refused},
+};
+use crate::{
+    committer::{Committer, Now, effect::Effect, submit::Performed, user::Change},
+    log::{ConversationNo, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys},
+    store::{StoreError, Table},
+};
+
+/// Large groups one user can be in.
+const MAX_LARGE_GROUPS: usize = 1000;
+
+impl Committer {
+    /// Those of `uids` that `by` can add to a group, or to one that is being made. They are in memory then.
+    pub async fn who_can_be_added(
+        &mut self,
+        by: UserNo,
+        no: Option<ConversationNo>,
+        uids: &[String],
+        now: Now,
+    ) -> Result<Vec<Named>, StoreError> {
+        let group = no.and_then(|no| self.conversations[&no].group());
+        let mut room = self.settings.group_members.saturating_sub(group.map_or(1, |group| group.members as usize));
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::from([by]));
+        for uid in uids {
+            if room == 0 {
+                break;
+            }
+            let Some(user) = self.user_no(uid, now).await? else { continue };
+            let Some(loaded) = self.user(user, now).await? else { continue };
+            let is_free = !loaded.account.disabled && loaded.account.large_groups.len() < MAX_LARGE_GROUPS;
+            let named = (user, loaded.uid.clone());
+            if !seen.insert(user) || !is_free {
+                continue;
+            }
+            let role = match no {
+                Some(no) => self.role(no, user).await?,
+                None => Role::None,
+            };
+            let outside = matches!(role, Role::None | Role::Pending);
+            if outside && self.is_admitted(user, by, |account| account.may_add, now).await? {
+                found.push(named);
+                room -= 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a user, who is in memory, into a group. `before`: how they saw it when they were in it last.
+    pub fn add_member(
+        &mut self,
+        no: ConversationNo,
+        user: UserNo,
+        invited_by: UserNo,
+        before: MembershipRecord,
+        now: Now,
+    ) {
+        let invited_by = if invited_by == user { 0 } else { invited_by.0 };
+        let record = MemberRecord { role: Role::Member.into(), joined_ms: now.unix_ms, invited_by };
+        self.put_member(no, user, &record);
+        let conversation = self.in_use(no);
+        let (head, is_large) = (conversation.head, conversation.is_large());
+        if !is_large {
+            conversation.readers.push(user);
+        }
+        let group = conversation.record.group.get_or_insert_default();
+        group.members += 1;
+        // The act that adds them is the first thing they see.
+        let joined_cseq = head + 1;
+        let is_open = group.history_for_new || canary::is("history-before-joining-visible");
+        let first_cseq = if is_open { 0 } else { joined_cseq };
+        group.hidden_below = group.hidden_below.max(first_cseq);
+        let membership = MembershipRecord { first_cseq, last_cseq: 0, read_cseq: head, joined_cseq, ..before };
+        self.put_membership(user, no, &membership);
+        if is_large {
+            self.attend(no, user);
+        }
+        self.refer(user, Of::Conversation, no, UserNo(0));
+    }
+
+    /// From now on a user, who is in memory, gets what is written in a large group while they are online.
+    pub fn attend(&mut self, no: ConversationNo, user: UserNo) {
+        if let Some(loaded) = self.users.get_mut(&user) {
+            loaded.account.large_groups.push(no.0);
+            loaded.account_change = Change::Urgent;
+        }
+        self.touch(user);
+        self.effects.push(Effect::Attend { user, no });
+    }
+
+    /// Takes a user, who is in memory, out of a group, after the act that says so. `before`: how they saw it.
+    fn remove_member(&mut self, no: ConversationNo, user: UserNo, before: MembershipRecord, ban: bool) {
+        let mut membership = before;
+        let conversation = self.in_use(no);
+        membership.last_cseq = conversation.head;
+        if !canary::is("removed-member-still-gets-it") {
+            conversation.readers.retain(|reader| *reader != user);
+        }
+        let group = conversation.record.group.get_or_insert_default();
+        group.members -= 1;
+        group.dissolved |= group.members == 0;
+        group.admins.retain(|admin| *admin != user.0);
+        if group.owner == user.0 {
+            group.owner = 0;
+        }
+        match ban {
+            true => self.put_member(no, user, &MemberRecord { role: Role::Banned.into(), ..Default::default() }),
+            false => self.batch.remove(Table::Members, keys::member(no, user)),
+        }
+        self.put_membership(user, no, &membership);
+        self.put_conversation(no);
+        if let Some(loaded) = self.users.get_mut(&user) {
+            loaded.account.large_groups.retain(|large| *large != no.0);
+            loaded.account_change = Change::Urgent;
+        }
+        self.effects.push(Effect::Depart { user, no });
+        self.refer(user, Of::Conversation, no, UserNo(0));
+    }
+
+    pub async fn group_invite(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        invite: wire::GroupInvite,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |group| group.may_invite, now).await? {
+            return Ok(Err(refusal));
+        }
+        let invited = self.who_can_be_added(user, Some(no), &invite.uids, now).await?;
+        if invited.is_empty() {
+            return refused(NackCode::NackNotFound, "none of them can be added to this group");
+        }
+        self.add_and_announce(user, no, invited, now).await
+    }
+
+    async fn add_and_announce(&mut self, by: UserNo, no: ConversationNo, added: Vec<Named>, now: Now) -> Performed {
+        self.load_readers(no, now).await?;
+        let admins = self.load_admins(no, now).await?;
+        let mut before = Vec::with_capacity(added.len());
+        for (member, _) in &added {
+            let has_asked = self.role(no, *member).await? == Role::Pending;
+            before.push((has_asked, self.membership(*member, no).await?.unwrap_or_default()));
+        }
+        for ((member, _), (has_asked, before)) in added.iter().zip(before) {
+            if has_asked {
+                self.tell_admins(&admins, no, *member);
+            }
+            self.add_member(no, *member, by, before, now);
+        }
+        let what = match added.as_slice() {
+            [(member, _)] if *member == by => What::GroupJoin(wire::GroupJoin::default()),
+            added => {
+                What::GroupInvite(wire::GroupInvite { uids: added.iter().map(|(_, uid)| uid.to_string()).collect() })
+            }
+        };
+        let cseq = self.announce(no, by, what, now);
+        self.grow_if_due(no, by, now);
+        self.put_conversation(no);
+        announced(cseq)
+    }
+
+    /// Joins by the link, or by the id of an open group; or asks to.
+    pub async fn group_join(
+        &mut self,
+        user: UserNo,
+        to: &ConversationId,
+        join: wire::GroupJoin,
+        now: Now,
+    ) -> Performed {
+        let unknown = || refused(NackCode::NackNotFound, "there is no such group, or its link is another");
+        let ConversationId::Group(number) = to else {
+            return refused(NackCode::NackInvalid, "to: this act needs a group");
+        };
+        let no = ConversationNo(*number);
+        let Some(group) = self.conversation(no, now).await?.and_then(|found| found.group().cloned()) else {
+            return unknown();
+        };
+        let knows_link = !group.link.is_empty() && bool::from(group.link.as_bytes().ct_eq(join.link.as_bytes()));
+        let policy = group.join();
+        let role = self.role(no, user).await?;
+        if is_member(role) {
+            return done();
+        }
+        let may_come = policy == JoinPolicy::JoinOpen || knows_link && policy != JoinPolicy::JoinClosed;
+        if !may_come || group.dissolved || role == Role::Banned {
+            return unknown();
+        }
+        if group.members as usize >= self.settings.group_members {
+            return refused(NackCode::NackFull, "this group has as many members as it can");
+        }
+        if policy == JoinPolicy::JoinRequest {
+            return self.ask_to_join(user, no, role, now).await;
+        }
+        let Some(loaded) = self.user(user, now).await? else { return unknown() };
+        if loaded.account.large_groups.len() >= MAX_LARGE_GROUPS {
+            return refused(NackCode::NackFull, "you are in as many large groups as you can be");
+        }
+        let uid = loaded.uid.clone();
+        self.add_and_announce(user, no, vec![(user, uid)], now).await
+    }
+
+    async fn ask_to_join(&mut self, user: UserNo, no: ConversationNo, role: Role, now: Now) -> Performed {
+        if role != Role::Pending {
+            let admins = self.load_admins(no, now).await?;
+            self.tell_admins(&admins, no, user);
+            let record = MemberRecord { role: Role::Pending.into(), joined_ms: now.unix_ms, invited_by: 0 };
+            self.put_member(no, user, &record);
+            self.is_urgent = true;
+        }
+        done()
+    }
+
+    /// The admins and the owner of a group, in memory.
+    async fn load_admins(&mut self, no: ConversationNo, now: Now) -> Result<Vec<UserNo>, StoreError> {
+        let group = self.conversations[&no].group();
+        let admins = group.iter().flat_map(|group| group.admins.iter().chain([&group.owner]));
+        let admins: Vec<UserNo> = admins.map(|admin| UserNo(*admin)).collect();
+        for admin in &admins {
+            self.user(*admin, now).await?;
+        }
+        Ok(admins)
+    }
+
+    /// Tells them of somebody who wants to join, or has been answered.
+    fn tell_admins(&mut self, admins: &[UserNo], no: ConversationNo, about: UserNo) {
+        for admin in admins {
+            self.refer(*admin, Of::JoinRequest, no, about);
+        }
+    }
+
+    pub async fn group_admit(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        admit: wire::GroupAdmit,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
+            return Ok(Err(refusal));
+        }
+        let asking = match self.member_by_name(no, &admit.uid, now).await? {
+            Ok((asking, Role::Pending)) => asking,
+            Ok(_) => return refused(NackCode::NackNotFound, "this user does not ask to join"),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if admit.refuse {
+            let admins = self.load_admins(no, now).await?;
+            self.tell_admins(&admins, no, asking);
+            self.batch.remove(Table::Members, keys::member(no, asking));
+            return done();
+        }
+        let members = self.conversations[&no].group().map_or(0, |group| group.members as usize);
+        if members >= self.settings.group_members {
+            return refused(NackCode::NackFull, "this group has as many members as it can");
+        }
+        let uid = self.users[&asking].uid.clone();
+        self.add_and_announce(user, no, vec![(asking, uid)], now).await
+    }
+
+    pub async fn group_leave(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
+        if self.role(no, user).await? == Role::Owner
+            && self.conversations[&no].group().is_some_and(|group| group.members > 1 && !group.dissolved)
+        {
+            return refused(
+                NackCode::NackForbidden,
+                "the owner makes somebody else the owner first, or dissolves the group",
+            );
+        }
+        let before = self.membership(user, no).await?.unwrap_or_default();
+        self.load_readers(no, now).await?;
+        let cseq = self.announce(no, user, What::GroupLeave(wire::GroupLeave {}), now);
+        self.remove_member(no, user, before, false);
+        announced(cseq)
+    }
+
+    pub async fn group_remove(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        act: wire::GroupRemove,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
+            return Ok(Err(refusal));
+        }
+        let mine = self.role(no, user).await?;
+        let (member, role) = match self.member_by_name(no, &act.uid, now).await? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if !is_member(role) {
+            return refused(NackCode::NackNotFound, "this user is not in the group");
+        }
+        if role as i32 >= mine as i32 {
+            return refused(NackCode::NackForbidden, "your role in this group does not allow it");
+        }
+        let before = self.membership(member, no).await?.unwrap_or_default();
+        self.load_readers(no, now).await?;
+        let ban = act.ban;
+        let cseq = self.announce(no, user, What::GroupRemove(act), now);
+        self.remove_member(no, member, before, ban);
+        announced(cseq)
+    }
+
+    pub async fn group_unban(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        act: wire::GroupUnban,
+        now: Now,
+    ) -> Performed {
+        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
+            return Ok(Err(refusal));
+        }
+        let banned = match self.member_by_name(no, &act.uid, now).await? {
+            Ok((banned, Role::Banned)) => banned,
+            Ok(_) => return refused(NackCode::NackNotFound, "this user is not banned"),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.load_readers(no, now).await?;
+        self.batch.remove(Table::Members, keys::member(no, banned));
+        announced(self.announce(no, user, What::GroupUnban(act), now))
+    }
+}

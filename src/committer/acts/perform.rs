@@ -1,0 +1,124 @@
+//! Acts: what people do besides writing. Each is looked at first, with whatever it needs from the log, and refused or
+//! done in one go, so that nothing half-done is ever in the batch.
+
+use hongyan_proto::{
+    ConversationId,
+    wire::{NackCode, act::What},
+};
+
+use crate::{
+    committer::{
+        Committer, Now,
+        conversation::{Destination, refusal},
+        op::Refusal,
+        submit::{Done, Performed},
+    },
+    log::{ConversationNo, UserNo},
+    store::StoreError,
+};
+
+impl Committer {
+    /// Does what a user asks for, or says why not.
+    pub async fn perform(&mut self, user: UserNo, to: Option<&ConversationId>, what: What, now: Now) -> Performed {
+        match what {
+            What::GroupCreate(create) => return self.group_create(user, create, now).await,
+            What::Forward(forward) => return self.forward(user, to, forward, now).await,
+            What::Privacy(privacy) => return self.set_privacy(user, &privacy, now).await,
+            _ => {}
+        }
+        let Some(to) = to else {
+            return refused(NackCode::NackInvalid, "to: this act needs a user or a group");
+        };
+        match what {
+            What::Contact(act) => return self.contact_act(user, to, act.what(), now).await,
+            What::GroupJoin(join) => return self.group_join(user, to, join, now).await,
+            _ => {}
+        }
+        let no = match self.destination_of_act(user, to, &what, now).await? {
+            Ok(Destination::There(no)) => no,
+            // Acts make no conversation, but for a draft: that may be there before anything is written.
+            Ok(new) => self.arrive(user, new, now),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        match what {
+            What::Read(read) => self.read(user, no, read.cseq, now).await,
+            What::Arrange(arrange) => self.arrange(user, no, arrange, now).await,
+            What::Edit(edit) => self.edit(user, no, edit, now).await,
+            What::Recall(recall) => self.recall(user, no, recall.cseq, now).await,
+            What::React(react) => self.react(user, no, react, now).await,
+            What::Pin(pin) => self.pin(user, no, pin, now).await,
+            What::Disappear(disappear) => self.disappear(user, no, disappear, now).await,
+            what if !matches!(to, ConversationId::Group(_)) => {
+                drop(what);
+                refused(NackCode::NackInvalid, "to: this act needs a group")
+            }
+            What::GroupUpdate(update) => self.group_update(user, no, update, now).await,
+            What::GroupInvite(invite) => self.group_invite(user, no, invite, now).await,
+            What::GroupLeave(_) => self.group_leave(user, no, now).await,
+            What::GroupRemove(remove) => self.group_remove(user, no, remove, now).await,
+            What::GroupUnban(unban) => self.group_unban(user, no, unban, now).await,
+            What::GroupRole(role) => self.group_role(user, no, role, now).await,
+            What::GroupTransfer(transfer) => self.group_transfer(user, no, transfer, now).await,
+            What::GroupDissolve(_) => self.group_dissolve(user, no, now).await,
+            What::GroupAdmit(admit) => self.group_admit(user, no, admit, now).await,
+            What::GroupLink(link) => self.group_link(user, no, link.revoke, now).await,
+            _ => refused(NackCode::NackInvalid, "act: this server does not know it, or does it by itself"),
+        }
+    }
+
+    async fn destination_of_act(
+        &mut self,
+        user: UserNo,
+        to: &ConversationId,
+        what: &What,
+        now: Now,
+    ) -> Result<Result<Destination, Refusal>, StoreError> {
+        match (to, what) {
+            (ConversationId::User(_), What::Arrange(_)) => self.destination(user, to, now).await,
+            (ConversationId::Group(_), what) if !matches!(what, What::Read(_) | What::Arrange(_)) => {
+                self.destination(user, to, now).await
+            }
+            // What somebody was a member of stays in their list.
+            _ => {
+                let known = self.known_conversation(user, &to.to_string(), now).await?;
+                Ok(known
+                    .map(Destination::There)
+                    .ok_or_else(|| refusal(NackCode::NackNotFound, "there is no such conversation")))
+            }
+        }
+    }
+
+    /// A conversation that is, or was, one of the user's; it is in memory then.
+    pub async fn known_conversation(
+        &mut self,
+        user: UserNo,
+        id: &str,
+        now: Now,
+    ) -> Result<Option<ConversationNo>, StoreError> {
+        let no = match ConversationId::new(id) {
+            Ok(ConversationId::Group(number)) => Some(ConversationNo(number)),
+            Ok(ConversationId::User(uid)) => match self.user_no(uid.as_str(), now).await? {
+                Some(peer) => self.conversation_of_two(user, peer, now).await?,
+                None => None,
+            },
+            Err(_) => None,
+        };
+        let Some(no) = no else { return Ok(None) };
+        let is_theirs = self.conversation(no, now).await?.is_some() && self.membership(user, no).await?.is_some();
+        Ok(is_theirs.then_some(no))
+    }
+}
+
+pub fn refused(code: NackCode, reason: &'static str) -> Performed {
+    Ok(Err(refusal(code, reason)))
+}
+
+/// Done, without a number in the conversation.
+pub fn done() -> Performed {
+    Ok(Ok(Done::default()))
+}
+
+/// Done, and announced under this number.
+pub fn announced(cseq: u64) -> Performed {
+    Ok(Ok(Done { cseq, group: 0 }))
+}

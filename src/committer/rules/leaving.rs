@@ -1,0 +1,142 @@
+//! Keeping the log and the memory small: trimming, forgetting devices, letting go of idle users, counting hours.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hongyan_proto::canary;
+
+use crate::{
+    committer::{
+        CURSOR_DELAY, Committer, Now, NumberMap,
+        user::{Change, User},
+    },
+    live::channel::Channel,
+    log::{
+        DeviceNo, UserNo,
+        keys::{self, meta},
+    },
+    store::{Scan, Table},
+};
+
+/// A user with nothing to do for so long leaves memory.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often idle users are looked for.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// A timeline is trimmed in steps of at least so many entries, so that it costs little.
+const TRIM_STEP: u64 = 256;
+/// Runs that one step removes at most.
+const TRIM_RUNS: usize = 256;
+
+impl Committer {
+    /// A connection has ended: from now on its device is silent. Up to here it was live, for what it has said came before:
+    /// had an older connection of the device logged in meanwhile, that would have counted for nothing.
+    pub async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
+        if !canary::is("route-not-removed") {
+            self.sessions.unbind(channel);
+        }
+        let (hours, is_online) = (self.hours, self.sessions.is_online(channel.user));
+        self.visitors.push(channel.user);
+        let Ok(Some(user)) = self.user(channel.user, now).await else { return };
+        if !is_online {
+            user.account.last_seen_ms = now.unix_ms;
+            user.account_change.raise(Change::Lazy);
+        }
+        let Some(device) = user.device_mut(channel.device) else { return };
+        if device.record.conn_epoch == channel.conn_epoch && device.record.last_seen_hour != hours {
+            device.record.last_seen_hour = hours;
+            device.change.raise(Change::Lazy);
+        }
+        self.touch_lazily(channel.user, now);
+    }
+
+    /// Forgets a device, unless it is live or has been seen since.
+    pub async fn forget_device(&mut self, no: UserNo, device_no: DeviceNo, last_seen_hour: u64, now: Now) {
+        if self.sessions.is_live(no, device_no) {
+            return;
+        }
+        let Ok(Some(user)) = self.user(no, now).await else { return };
+        let silent = |seen: u64| seen == last_seen_hour;
+        if user.device_mut(device_no).is_some_and(|device| silent(device.record.last_seen_hour)) {
+            user.devices.retain(|device| device.no != device_no);
+            self.batch.remove(Table::Devices, keys::device(no, device_no));
+            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+        }
+    }
+
+    pub fn count_hour(&mut self, now: Now) {
+        self.hours += 1;
+        self.put_meta(meta::HOURS, self.hours);
+        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+    }
+
+    /// Removes the runs of a timeline that every device has and the retention does not ask for. The newest run stays,
+    /// so that the rows alone tell where the timeline ends.
+    pub async fn trim(&mut self, no: UserNo) {
+        let Some(user) = self.users.get(&no) else { return };
+        let low = user.bounds.low;
+        // What has no receipt yet is still needed to write it.
+        let settled = user.acked_by_all().min(user.account.receipted_useq);
+        let settled = if canary::is("trim-unacked") { u64::MAX } else { settled };
+        let target = settled.min(user.bounds.head.saturating_sub(self.settings.timeline_entries));
+        if target < low + TRIM_STEP {
+            return;
+        }
+        let scan = Scan {
+            table: Table::Timelines,
+            // Not from the beginning: what was removed lately is still in the engine's way there.
+            from: keys::run(no, low + 1),
+            to: keys::run(no, target + 1),
+            limit: TRIM_RUNS,
+            descending: false,
+        };
+        // A timeline that cannot be read now is trimmed another time.
+        let Ok(rows) = self.log.engine().scan(scan).await else { return };
+        let keys: Vec<Bytes> = rows.into_iter().map(|(key, _)| key).collect();
+        // A run ends where the next one begins, so the last of these is kept.
+        let Some((first_kept, removed)) = keys.split_last() else { return };
+        let Ok(first_kept) = keys::parse_second_of_user(first_kept) else { return };
+        for key in removed {
+            self.batch.remove(Table::Timelines, key.clone());
+        }
+        if let Some(user) = self.users.get_mut(&no) {
+            user.bounds.low = first_kept - 1;
+        }
+        // Who comes back by the cursor in the log must not find it before the beginning.
+        self.hurry(no);
+    }
+
+    /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
+    pub fn let_go_of_visitors(&mut self, now: Now) {
+        let is_idle = |user: &User| !user.is_unsaved() && !user.receipts_wait && user.sends.is_full(now.instant);
+        for no in std::mem::take(&mut self.visitors) {
+            if self.users.get(&no).is_some_and(is_idle)
+                && let Some(user) = self.users.remove(&no)
+            {
+                self.names.remove(&user.uid);
+            }
+        }
+    }
+
+    /// Keeps memory small: who has had nothing to do for a while is read from the log again when there is something.
+    pub fn let_go_of_idle_users(&mut self, now: Now) {
+        if self.sweep_due.is_none_or(|due| due > now.instant) {
+            return;
+        }
+        let names = &mut self.names;
+        self.users.retain(|_, user| {
+            let kept = user.is_unsaved() || user.receipts_wait || user.last_used + IDLE > now.instant;
+            if !kept {
+                names.remove(&user.uid);
+            }
+            kept
+        });
+        self.users.shrink_to(2 * self.users.len());
+        self.names.shrink_to(2 * self.users.len());
+        self.conversations.retain(|_, conversation| conversation.last_used + IDLE > now.instant);
+        self.conversations.shrink_to(2 * self.conversations.len());
+        if self.pairs.len() > 2 * self.users.len() {
+            self.pairs = NumberMap::default();
+        }
+        self.sweep_due = (!self.users.is_empty()).then(|| now.instant + SWEEP_EVERY);
+    }
+}

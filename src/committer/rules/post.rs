@@ -1,0 +1,159 @@
+//! Messages: who may post where, what a message carries, its numbers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hongyan_proto::{
+    ConversationId, canary,
+    codec::message_item,
+    server::encode_item,
+    wire::{self, NackCode, Role, entry::Item},
+};
+
+use super::publish::Publication;
+use crate::{
+    committer::{
+        Committer, Now,
+        conversation::{Destination, refusal},
+        op::Refusal,
+        submit::{Done, Performed},
+    },
+    live::channel::Channel,
+    log::{Answer, ConversationNo, Of, UserNo},
+    store::StoreError,
+};
+
+impl Committer {
+    /// A plain message.
+    pub async fn post(
+        &mut self,
+        origin: &Arc<Channel>,
+        send_no: u64,
+        to: Option<&ConversationId>,
+        content: Bytes,
+        extras: Option<Box<wire::Extras>>,
+        now: Now,
+    ) -> Result<Result<Answer, Refusal>, StoreError> {
+        let destination = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
+            Ok(destination) => destination,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let no = self.arrive(origin.user, destination, now);
+        let (cseq, item) = self.write(origin.user, no, content, extras, now);
+        let (author, time_ms) = (origin.user, now.unix_ms);
+        let origin_of = Some((origin, send_no));
+        let useq = self.distribute(Publication {
+            no,
+            cseq,
+            author,
+            origin: origin_of,
+            of: Of::Message,
+            time_ms,
+            item,
+            by_reader: false,
+        });
+        Ok(Ok(Answer { cseq, useq, time_ms, ..Default::default() }))
+    }
+
+    /// A copy of a message that the sender can see, posted in their name.
+    pub async fn forward(
+        &mut self,
+        user: UserNo,
+        to: Option<&ConversationId>,
+        forward: wire::Forward,
+        now: Now,
+    ) -> Performed {
+        let destination = match self.place_to_post(user, to, None, now).await? {
+            Ok(destination) => destination,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(source) = self.known_conversation(user, &forward.conversation, now).await? else {
+            return Ok(Err(refusal(NackCode::NackNotFound, "there is no such conversation to forward from")));
+        };
+        let source = match self.message_seen_by(user, source, forward.cseq, now).await? {
+            Ok(source) => source,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let forwarded_from = source.extras.map(|extras| extras.forwarded_from).filter(|from| !from.is_empty());
+        let forwarded_from = forwarded_from.unwrap_or(source.from);
+        let extras = Some(Box::new(wire::Extras { forwarded_from, ..Default::default() }));
+        let no = self.arrive(user, destination, now);
+        let (cseq, item) = self.write(user, no, source.content, extras, now);
+        let time_ms = now.unix_ms;
+        self.distribute(Publication {
+            no,
+            cseq,
+            author: user,
+            origin: None,
+            of: Of::Message,
+            time_ms,
+            item,
+            by_reader: false,
+        });
+        self.is_urgent = true;
+        Ok(Ok(Done { cseq, group: 0 }))
+    }
+
+    /// Where a message is to go, if it may; whoever reads it there is in memory.
+    async fn place_to_post(
+        &mut self,
+        user: UserNo,
+        to: Option<&ConversationId>,
+        extras: Option<&wire::Extras>,
+        now: Now,
+    ) -> Result<Result<Destination, Refusal>, StoreError> {
+        let Some(to) = to else {
+            return Ok(Err(refusal(NackCode::NackInvalid, "to: name a user or a group")));
+        };
+        let destination = match self.destination(user, to, now).await? {
+            Ok(destination) => destination,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = self.may_write_at(user, &destination, now).await? {
+            return Ok(Err(refusal));
+        }
+        let (mut head, mut least) = (0, Role::None as i32);
+        if let Destination::There(no) = destination {
+            self.load_readers(no, now).await?;
+            let conversation = &self.conversations[&no];
+            head = conversation.head;
+            least = conversation.group().map_or(least, |group| group.may_mention_all);
+        }
+        let (reply_to, to_all) = extras.map_or((0, false), |extras| (extras.reply_to, extras.mention_all));
+        if reply_to > head {
+            return Ok(Err(refusal(NackCode::NackInvalid, "reply_to: there is no such message")));
+        }
+        if let Destination::There(no) = destination
+            && to_all
+            && (self.role(no, user).await? as i32) < least
+        {
+            return Ok(Err(refusal(NackCode::NackForbidden, "your role in this group does not allow mention_all")));
+        }
+        Ok(Ok(destination))
+    }
+
+    /// Gives the message its number and writes it.
+    fn write(
+        &mut self,
+        author: UserNo,
+        no: ConversationNo,
+        content: Bytes,
+        extras: Option<Box<wire::Extras>>,
+        now: Now,
+    ) -> (u64, Bytes) {
+        let cseq = self.next_cseq(no);
+        let extras = self.with_expiry(no, cseq, extras, now);
+        let (to, from) = (self.name_for(author, no), self.users[&author].uid.as_str());
+        let from = if canary::is("forged-sender") { &*to } else { from };
+        let item = match extras {
+            None => message_item(from, &to, cseq, now.unix_ms, &content),
+            extras => {
+                let (from, to) = (from.into(), to.into_owned());
+                let (time_ms, act) = (now.unix_ms, None);
+                encode_item(Item::Message(wire::Message { from, to, cseq, time_ms, content, extras, act }))
+            }
+        };
+        self.put_next(no, item.clone());
+        (cseq, item)
+    }
+}

@@ -1,0 +1,4 @@
+//! The native way in: a [`link`] drives one connection over a [`transport`].
+
+pub mod link;
+pub mod transport;

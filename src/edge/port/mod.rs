@@ -1,0 +1,5 @@
+//! Accepting connections: the [`door`] with its places, quiet [`socket`]s, [`tls`].
+
+pub mod door;
+pub mod socket;
+pub mod tls;

@@ -1,0 +1,272 @@
+//! The devices that are present by HTTP. Between two requests nothing connects a device with the server but its bearer
+//! token; this table keeps its session for a grace, so that it stays in the session map and its channel collects what
+//! comes. The token outlives that: whoever brings a valid one later, after a restart of the server too, is logged in
+//! again by the way.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use hongyan_proto::CloseCode;
+use ring::digest::{SHA256, digest};
+use tokio_util::sync::CancellationToken;
+
+use super::{gateway::Gateway, problem::Problem};
+use crate::{
+    auth,
+    base::rate::Bucket,
+    committer::op::LoggedIn,
+    session::{
+        dispatch::Session,
+        login::{self, Attempt},
+    },
+};
+
+/// Devices that come back at the same time with tokens of different classes do not wait for each other.
+const CLASSES: usize = 64;
+
+/// What a bearer token is known by here: its hash, so that looking one up takes no time that depends on it.
+type Key = [u8; 32];
+
+/// A session that is not bound to a connection.
+pub struct Device {
+    session: Session,
+    log_epoch: u64,
+    /// What brings it back.
+    token: Bytes,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Cancelled when another reader takes over.
+    turn: CancellationToken,
+    requests: Bucket,
+    last_used: Instant,
+    is_confirmed: bool,
+    cursor: u64,
+    ended: Option<(CloseCode, &'static str)>,
+}
+
+/// A device while somebody works with it: it is not forgotten meanwhile.
+pub struct Present(Arc<Device>);
+
+impl Deref for Present {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.0
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.lock().last_used = Instant::now();
+    }
+}
+
+impl Device {
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn log_epoch(&self) -> u64 {
+        self.log_epoch
+    }
+
+    /// The device has stored everything up to here.
+    pub fn cursor(&self) -> u64 {
+        self.lock().cursor
+    }
+
+    /// The device has stored everything up to `useq`.
+    pub fn acked(&self, useq: u64) {
+        let mut state = self.lock();
+        state.cursor = state.cursor.max(useq);
+        drop(state);
+        self.session.acked(useq);
+    }
+
+    /// What the device brings with each request.
+    pub fn token(&self) -> &Bytes {
+        &self.token
+    }
+
+    /// Why the session has ended, if it has: replaced, revoked, the server is stopping.
+    pub fn ended(&self) -> Option<(CloseCode, &'static str)> {
+        let mut state = self.lock();
+        if state.ended.is_none() {
+            state.ended = self.session.channel().take_close();
+        }
+        state.ended
+    }
+
+    /// Makes the caller the one reader of this device, and tells the one before.
+    pub fn take_turn(&self) -> CancellationToken {
+        let turn = CancellationToken::new();
+        std::mem::replace(&mut self.lock().turn, turn.clone()).cancel();
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of them, by token; and the tickets that stand for one.
+pub struct Devices {
+    table: Mutex<HashMap<Key, Arc<Device>>>,
+    tickets: Mutex<HashMap<Key, (Bytes, Instant)>>,
+    opening: [tokio::sync::Mutex<()>; CLASSES],
+    max: usize,
+}
+
+impl Devices {
+    pub fn new(max: usize) -> Self {
+        let opening = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Self { table: Mutex::default(), tickets: Mutex::default(), opening, max }
+    }
+
+    /// A place for one more, or word that there is none.
+    pub fn check_room(&self) -> Result<(), Problem> {
+        match lock(&self.table).len() < self.max {
+            true => Ok(()),
+            false => {
+                Err(Problem::closed(CloseCode::OVERLOADED, "too many devices are present by HTTP, try again later")
+                    .after(Duration::from_secs(5)))
+            }
+        }
+    }
+
+    /// A device that has just logged in.
+    pub fn insert(&self, gateway: &Gateway, login: LoggedIn) -> Present {
+        let (token, log_epoch) = (login.resume_token.clone(), gateway.core.log_epoch);
+        let session = Session::new(gateway.core.clone(), login.uid, login.channel);
+        let now = Instant::now();
+        let state = State {
+            turn: CancellationToken::new(),
+            requests: Bucket::default(),
+            last_used: now,
+            is_confirmed: false,
+            cursor: login.cursor,
+            ended: None,
+        };
+        let device = Arc::new(Device { session, log_epoch, token: token.clone(), state: Mutex::new(state) });
+        let present = Present(device.clone());
+        let older = lock(&self.table).insert(key(&token), device);
+        drop(older);
+        present
+    }
+
+    /// The device with this token, brought back if need be.
+    pub async fn find(&self, gateway: &Gateway, token: &[u8], address: IpAddr) -> Result<Present, Problem> {
+        let key = key(token);
+        let device = match self.known(&key) {
+            Some(device) => device,
+            None => {
+                let _turn = self.opening[usize::from(key[0]) % CLASSES].lock().await;
+                match self.known(&key) {
+                    Some(device) => device,
+                    None => {
+                        self.check_room()?;
+                        let login = login::reopen(&gateway.core, token, &gateway.attempt(address)).await?;
+                        self.insert(gateway, login)
+                    }
+                }
+            }
+        };
+        if let Some((code, reason)) = device.ended() {
+            return Err(Problem::closed(code, reason));
+        }
+        device.admit(gateway)?;
+        Ok(device)
+    }
+
+    fn known(&self, key: &Key) -> Option<Present> {
+        lock(&self.table).get(key).cloned().map(Present)
+    }
+
+    /// The device leaves; its token may be valid still.
+    pub fn remove(&self, device: &Device) {
+        let removed = lock(&self.table).remove(&key(&device.token));
+        drop(removed);
+    }
+
+    /// Forgets tickets that were not used, and devices that nobody has worked with for the grace.
+    pub fn expire(&self, grace: Duration, now: Instant) {
+        lock(&self.tickets).retain(|_, (_, expires)| *expires > now);
+        let mut gone = Vec::new();
+        lock(&self.table).retain(|_, device| {
+            // Others come to hold it only under this lock, so that nobody does who is not counted.
+            let is_present = Arc::strong_count(device) > 1 || device.lock().last_used + grace > now;
+            if !is_present {
+                gone.push(device.clone());
+            }
+            is_present
+        });
+        // Their sessions end here, without the lock.
+        drop(gone);
+    }
+
+    /// A ticket that opens one stream of this device.
+    pub fn issue_ticket(&self, device: &Device, ttl: Duration) -> Result<[u8; 32], Problem> {
+        let ticket: [u8; 32] = auth::random();
+        let mut tickets = lock(&self.tickets);
+        if tickets.len() >= self.max {
+            return Err(Problem::closed(CloseCode::OVERLOADED, "too many tickets are unused, try again later")
+                .after(Duration::from_secs(5)));
+        }
+        tickets.insert(key(&ticket), (device.token.clone(), Instant::now() + ttl));
+        Ok(ticket)
+    }
+
+    /// The token that a ticket stands for; it stands for it once.
+    pub fn redeem(&self, ticket: &[u8]) -> Result<Bytes, Problem> {
+        let redeemed = lock(&self.tickets).remove(&key(ticket));
+        redeemed.filter(|(_, expires)| *expires > Instant::now()).map(|(token, _)| token).ok_or_else(|| {
+            let detail = "the ticket was used before or has expired: ask for a new one with POST /v1/ticket";
+            Problem::http(StatusCode::UNAUTHORIZED, "TICKET_INVALID", detail)
+        })
+    }
+}
+
+impl Device {
+    /// Counts a request; the first one shows that the device has its token.
+    fn admit(&self, gateway: &Gateway) -> Result<(), Problem> {
+        let web = &gateway.config;
+        let mut state = self.lock();
+        let taken = state.requests.take(web.requests_per_second as u32, web.requests_burst as u32, Instant::now());
+        if let Err(wait) = taken {
+            let detail = "this device makes more requests than this server allows";
+            return Err(Problem::http(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", detail).after(wait));
+        }
+        if !std::mem::replace(&mut state.is_confirmed, true) {
+            self.session.confirm_token();
+        }
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// The circumstances of a login that is made now.
+    pub fn attempt(&self, address: IpAddr) -> Attempt {
+        let environment = &self.core.environment;
+        let now = environment.now();
+        let unix_s = environment.unix_ms() / 1000;
+        Attempt { address, now, accepted_at: now, unix_s, next_secret: environment.random() }
+    }
+}
+
+fn key(token: &[u8]) -> Key {
+    digest(&SHA256, token).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing between lock and unlock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,123 @@
+//! A server without ports and files: over any engine, in the time and with the chance that it is given, spoken to through
+//! any stream. It is all that is between a socket and the store, for fuzzers to drive.
+
+use std::{
+    future::Future,
+    io,
+    net::IpAddr,
+    path::Path,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, extract::Request, response::Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::{
+    clockwork,
+    open::{self, OpenError},
+    server::strangers,
+};
+use crate::{
+    auth::{password::PasswordPool, token::Tokens},
+    base::{alarms::Alarms, environment::Environment},
+    committer,
+    config::Config,
+    edge::{
+        native::link::Link,
+        port::door::Headcount,
+        web::{access::Peer, gateway::Gateway, serve},
+    },
+    log::Log,
+    session::service::Core,
+    store::Engine,
+};
+
+/// What an enclosed server is made of.
+pub struct Parts {
+    pub config: Config,
+    pub engine: Arc<dyn Engine>,
+    pub tokens: Arc<Tokens>,
+    pub passwords: Arc<PasswordPool>,
+    pub environment: Box<dyn Environment>,
+}
+
+/// The ways into a server that runs.
+pub struct Enclosed {
+    core: Arc<Core>,
+    alarms: Arc<Alarms>,
+    strangers: Arc<Headcount>,
+    router: Router,
+    stop: CancellationToken,
+}
+
+/// Runs a server for as long as `visit` takes, then commits what it has taken. It needs a runtime of tokio with time.
+///
+/// # Errors
+/// The engine cannot be read or written, or holds something else.
+pub async fn run<T>(parts: Parts, visit: impl AsyncFnOnce(&Enclosed) -> T) -> Result<T, OpenError> {
+    let Parts { config, engine, tokens, passwords, environment } = parts;
+    let log = Log::new(engine).with_default_audience(open::default_audience(&config));
+    let [log_epoch, ..] = environment.random();
+    open::prepare(&log, Path::new("the engine"), u64::from(log_epoch).max(1)).await?;
+    let gate = open::gate(&config, tokens, passwords);
+    let (core, committer) = open::assemble(&config, log, gate, environment).await?;
+    let core = Arc::new(core);
+    let alarms = Alarms::new(core.environment.now());
+    let (strangers, stop) = (strangers(&config.limits), CancellationToken::new());
+    let links = TaskTracker::new();
+    let gateway = Gateway::new(core.clone(), config.web.clone(), alarms.clone(), strangers.clone(), links);
+    let router = serve::router(&core, &gateway);
+    let enclosed = Enclosed { core: core.clone(), alarms: alarms.clone(), strangers, router, stop: stop.clone() };
+    let visiting = async {
+        let result = visit(&enclosed).await;
+        core.queue.close();
+        stop.cancel();
+        result
+    };
+    let timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let committing = committer::run(committer, &core.queue, &*core.environment, timer);
+    let (result, ..) = tokio::join!(
+        visiting,
+        committing,
+        alarms.run(stop.clone()),
+        gateway.expire(stop.clone()),
+        clockwork::tell_presence(core.clone(), stop.clone()),
+    );
+    Ok(result)
+}
+
+impl Enclosed {
+    /// A connection of the native port, to its end. None: there are too many strangers.
+    pub fn native<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        address: IpAddr,
+    ) -> Option<impl Future<Output = io::Result<()>> + Send + use<S>> {
+        let admission = self.strangers.admit(address)?;
+        let mut link = Link::new(stream, address, self.core.clone(), admission, self.core.environment.now());
+        let mut alarm = self.alarms.alarm();
+        Some(async move { link.run(Pin::new(&mut alarm)).await })
+    }
+
+    /// A connection of the HTTP port, to its end.
+    pub fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        address: IpAddr,
+    ) -> impl Future<Output = ()> + Send + use<S> {
+        serve::serve(stream, Peer::new(address, ()), self.router.clone(), self.stop.clone())
+    }
+
+    /// The answer to one request of HTTP, as if a connection had brought it.
+    pub async fn answer(&self, mut request: Request, address: IpAddr) -> Response {
+        request.extensions_mut().insert(Peer::new(address, ()));
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}

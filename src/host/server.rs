@@ -1,0 +1,234 @@
+//! A whole server: bound, running, draining.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hongyan_proto::CloseCode;
+use tokio::{
+    net::UnixListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    clockwork, descriptors,
+    open::{self, OpenError, Opened},
+};
+use crate::{
+    base::alarms::Alarms,
+    config::{Config, Limits},
+    edge::{
+        admin,
+        port::{
+            door::{self, Door, Headcount, NativePort},
+            socket::QuietSockets,
+            tls::{Tls, TlsError, TlsParams},
+        },
+        web::{
+            gateway::Gateway,
+            serve::{self, HttpPort},
+        },
+    },
+    session::service::Core,
+};
+
+/// Devices are asked to leave at moments spread over this time for each of them, up to what is configured.
+const SPREAD_PER_DEVICE: Duration = Duration::from_millis(1);
+/// How long a device may take to log in elsewhere.
+const TIME_TO_MOVE: Duration = Duration::from_secs(2);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Listen { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error("cannot open the admin socket in {data}: {source}; a data directory with a shorter path may help")]
+    Admin { data: String, source: io::Error },
+}
+
+/// A server that listens, and has not accepted anybody yet.
+pub struct Server {
+    config: Config,
+    opened: Opened,
+    tls: Option<Arc<Tls>>,
+    native: Door,
+    sockets: Arc<QuietSockets>,
+    poll: mio::Poll,
+    http: Option<Door>,
+    admin: UnixListener,
+}
+
+impl Server {
+    /// Opens the data directory and binds the ports.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let tls = load_tls(&config)?;
+        let opened = open::open(&config).await?;
+        let failed = |key, address| move |source| StartError::Listen { key, address, source };
+        let (for_native, for_http) = places(&config);
+        let metrics = &opened.core.metrics;
+        let (open, accepted) = (metrics.connections.clone(), metrics.connections_accepted.clone());
+        let native = door::bind(config.listen).and_then(|listener| Door::new(listener, for_native, open, accepted));
+        let native = native.map_err(failed("listen", config.listen))?;
+        let (sockets, poll) = QuietSockets::new().map_err(failed("listen", config.listen))?;
+        let http = match config.http {
+            Some(address) => {
+                let (open, accepted) = (metrics.http_connections.clone(), metrics.http_connections_accepted.clone());
+                let listener = serve::bind(address, config.delivery.lagging_timeout);
+                let door = listener.and_then(|listener| Door::new(listener, for_http, open, accepted));
+                Some(door.map_err(failed("http", address))?)
+            }
+            None => None,
+        };
+        let admin = admin::bind(&config.data)
+            .map_err(|source| StartError::Admin { data: config.data.display().to_string(), source })?;
+        Ok(Self { config, opened, tls, native, sockets, poll, http, admin })
+    }
+
+    /// The real address of the native port.
+    pub fn native_address(&self) -> io::Result<SocketAddr> {
+        self.native.address()
+    }
+
+    /// The real address of the HTTP port, if there is one.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|http| http.address().ok())
+    }
+
+    /// Serves until `shutdown`, then drains: accepts nobody, asks everybody to move, closes who is left at the deadline,
+    /// commits what has been taken.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { config, opened, tls, native, sockets, poll, http, admin } = self;
+        let core = opened.core.clone();
+        let links = TaskTracker::new();
+        let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
+        let around = TaskTracker::new();
+        let strangers = strangers(&config.limits);
+        let alarms = Alarms::new(core.environment.now());
+        around.spawn(alarms.clone().run(serving.clone()));
+        around.spawn(sockets.clone().run(poll, serving.clone()));
+        let port = NativePort {
+            core: core.clone(),
+            alarms: alarms.clone(),
+            strangers: strangers.clone(),
+            sockets,
+            tls: tls.clone(),
+        };
+        let accepts = tokio::spawn(port.run(native, links.clone(), accepting.clone()));
+        if let Some(http) = http {
+            let gateway = Gateway::new(core.clone(), config.web.clone(), alarms, strangers, links.clone());
+            around.spawn(gateway.clone().expire(serving.clone()));
+            let (core, tls) = (core.clone(), tls.clone());
+            let handshake_timeout = config.limits.login_timeout;
+            let web = &config.web;
+            let headcount = Headcount::new(web.max_connections as usize, web.max_connections_per_ip as usize);
+            let port = HttpPort { core, gateway, tls, headcount, handshake_timeout };
+            around.spawn(port.run(http, serving.clone()));
+        }
+        around.spawn(admin::run(admin, core.clone(), serving.clone()));
+        around.spawn(clockwork::run(core.clone(), config.retention.clone(), serving.clone()));
+        around.spawn(clockwork::purge_when_due(core.clone(), config.store.purge_after, serving.clone()));
+        around.spawn(clockwork::tell_presence(core.clone(), serving.clone()));
+        if let Some(tls) = tls {
+            around.spawn(reload_on_hangup(tls, serving.clone()));
+        }
+
+        shutdown.await;
+        tracing::info!(devices = core.sessions.len(), "draining");
+        core.start_draining();
+        accepting.cancel();
+        // The port is free for a successor as soon as the listener is gone.
+        let _ = accepts.await;
+        drain(&core, &links, config.drain.deadline, config.drain.spread).await;
+        serving.cancel();
+        around.close();
+        around.wait().await;
+        opened.close().await;
+        let _ = std::fs::remove_file(admin::socket_path(&config.data));
+        tracing::info!("stopped");
+    }
+}
+
+/// Those who have not logged in yet, at both ports.
+pub(super) fn strangers(limits: &Limits) -> Arc<Headcount> {
+    Headcount::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize)
+}
+
+/// How many connections each port may have at once, as far as the descriptors go round.
+fn places(config: &Config) -> (usize, usize) {
+    let http = if config.http.is_some() { config.web.max_connections } else { 0 };
+    let wanted = config.limits.max_connections + http;
+    let room = descriptors::make_room_for(wanted);
+    let native = room * config.limits.max_connections / wanted;
+    (native as usize, (room - native) as usize)
+}
+
+/// Asks every device to move, waits, and closes those that stay.
+async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Duration) {
+    links.close();
+    // A few devices need no spreading, and who has not moved soon after has nowhere to go before this server is gone.
+    let spread = spread.min(SPREAD_PER_DEVICE * core.sessions.len() as u32).min(deadline);
+    let deadline = deadline.min(spread + TIME_TO_MOVE);
+    core.sessions.for_each(|channel| channel.go_away(deadline, spread));
+    if tokio::time::timeout(deadline, links.wait()).await.is_ok() {
+        return;
+    }
+    core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
+    // Headcount and peers that do not read are dropped with the runtime.
+    let _ = tokio::time::timeout(Duration::from_secs(2), links.wait()).await;
+}
+
+fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
+    let (Some(certificate), Some(key)) = (config.tls.cert.clone(), config.tls.key.clone()) else { return Ok(None) };
+    let (tls, warning) = Tls::load(TlsParams { certificate, key })?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(Arc::new(tls)))
+}
+
+async fn reload_on_hangup(tls: Arc<Tls>, stop: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hangup.recv() => {}
+        }
+        match tls.reload() {
+            Ok(None) => tracing::info!("the certificate was read again"),
+            Ok(Some(warning)) => tracing::warn!("the certificate was read again: {warning}"),
+            Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+        }
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for the first, and leaves a task behind that waits for the second.
+    pub async fn shutdown(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("a second signal: leaving without draining; what was acknowledged is safe");
+            std::process::exit(1);
+        });
+    }
+}

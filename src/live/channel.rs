@@ -1,0 +1,365 @@
+//! The handle that pushes to one live device. The committer and the dispatcher put things in; the device's link takes
+//! them out. One bounded queue, and a bell.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hongyan_proto::{CloseCode, canary, wire};
+
+use crate::{
+    base::rate::Bucket,
+    log::{DeviceNo, UserNo},
+};
+
+/// Entries that may wait for a link. More, and the device reads them from the log instead.
+const MAX_WAITING: u32 = 64;
+/// Bytes of entries that may wait for a link.
+const MAX_WAITING_BYTES: u32 = 32 * 1024;
+/// Signals that one connection may send a second on average, and at once after a quiet time. More are dropped.
+const SIGNALS_PER_SECOND: u32 = 10;
+const SIGNALS_AT_ONCE: u32 = 20;
+/// Signals are dropped where this many things wait.
+const MAX_WAITING_SIGNALS: usize = 16;
+
+/// What a channel carries to its link.
+#[derive(Debug)]
+pub enum Outbound {
+    /// A live entry: the next one of the user's log.
+    Entry {
+        useq: u64,
+        item: Bytes,
+    },
+    /// Something in a large group, numbered by its cseq alone.
+    Passed {
+        item: Bytes,
+    },
+    Acked(wire::SendAck),
+    Refused(wire::SendNack),
+    /// Rare, and large.
+    Signal(Box<wire::Signal>),
+    GoAway {
+        deadline: Duration,
+        spread: Duration,
+    },
+}
+
+/// One live device of a user.
+#[derive(Debug)]
+pub struct Channel {
+    pub user: UserNo,
+    pub device: DeviceNo,
+    pub conn_epoch: u64,
+    /// When its connection was accepted.
+    pub accepted_at: Instant,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Outbound>,
+    entries: u32,
+    entry_bytes: u32,
+    /// The newest entry of the user's log.
+    head: u64,
+    /// The device reads the log; live entries only move the head.
+    lagging: bool,
+    /// The device must hear how far its large groups have come: it has just logged in, or something was dropped.
+    hints_due: bool,
+    signals_sent: Bucket,
+    /// The connection is to end, with this code and reason.
+    close: Option<Box<(CloseCode, &'static str)>>,
+    /// Something was put in since the link looked.
+    rung: bool,
+    /// The link that waits for the bell.
+    link: Option<Waker>,
+}
+
+impl Channel {
+    /// A channel begins lagging: first the device reads what it missed.
+    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, accepted_at: Instant) -> Arc<Self> {
+        let queue = Queue { head, lagging: true, ..Queue::default() };
+        Arc::new(Self { user, device, conn_epoch, accepted_at, queue: Mutex::new(queue) })
+    }
+
+    /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
+    /// from what is pushed.
+    pub fn apart(&self) -> Arc<Self> {
+        Self::new(self.user, self.device, self.conn_epoch, 0, self.accepted_at)
+    }
+
+    /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
+    /// finds the entry in the log.
+    pub fn offer(&self, useq: u64, item: &Bytes) {
+        let mut queue = self.lock();
+        queue.head = useq;
+        if !queue.lagging {
+            if queue.is_full_for(item) && !canary::is("queue-without-bound") {
+                queue.lag();
+            } else {
+                queue.entries += 1;
+                queue.entry_bytes += item.len() as u32;
+                queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
+            }
+        }
+        queue.ring();
+    }
+
+    /// The newest entry of the log is one that is read from there.
+    pub fn refer(&self, useq: u64) {
+        let mut queue = self.lock();
+        queue.head = useq;
+        queue.lag();
+        queue.ring();
+    }
+
+    /// Passes on what was written in a large group. What does not fit is dropped; the device hears how far the group
+    /// has come, and fetches it.
+    pub fn pass(&self, item: &Bytes) {
+        let mut queue = self.lock();
+        if queue.is_full_for(item) {
+            queue.hints_due = !canary::is("hints-forgotten");
+        } else {
+            queue.entries += 1;
+            queue.entry_bytes += item.len() as u32;
+            queue.waiting.push_back(Outbound::Passed { item: item.clone() });
+        }
+        queue.ring();
+    }
+
+    /// The device is to hear how far its large groups have come.
+    pub fn owe_hints(&self) {
+        let mut queue = self.lock();
+        queue.hints_due = true;
+        queue.ring();
+    }
+
+    /// Whether the device is to hear how far its large groups have come, once.
+    pub fn take_hints_due(&self) -> bool {
+        std::mem::take(&mut self.lock().hints_due)
+    }
+
+    /// Answers a SEND. The answer also stands for the device's own entry, so it moves the head.
+    pub fn answer(&self, answer: Outbound) {
+        let mut queue = self.lock();
+        if let Outbound::Acked(ack) = &answer {
+            queue.head = queue.head.max(ack.useq);
+        }
+        queue.waiting.push_back(answer);
+        queue.ring();
+    }
+
+    /// Whether the device may send another signal now.
+    pub fn may_signal(&self, now: Instant) -> bool {
+        self.lock().signals_sent.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok()
+    }
+
+    /// Passes a signal on, if nothing of more weight waits; otherwise it is dropped, and this is false.
+    pub fn signal(&self, signal: wire::Signal) -> bool {
+        let mut queue = self.lock();
+        let has_room = queue.waiting.len() < MAX_WAITING_SIGNALS;
+        if has_room {
+            queue.waiting.push_back(Outbound::Signal(signal.into()));
+            queue.ring();
+        }
+        has_room
+    }
+
+    pub fn go_away(&self, deadline: Duration, spread: Duration) {
+        let mut queue = self.lock();
+        queue.waiting.push_back(Outbound::GoAway { deadline, spread });
+        queue.ring();
+    }
+
+    /// Ends the connection. What still waits is in the log.
+    pub fn close(&self, code: CloseCode, reason: &'static str) {
+        let mut queue = self.lock();
+        queue.close.get_or_insert_with(|| Box::new((code, reason)));
+        queue.ring();
+    }
+
+    /// Whether and why the connection is to end. It stands outside the queue, so that a device that does not read is
+    /// cut off as soon as any other.
+    pub fn take_close(&self) -> Option<(CloseCode, &'static str)> {
+        self.lock().close.take().map(|close| *close)
+    }
+
+    /// Ready when something has been put in since the last time; only the channel's one link waits.
+    pub fn poll_rung(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if std::mem::take(&mut queue.rung) {
+            return Poll::Ready(());
+        }
+        if !queue.link.as_ref().is_some_and(|link| link.will_wake(context.waker())) {
+            queue.link = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The next thing to write; an entry only if there is room for one in the device's window. Answers to SENDs do not wait
+    /// for that behind entries.
+    pub fn take(&self, room_for_entry: bool) -> Option<Outbound> {
+        let mut queue = self.lock();
+        let next = match queue.waiting.front()? {
+            Outbound::Entry { .. } if !room_for_entry => {
+                let is_answer = |waiting: &Outbound| matches!(waiting, Outbound::Acked(_) | Outbound::Refused(_));
+                let answer = queue.waiting.iter().position(is_answer)?;
+                queue.waiting.remove(answer)?
+            }
+            _ => queue.waiting.pop_front()?,
+        };
+        if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
+            queue.entries -= 1;
+            queue.entry_bytes -= item.len() as u32;
+        }
+        if queue.waiting.is_empty() && queue.waiting.capacity() > 16 {
+            queue.waiting = VecDeque::new();
+        }
+        Some(next)
+    }
+
+    /// The newest entry of the user's log.
+    pub fn head(&self) -> u64 {
+        self.lock().head
+    }
+
+    /// Entries and everything that wait, for tests of the bounds.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.entries as usize, queue.waiting.len())
+    }
+
+    pub fn is_lagging(&self) -> bool {
+        self.lock().lagging
+    }
+
+    /// The device has to read the log: drops the entries that wait.
+    pub fn fall_behind(&self) {
+        self.lock().lag();
+    }
+
+    /// The device has been pushed everything up to `pushed`. True if that is the head: from now on entries come live.
+    pub fn catch_up(&self, pushed: u64) -> bool {
+        let mut queue = self.lock();
+        queue.lagging = pushed < queue.head && !canary::is("caught-up-too-soon");
+        !queue.lagging
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing between lock and unlock can panic half-way through a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn ring(&mut self) {
+        if !std::mem::replace(&mut self.rung, true)
+            && !canary::is("nobody-rings")
+            && let Some(link) = &self.link
+        {
+            link.wake_by_ref();
+        }
+    }
+
+    fn is_full_for(&self, item: &Bytes) -> bool {
+        self.entries >= MAX_WAITING || self.entry_bytes + item.len() as u32 > MAX_WAITING_BYTES
+    }
+
+    fn lag(&mut self) {
+        self.lagging = true;
+        if self.entries == 0 {
+            return;
+        }
+        let (mut entries, mut entry_bytes) = (0, 0);
+        self.waiting.retain(|outbound| match outbound {
+            Outbound::Entry { .. } => false,
+            Outbound::Passed { item } => {
+                entries += 1;
+                entry_bytes += item.len() as u32;
+                true
+            }
+            _ => true,
+        });
+        (self.entries, self.entry_bytes) = (entries, entry_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel() -> Arc<Channel> {
+        Channel::new(UserNo(1), DeviceNo(1), 1, 5, Instant::now())
+    }
+
+    #[test]
+    fn a_channel_is_live_only_from_the_head_on() {
+        let channel = channel();
+        channel.offer(6, &Bytes::from_static(b"six"));
+        assert!(channel.take(true).is_none(), "a lagging device reads the log");
+        assert!(!channel.catch_up(5));
+        assert!(channel.catch_up(6));
+        channel.offer(7, &Bytes::from_static(b"seven"));
+        assert!(channel.take(false).is_none(), "no room in the window");
+        assert!(matches!(channel.take(true), Some(Outbound::Entry { useq: 7, .. })));
+    }
+
+    #[test]
+    fn answers_overtake_entries_that_the_window_holds_back() {
+        let channel = channel();
+        assert!(channel.catch_up(5));
+        let item = Bytes::from_static(b"entry");
+        let ack = |send_no| Outbound::Acked(wire::SendAck { send_no, ..Default::default() });
+        channel.offer(6, &item);
+        channel.answer(ack(1));
+        channel.offer(7, &item);
+        channel.answer(ack(2));
+        for expected in 1..=2 {
+            assert!(matches!(channel.take(false), Some(Outbound::Acked(ack)) if ack.send_no == expected));
+        }
+        assert!(channel.take(false).is_none());
+        for expected in 6..=7 {
+            assert!(matches!(channel.take(true), Some(Outbound::Entry { useq, .. }) if useq == expected));
+        }
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_entries_and_by_bytes() {
+        for (size, fits) in [(1, MAX_WAITING as u64), (10_000, 3)] {
+            let channel = channel();
+            assert!(channel.catch_up(5));
+            channel.answer(Outbound::Refused(wire::SendNack::default()));
+            let item = Bytes::from(vec![0; size]);
+            for useq in 6..6 + fits {
+                channel.offer(useq, &item);
+                assert!(!channel.is_lagging());
+            }
+            channel.offer(6 + fits, &item);
+            assert!(channel.is_lagging());
+            assert!(matches!(channel.take(true), Some(Outbound::Refused(_))), "answers are kept");
+            assert!(channel.take(true).is_none(), "entries are not");
+            assert_eq!(channel.head(), 6 + fits);
+        }
+    }
+
+    #[test]
+    fn what_passes_without_being_kept_is_dropped_first() {
+        let channel = channel();
+        let taken = (0..100).filter(|_| channel.signal(wire::Signal::default())).count();
+        assert_eq!(taken, MAX_WAITING_SIGNALS);
+        channel.answer(Outbound::Acked(wire::SendAck::default()));
+        channel.pass(&Bytes::from_static(b"passed"));
+        assert_eq!(channel.waiting(), (1, MAX_WAITING_SIGNALS + 2), "what is kept has room");
+
+        for _ in 0..100 {
+            channel.pass(&Bytes::from_static(b"passed"));
+        }
+        assert_eq!(channel.waiting().0, MAX_WAITING as usize);
+        assert!(channel.take_hints_due(), "the device hears of those that were dropped");
+    }
+}

@@ -1,0 +1,112 @@
+//! Sessions before a committer that works when the test lets it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    pin::Pin,
+    task::{Context, Waker},
+    time::{Duration, Instant},
+};
+
+use hongyan_proto::{CloseCode, wire::hello::Credential};
+
+use super::*;
+use crate::{
+    base::environment::System,
+    committer::{Committer, Now, op::LoggedIn},
+    config::Config,
+    host::open,
+    log::Log,
+    session::login::{self, Attempt, Rejection},
+    sim,
+    store::memory::MemoryEngine,
+};
+
+struct Rig {
+    core: Arc<Core>,
+    committer: Committer,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let log = Log::new(Arc::new(MemoryEngine::new()));
+        open::prepare(&log, Path::new("memory"), 7).await.unwrap();
+        let (core, committer) = open::assemble(&Config::default(), log, sim::gate(), Box::new(System)).await.unwrap();
+        Self { core: Arc::new(core), committer }
+    }
+
+    /// The committer works on all that has been handed over, `after` now.
+    async fn work(&mut self, after: Duration) {
+        let now = Now::by(&*self.core.environment);
+        self.committer.process(self.core.queue.take().unwrap(), Now { instant: now.instant + after, ..now }).await;
+    }
+
+    /// A login that has been handed over.
+    fn begin_login(
+        &self,
+        uid: &str,
+        accepted_at: Instant,
+    ) -> Pin<Box<dyn Future<Output = Result<LoggedIn, Rejection>>>> {
+        let (core, credential) = (self.core.clone(), Some(Credential::Token(sim::token(uid))));
+        let hello = wire::Hello { device: "phone".into(), device_epoch: 1, credential, ..Default::default() };
+        let mut login = Box::pin(async move {
+            let attempt = Attempt {
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                now: core.environment.now(),
+                accepted_at,
+                unix_s: core.environment.unix_ms() / 1000,
+                next_secret: core.environment.random(),
+            };
+            login::hello(&core, hello, &attempt).await
+        });
+        assert!(login.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        login
+    }
+
+    async fn log_in(&mut self, uid: &str, accepted_at: Instant) -> Session {
+        let login = self.begin_login(uid, accepted_at);
+        self.work(Duration::ZERO).await;
+        let login = login.await.unwrap();
+        Session::new(self.core.clone(), login.uid, login.channel)
+    }
+}
+
+#[tokio::test]
+async fn the_last_ack_of_a_device_counts_though_an_older_connection_logs_in_before_it_is_noted() {
+    let mut rig = Rig::new().await;
+    let older = Instant::now();
+    let newer = older + Duration::from_millis(1);
+    let (alice, bob) = (rig.log_in("alice", newer).await, rig.log_in("bob", newer).await);
+    let content = "hello".into();
+    alice.submit(wire::Send { send_no: 1, to: "bob".into(), content, ..Default::default() });
+    rig.work(Duration::ZERO).await;
+    let (user, device) = (bob.channel().user, bob.channel().device);
+    let late = rig.begin_login("bob", older);
+    bob.acked(1);
+    drop(bob);
+    rig.work(Duration::ZERO).await;
+    assert!(matches!(late.await, Err(Rejection { code: CloseCode::REPLACED, .. })));
+    assert!(!rig.core.sessions.is_live(user, device), "it has left");
+    rig.work(Duration::from_secs(10)).await;
+    assert_eq!(alice.channel().head(), 2, "its author has the receipt");
+}
+
+#[tokio::test]
+async fn who_hangs_up_between_a_login_and_its_answer_has_left() {
+    let mut rig = Rig::new().await;
+    let now = Instant::now();
+    for is_answered in [false, true] {
+        let login = rig.begin_login("alice", now);
+        if is_answered {
+            rig.work(Duration::ZERO).await;
+            assert_eq!(rig.core.sessions.len(), 1);
+        }
+        drop(login);
+        rig.work(Duration::ZERO).await;
+        assert!(rig.core.sessions.is_empty(), "answered: {is_answered}");
+    }
+    let session = rig.log_in("alice", now).await;
+    rig.work(Duration::ZERO).await;
+    assert_eq!(rig.core.sessions.len(), 1, "who has the answer stays");
+    drop(session);
+}

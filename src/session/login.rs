@@ -1,0 +1,329 @@
+//! Logging in: from a HELLO or RESUME to a bound device, or to a refusal that tells an attacker nothing.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hongyan_proto::{CloseCode, DeviceName, Uid, wire, wire::hello};
+use tokio::sync::oneshot;
+
+use super::service::Core;
+use crate::{
+    auth::{
+        Secret,
+        backoff::Backoff,
+        password::{PasswordError, PasswordPool},
+        resume::ResumeToken,
+        token::{TokenError, Tokens},
+    },
+    committer::op::{Credential, LoggedIn, Login, LoginError, Op, Who},
+    live::channel::Channel,
+    store::StoreError,
+};
+
+/// The longest `agent`, in bytes.
+const MAX_AGENT: usize = 64;
+/// Numbers that a device may begin with: far below where they would overflow.
+const MAX_NUMBER: u64 = 1 << 62;
+/// Under what refused bearer tokens are counted; no uid looks like this.
+const BEARERS: &str = "(bearer)";
+/// The same for refused resume tokens.
+const RESUMES: &str = "(resume)";
+/// The same for new accounts.
+const REGISTRATIONS: &str = "(registration)";
+/// What a failed login says, whoever failed and why.
+const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
+
+/// What decides who may come in.
+pub struct Gate {
+    pub tokens: Arc<Tokens>,
+    pub passwords: Arc<PasswordPool>,
+    backoff: Mutex<Backoff>,
+}
+
+impl Gate {
+    pub fn new(tokens: Arc<Tokens>, passwords: Arc<PasswordPool>, backoff: Backoff) -> Self {
+        Self { tokens, passwords, backoff: Mutex::new(backoff) }
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Circumstances of an attempt. Clock and randomness come from the link.
+pub struct Attempt {
+    pub address: IpAddr,
+    pub now: Instant,
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
+    pub unix_s: u64,
+    /// 32 random bytes for the next resume token.
+    pub next_secret: [u8; 32],
+}
+
+/// Why a login or resume was refused.
+#[derive(Debug)]
+pub struct Rejection {
+    pub code: CloseCode,
+    pub reason: &'static str,
+    pub retry_after: Duration,
+}
+
+impl Rejection {
+    fn new(code: CloseCode, reason: &'static str) -> Self {
+        Self { code, reason, retry_after: Duration::ZERO }
+    }
+}
+
+impl From<LoginError> for Rejection {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Refused { code, reason } => Self::new(code, reason),
+            LoginError::Store(error) => {
+                tracing::error!(%error, "a login failed");
+                Self::new(CloseCode::UNAVAILABLE, "the store takes no writes now")
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        LoginError::Store(error).into()
+    }
+}
+
+/// A HELLO: verifies its credential and binds the device.
+pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let device = check_fields(&hello)?;
+    let proof = prove(core, &hello, &device, attempt).await?;
+    let credential = Credential {
+        uid: proof.uid,
+        by_token: proof.by_token,
+        token_epoch: proof.token_epoch,
+        issued_at_s: proof.issued_at_s,
+        device,
+        device_epoch: hello.device_epoch,
+        cursor: hello.cursor,
+        log_epoch: hello.log_epoch,
+        last_send_no: hello.last_send_no,
+        answered_send_no: hello.answered_send_no,
+        from_head: hello.from_head,
+        ephemeral: hello.ephemeral,
+    };
+    let logged_in = bind(core, Who::Credential(credential), attempt).await?;
+    core.metrics.logins.inc();
+    Ok(logged_in)
+}
+
+/// A device that has come back.
+pub struct CameBack {
+    pub login: LoggedIn,
+    /// Not by its token, but by the HELLO that it had brought beside.
+    pub by_fallback: bool,
+}
+
+/// A RESUME: the token is looked at where it is rotated, in the committer. Only its fallback hashes passwords. A token
+/// that is refused counts as a failed login, unless the fallback shows that the device only had an old one.
+pub async fn resume(core: &Core, resume: wire::Resume, attempt: &Attempt) -> Result<CameBack, Rejection> {
+    let token = ResumeToken::decode(&resume.resume_token);
+    let claimed = token.as_ref().map_or(RESUMES.to_owned(), |token| claim(token.user_no(), token.device_no()));
+    let by_token = match check_backoff(core, &claimed, attempt, "too many resume tokens that were not valid, wait") {
+        Ok(()) => resume_by(core, token, Some(resume.cursor), attempt).await,
+        Err(too_early) => Err(too_early),
+    };
+    let refused = match by_token {
+        Ok(login) => return Ok(CameBack { login, by_fallback: false }),
+        Err(refused) => refused,
+    };
+    let is_guess = refused.code == CloseCode::RESUME_REFUSED;
+    let came_back = match resume.fallback {
+        Some(fallback) if is_guess || refused.code == CloseCode::TOO_MANY_ATTEMPTS => {
+            let by_fallback = Box::pin(hello(core, fallback, attempt)).await;
+            by_fallback.map(|login| CameBack { login, by_fallback: true })
+        }
+        _ => Err(refused),
+    };
+    if is_guess && came_back.is_err() {
+        core.gate.backoff().on_failure(&claimed, attempt.address, attempt.now);
+    }
+    came_back
+}
+
+/// Under what the refused resume tokens of a device are counted; no uid looks like this.
+fn claim(user_no: u64, device_no: u64) -> String {
+    format!("{RESUMES} {user_no}/{device_no}")
+}
+
+async fn resume_by(
+    core: &Core,
+    token: Option<ResumeToken>,
+    cursor: Option<u64>,
+    attempt: &Attempt,
+) -> Result<LoggedIn, Rejection> {
+    let Some(token) = token else {
+        return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
+    };
+    let login = bind(core, Who::Resume { token, cursor }, attempt).await?;
+    core.metrics.resumes.inc();
+    Ok(login)
+}
+
+/// A device that uses its resume token over and over, as a bearer token: it stays as it is. Goes on from the server's
+/// record of the device.
+pub async fn reopen(core: &Core, token: &[u8], attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    check_backoff(core, BEARERS, attempt, "too many tokens that were not valid, wait")?;
+    let token = ResumeToken::decode(token);
+    let next_secret = token.as_ref().map_or(attempt.next_secret, ResumeToken::secret);
+    let reopened = resume_by(core, token, None, &Attempt { next_secret, ..*attempt }).await;
+    if reopened.as_ref().is_err_and(|refused| refused.code == CloseCode::RESUME_REFUSED) {
+        core.gate.backoff().on_failure(BEARERS, attempt.address, attempt.now);
+    }
+    reopened
+}
+
+/// Counts a new account that somebody makes, as a failed login is: too many at once have to wait.
+pub fn count_registration(core: &Core, attempt: &Attempt) -> Result<(), Rejection> {
+    check_backoff(core, REGISTRATIONS, attempt, "too many new accounts or failed logins from here, wait")?;
+    core.gate.backoff().on_failure(REGISTRATIONS, attempt.address, attempt.now);
+    Ok(())
+}
+
+/// Whether `who` may try from this address now.
+fn check_backoff(core: &Core, who: &str, attempt: &Attempt, reason: &'static str) -> Result<(), Rejection> {
+    let checked = core.gate.backoff().check(who, attempt.address, attempt.now);
+    checked.map_err(|retry_after| Rejection { retry_after, ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, reason) })
+}
+
+async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let (reply, answer) = oneshot::channel();
+    let mut answer = Answer { answer, core };
+    let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
+    let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
+    if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
+        return Err(stopping());
+    }
+    let logged_in = (&mut answer.answer).await.map_err(|_| stopping())??;
+    let Channel { user, device, .. } = *logged_in.channel;
+    core.gate.backoff().on_success(&claim(user.0.into(), device.0.into()), attempt.address);
+    Ok(logged_in)
+}
+
+/// What the committer answers to a login. Who stops waiting for it, as the peer of a request does who hangs up, leaves.
+struct Answer<'a> {
+    answer: oneshot::Receiver<Result<LoggedIn, LoginError>>,
+    core: &'a Core,
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        // From here on the committer finds that nobody waits; before, it may have answered.
+        self.answer.close();
+        if let Ok(Ok(login)) = self.answer.try_recv() {
+            let _ = self.core.queue.put(Op::Left(login.channel));
+        }
+    }
+}
+
+fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {
+    let bad = |reason| Rejection::new(CloseCode::BAD_FIELD, reason);
+    let device =
+        DeviceName::new(&hello.device).map_err(|_| bad("device: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
+    if hello.device_epoch == 0 {
+        return Err(bad("device_epoch is 0: draw a random number once, when the device's store is made"));
+    }
+    if hello.agent.len() > MAX_AGENT || !hello.agent.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return Err(bad("agent: at most 64 bytes of printable ASCII"));
+    }
+    if hello.last_send_no > MAX_NUMBER || hello.answered_send_no > hello.last_send_no {
+        return Err(bad("last_send_no: at most 2^62, and not below answered_send_no"));
+    }
+    if hello.from_head && hello.cursor.is_some() {
+        return Err(bad("from_head and cursor exclude each other"));
+    }
+    Ok(device)
+}
+
+/// Who somebody has proved to be.
+struct Proof {
+    uid: Uid,
+    by_token: bool,
+    token_epoch: Option<u64>,
+    issued_at_s: Option<u64>,
+}
+
+async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attempt) -> Result<Proof, Rejection> {
+    let named = match hello.uid.as_str() {
+        "" => None,
+        uid => Some(Uid::new(uid).map_err(|_| {
+            Rejection::new(CloseCode::BAD_FIELD, "uid: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -")
+        })?),
+    };
+    let key = named.as_ref().map_or("", Uid::as_str);
+    check_backoff(core, key, at, "too many failed logins, wait")?;
+    let proof = match &hello.credential {
+        Some(hello::Credential::Token(token)) => prove_by_token(core, token, named.clone(), device, at),
+        Some(hello::Credential::Password(password)) => {
+            // Boxed, so that the many who come with a token do not wait in so much memory.
+            Box::pin(prove_by_password(core, named.clone(), password.clone())).await
+        }
+        None => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "a HELLO needs a token or a password")),
+    };
+    match &proof {
+        Ok(proof) => core.gate.backoff().on_success(proof.uid.as_str(), at.address),
+        Err(refused) if refused.code == CloseCode::BAD_CREDENTIALS => {
+            core.gate.backoff().on_failure(key, at.address, at.now);
+        }
+        Err(_) => {}
+    }
+    proof
+}
+
+fn prove_by_token(
+    core: &Core,
+    token: &str,
+    named: Option<Uid>,
+    device: &DeviceName,
+    at: &Attempt,
+) -> Result<Proof, Rejection> {
+    let claims = core.gate.tokens.verify(token.as_bytes(), at.unix_s).map_err(|error| {
+        tracing::debug!(%error, "a token was refused");
+        match error {
+            TokenError::Expired { .. } | TokenError::NotYetValid { .. } => {
+                Rejection::new(CloseCode::TOKEN_EXPIRED, "the token is no longer, or not yet, valid")
+            }
+            _ => Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS),
+        }
+    })?;
+    let uid = Uid::new(&claims.uid).map_err(|_| Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS))?;
+    let other_user = named.is_some_and(|named| named != uid);
+    let other_device = claims.device.is_some_and(|named| named != device.as_str());
+    if other_user || other_device {
+        return Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "the token is for another user or device"));
+    }
+    Ok(Proof { uid, by_token: true, token_epoch: claims.epoch, issued_at_s: claims.issued_at })
+}
+
+/// The same work and the same answer whether or not the user exists, has a password, or is disabled.
+async fn prove_by_password(core: &Core, named: Option<Uid>, password: String) -> Result<Proof, Rejection> {
+    let uid = named.ok_or_else(|| Rejection::new(CloseCode::BAD_FIELD, "a login by password needs a uid"))?;
+    let account = core.log.account_of(&uid).await?;
+    let stored = account.map(|(_, account)| account.password_hash).filter(|hash| !hash.is_empty());
+    let good = core.gate.passwords.verify(Secret::from(password), stored).await.map_err(|error| match error {
+        PasswordError::Busy => Rejection {
+            retry_after: Duration::from_secs(1),
+            ..Rejection::new(CloseCode::OVERLOADED, "too many logins are being checked, wait")
+        },
+        error => {
+            tracing::error!(%error, "a password could not be checked");
+            Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS)
+        }
+    })?;
+    match good {
+        true => Ok(Proof { uid, by_token: false, token_epoch: None, issued_at_s: None }),
+        false => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, BAD_CREDENTIALS)),
+    }
+}

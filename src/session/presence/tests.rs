@@ -1,0 +1,223 @@
+//! Following with the time in the test's hands.
+
+use super::*;
+use crate::{
+    live::channel::Outbound,
+    log::{AccountRecord, ContactRecord, keys},
+    store::{Batch, Durability, Engine, Table, memory::MemoryEngine},
+};
+use prost::Message;
+
+struct Rig {
+    log: Log,
+    sessions: Sessions,
+    presence: Presence,
+    now: Instant,
+}
+
+impl Rig {
+    /// Users 1 to `users`, whose uid is their number.
+    async fn new(users: u32) -> Self {
+        let engine = Arc::new(MemoryEngine::new());
+        let mut batch = Batch::default();
+        for no in 1..=users {
+            let account =
+                AccountRecord { uid: no.to_string(), last_seen_ms: 7, has_contacts: true, ..Default::default() };
+            batch.put(Table::Users, keys::user(UserNo(no)), account.encode_to_vec());
+            batch.put(Table::UserNames, no.to_string().into_bytes(), keys::user(UserNo(no)));
+        }
+        engine.commit(batch, Durability::Synced).await.unwrap();
+        let (sessions, presence) = (Sessions::default(), Presence::default());
+        Self { log: Log::new(engine), sessions, presence, now: Instant::now() }
+    }
+
+    async fn set_contact(&self, user: u32, other: u32, record: ContactRecord) {
+        let mut batch = Batch::default();
+        batch.put(Table::Contacts, keys::contact(UserNo(user), UserNo(other)), record.encode_to_vec());
+        self.log.engine().commit(batch, Durability::Synced).await.unwrap();
+    }
+
+    async fn befriend(&self, one: u32, other: u32) {
+        let agreed = ContactRecord { asked_by_me: true, asked_by_them: true, blocked: false };
+        self.set_contact(one, other, agreed).await;
+        self.set_contact(other, one, agreed).await;
+    }
+
+    async fn follow(&self, channel: &Arc<Channel>, uids: &[u32], replace: bool) -> Result<Vec<bool>, FollowError> {
+        let uids = uids.iter().map(u32::to_string).collect();
+        let request = wire::PresenceRequest { uids, replace };
+        let told = self.presence.follow(&self.log, &self.sessions, channel, &request).await?;
+        Ok(told.into_iter().map(|presence| presence.online).collect())
+    }
+
+    async fn tick(&mut self, after: Duration) {
+        self.now += after;
+        self.presence.tick(&self.log, &self.sessions, self.now).await.unwrap();
+    }
+}
+
+fn channel(user: u32) -> Arc<Channel> {
+    Channel::new(UserNo(user), DeviceNo(1), 1, 0, std::time::Instant::now())
+}
+
+/// What a follower has been told, signal by signal.
+fn told(channel: &Channel) -> Vec<Vec<(u32, bool)>> {
+    let signals = std::iter::from_fn(|| channel.take(true)).map(|outbound| match outbound {
+        Outbound::Signal(signal) => {
+            signal.presence.into_iter().map(|one| (one.uid.parse().unwrap(), one.online)).collect()
+        }
+        other => panic!("{other:?}"),
+    });
+    signals.collect()
+}
+
+#[tokio::test]
+async fn a_reconnect_is_not_seen_and_a_farewell_is() {
+    let mut rig = Rig::new(2).await;
+    rig.befriend(1, 2).await;
+    let (follower, followed) = (channel(1), channel(2));
+    assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
+    rig.sessions.bind(&followed);
+    rig.tick(TICK).await;
+    assert_eq!(told(&follower), [[(2, true)]]);
+    for _ in 0..3 {
+        rig.sessions.unbind(&followed);
+        rig.tick(TICK).await;
+        assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [true], "nobody knows yet that they are gone");
+        rig.sessions.bind(&followed);
+        rig.tick(GRACE).await;
+        assert!(told(&follower).is_empty());
+    }
+    rig.sessions.unbind(&followed);
+    rig.tick(TICK).await;
+    rig.tick(GRACE - TICK).await;
+    assert!(told(&follower).is_empty(), "the grace counts from the last farewell");
+    assert!(!rig.presence.is_idle(), "it is to be told yet");
+    rig.tick(TICK).await;
+    assert_eq!(told(&follower), [[(2, false)]]);
+    assert!(rig.presence.is_idle());
+    assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
+}
+
+#[tokio::test]
+async fn what_was_dropped_is_told_again_as_it_is_then() {
+    let mut rig = Rig::new(2).await;
+    rig.befriend(1, 2).await;
+    let (follower, followed) = (channel(1), channel(2));
+    rig.follow(&follower, &[2], false).await.unwrap();
+    while follower.signal(wire::Signal::default()) {}
+    rig.sessions.bind(&followed);
+    rig.tick(TICK).await;
+    assert!(told(&follower).iter().all(Vec::is_empty), "its queue was full");
+    assert!(!rig.presence.is_idle(), "it waits for another time");
+    rig.tick(TICK).await;
+    assert_eq!(told(&follower), [[(2, true)]]);
+    rig.tick(TICK).await;
+    assert!(told(&follower).is_empty(), "once is enough");
+}
+
+#[tokio::test]
+async fn who_blocks_or_is_blocked_is_seen_no_more() {
+    for (blocking, blocked) in [(1, 2), (2, 1)] {
+        let mut rig = Rig::new(2).await;
+        rig.befriend(1, 2).await;
+        let (follower, followed) = (channel(1), channel(2));
+        rig.sessions.bind(&followed);
+        assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [true]);
+        let block = ContactRecord { asked_by_me: true, asked_by_them: true, blocked: true };
+        rig.set_contact(blocking, blocked, block).await;
+        rig.sessions.veil(UserNo(2), Some(UserNo(1)));
+        rig.tick(TICK).await;
+        assert_eq!(told(&follower), [[(2, false)]]);
+        assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
+        rig.sessions.unbind(&followed);
+        rig.tick(TICK).await;
+        rig.tick(GRACE).await;
+        assert!(told(&follower).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_follows_up_to_its_limit_and_leaves_nothing_behind() {
+    let rig = Rig::new(602).await;
+    let follower = channel(1);
+    for other in 2..=602 {
+        rig.befriend(1, other).await;
+    }
+    for first in [2, 102, 202, 302, 402] {
+        let uids: Vec<u32> = (first..first + 100).collect();
+        rig.follow(&follower, &uids, false).await.unwrap();
+        rig.follow(&follower, &uids, false).await.unwrap();
+    }
+    assert!(matches!(rig.follow(&follower, &[502], false).await, Err(FollowError::Full)));
+    let too_many: Vec<u32> = (1..=101).collect();
+    assert!(matches!(rig.follow(&follower, &too_many, false).await, Err(FollowError::TooMany)));
+    rig.follow(&follower, &[502], true).await.unwrap();
+    assert_eq!(rig.presence.lock().followed.len(), 1, "replaced");
+    rig.presence.forget(&follower);
+    let registry = rig.presence.lock();
+    assert!(registry.followed.is_empty() && registry.followers.is_empty());
+}
+
+#[tokio::test]
+async fn a_user_whom_too_many_follow_is_told_to_those_who_came_first() {
+    let mut rig = Rig::new(1).await;
+    let user = UserNo(1);
+    let followers: Vec<_> = (0..=MAX_FOLLOWERS as u32).map(|no| channel(2 + no)).collect();
+    let follow = |rig: &Rig, follower| rig.presence.lock().follow(&rig.sessions, follower, &[user], false).unwrap();
+    followers.iter().for_each(|follower| assert!(follow(&rig, follower).is_empty()));
+    rig.sessions.bind(&channel(1));
+    rig.tick(TICK).await;
+    let (late, early) = followers.split_last().unwrap();
+    assert!(early.iter().all(|follower| told(follower) == [[(1, true)]]));
+    assert!(told(late).is_empty());
+    assert!(follow(&rig, late).contains(&user), "but it is answered");
+    rig.presence.forget(&early[0]);
+    follow(&rig, late);
+    rig.sessions.unbind(&channel(1));
+    rig.tick(TICK).await;
+    rig.tick(GRACE).await;
+    assert_eq!(told(late), [[(1, false)]], "there was room again");
+}
+
+/// Everybody comes online at once: each follower hears of each in the end, and no tick does more than its share.
+#[tokio::test]
+async fn a_storm_is_spread_over_ticks() {
+    const USERS: u32 = 2000;
+    let mut rig = Rig::new(USERS).await;
+    let followers: Vec<_> = (1..=400).map(|no| channel(USERS + no)).collect();
+    for (index, follower) in followers.iter().enumerate() {
+        let first = index as u32 * 4;
+        let users: Vec<UserNo> = (0..500).map(|no| UserNo((first + no) % USERS + 1)).collect();
+        rig.presence.lock().follow(&rig.sessions, follower, &users, false).unwrap();
+    }
+    let users: Vec<_> = (1..=USERS).map(channel).collect();
+    users.iter().for_each(|user| rig.sessions.bind(user));
+    let mut heard = vec![HashSet::new(); followers.len()];
+    let mut ticks = 0;
+    loop {
+        rig.tick(TICK).await;
+        let is_idle = rig.presence.is_idle();
+        let mut in_tick = 0;
+        for (follower, heard) in followers.iter().zip(&mut heard) {
+            let signals = told(follower);
+            assert!(signals.iter().all(|signal| signal.len() <= MAX_IN_SIGNAL));
+            let changes: Vec<_> = signals.concat();
+            assert!(changes.len() <= TOLD_AT_ONCE);
+            in_tick += changes.len();
+            assert!(changes.into_iter().all(|change| heard.insert(change)), "told twice");
+        }
+        if ticks == 0 {
+            assert!(!rig.presence.lock().turned.is_empty(), "the first tick makes no more marks than it should");
+        }
+        if in_tick == 0 {
+            assert!(is_idle);
+            break;
+        }
+        assert!(!is_idle || heard.iter().all(|heard| heard.len() == 500), "some have not heard");
+        assert!(in_tick < TOLD_PER_TICK + TOLD_AT_ONCE, "{in_tick}");
+        ticks += 1;
+    }
+    assert!(heard.iter().all(|heard| heard.len() == 500 && heard.iter().all(|(_, online)| *online)));
+    assert!((10..=12).contains(&ticks), "{ticks}");
+}

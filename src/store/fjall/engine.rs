@@ -1,0 +1,223 @@
+//! The durable engine: fjall, one keyspace a table.
+//!
+//! Here is opening and reading; `writer` commits, `runway` makes syncs quick, `tables` tunes each table, `purge` takes old
+//! rows out of the files, `errors` translates. Before the engine
+//! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
+//! left, or finds damage; `versions` and `contents` find damage in what the engine does not check itself, or too late.
+
+use std::{
+    future::ready,
+    io, mem,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use fjall::{Database, Iter, Keyspace, Readable, Snapshot};
+
+use super::{
+    contents, errors, errors::translate, journal, lock::DirectoryLock, purge, runway::Runway, tables, unfinished,
+    versions, writer::Writer,
+};
+use crate::store::{
+    Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
+    free_space::{FreeSpace, Probe, available_bytes},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How large the engine may grow; what is not here is fixed per table when the store is created.
+#[derive(Debug, Clone)]
+pub struct FjallOptions {
+    /// Blocks kept in memory. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Journals kept beside the one being written, so about how much is read again when the store is opened.
+    /// At least 64 MiB, raised to it if below; the default.
+    pub journal_bytes: u64,
+    /// Commits are refused while fewer bytes than this would be left on the disk. Default 64 MiB.
+    pub reserve_bytes: u64,
+    /// A power cut ended a run whose commits were not all synced, so the end of the journal may have holes: it is cut off
+    /// at the first, with what was not synced behind it, instead of being taken for damage. Default false.
+    pub is_tail_lost: bool,
+}
+
+impl FjallOptions {
+    const MIN_JOURNAL_BYTES: u64 = 64 << 20;
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        FjallOptions {
+            cache_bytes: 64 << 20,
+            journal_bytes: Self::MIN_JOURNAL_BYTES,
+            reserve_bytes: 64 << 20,
+            is_tail_lost: false,
+        }
+    }
+}
+
+/// A store in one directory, which it keeps locked while it is open.
+///
+/// Reads and commits run on the caller's thread, commits one after the other. A commit blocks until it is synced, so it
+/// is for a thread that has nothing else to do.
+///
+/// After a failed write or sync the engine commits no more: whether the disk holds what was written cannot be known, and
+/// a second sync would succeed without having written it. Reads go on.
+pub struct FjallEngine {
+    pub(super) path: PathBuf,
+    pub(super) db: Database,
+    pub(super) keyspaces: Keyspaces,
+    pub(super) writer: Mutex<Writer>,
+    /// What readers see: all commits that have returned.
+    pub(super) published: RwLock<Snapshot>,
+    /// Held for reading while all rows are read, which keeps old ones alive, and for writing while those are purged.
+    pub(super) old_rows: RwLock<()>,
+}
+
+pub(super) type Keyspaces = [Keyspace; Table::ALL.len()];
+
+impl FjallEngine {
+    /// Threads that write tables to files and merge these. The first leaves merging to the others, so that writing need
+    /// not wait for it, and spins while all of them merge: there are more of these than tables that grow at once.
+    const WORKERS: usize = 6;
+
+    /// Opens the store in the directory `path`, creating both (mode 0700) if they are not there.
+    ///
+    /// Reads the journals of the last run twice, up to about `journal_bytes` and 64 MiB. Blocks.
+    ///
+    /// # Errors
+    /// `Locked` if another engine has it open, `Corrupt` if it is damaged, `Io` for all else.
+    pub fn open(path: impl AsRef<Path>, options: FjallOptions) -> Result<Self, StoreError> {
+        Self::open_with_probe(path.as_ref(), options, Box::new(available_bytes))
+    }
+
+    pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
+        let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
+        hongyan_directory::create(path).map_err(failed)?;
+        let lock = DirectoryLock::take(path)?;
+        unfinished::clear(path)?;
+        versions::check(path)?;
+        contents::check(path)?;
+        journal::check(path, options.is_tail_lost)?;
+        // The engine takes it again; whoever comes between does the same checks.
+        drop(lock);
+        let db = Database::builder(path)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes.max(FjallOptions::MIN_JOURNAL_BYTES))
+            .worker_threads(Self::WORKERS)
+            .open()
+            .map_err(|error| translate(error, path))?;
+        let mut keyspaces = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            let keyspace = db.keyspace(table.name(), || tables::options(table));
+            keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
+        }
+        // The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a
+        // table with everything in it.
+        [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(hongyan_directory::sync).map_err(failed)?;
+        let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
+        let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
+        let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));
+        let published = RwLock::new(db.snapshot());
+        Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, published, old_rows: RwLock::new(()) })
+    }
+
+    /// Writes every table to its files, and reads from these.
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        self.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
+        self.publish(&self.writer().expect("no commit failed"));
+    }
+
+    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        self.writer.lock().map_err(|_| StoreError::Failed("a commit ended in a panic".into()))
+    }
+
+    pub(super) fn keyspace(&self, table: Table) -> &Keyspace {
+        &self.keyspaces[table.index()]
+    }
+
+    /// Lets readers see what is written. With the writer in hand, so that no batch is being applied: a snapshot of that
+    /// moment may hold half of it, since each table that goes to a file or is merged moves what a new snapshot sees.
+    pub(super) fn publish(&self, _writer: &Writer) {
+        let snapshot = self.db.snapshot();
+        let before = mem::replace(&mut *self.published.write().unwrap_or_else(PoisonError::into_inner), snapshot);
+        drop(before);
+    }
+
+    /// All commits that have returned, and nothing of the next.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let value = self.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn read_range(&self, scan: Scan) -> Result<Vec<Row>, StoreError> {
+        if scan.from >= scan.to {
+            return Ok(Vec::new());
+        }
+        let rows = self.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
+        if scan.descending { collect(rows.rev(), scan.limit) } else { collect(rows, scan.limit) }
+    }
+}
+
+fn collect(rows: impl Iterator<Item = fjall::Guard>, limit: usize) -> Result<Vec<Row>, StoreError> {
+    rows.take(limit)
+        .map(|row| {
+            row.into_inner()
+                .map(|(key, value)| (Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
+                .map_err(errors::on_read)
+        })
+        .collect()
+}
+
+fn dump_table(table: Table, rows: Iter, each: &mut DumpSink<'_>) -> Result<ControlFlow<()>, StoreError> {
+    for row in rows {
+        let (key, value) = row.into_inner().map_err(errors::on_read)?;
+        if each(table, &key, &value) == ControlFlow::Break(()) {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+impl Engine for FjallEngine {
+    fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
+        batch.assert_sizes();
+        let commit = |mut writer: MutexGuard<'_, Writer>| {
+            writer.commit(&self.db, &self.keyspaces, batch, durability)?;
+            self.publish(&writer);
+            Ok(())
+        };
+        Box::pin(ready(self.writer().and_then(commit)))
+    }
+
+    fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(async move { self.read(table, &key) })
+    }
+
+    fn scan(&self, scan: Scan) -> StoreFuture<'_, Vec<Row>> {
+        Box::pin(async move { self.read_range(scan) })
+    }
+
+    fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
+        let _reading = self.old_rows.read().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.snapshot();
+        for table in Table::ALL {
+            if dump_table(table, snapshot.iter(self.keyspace(table)), each)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn purge(&self) -> Result<(), StoreError> {
+        let _alone = self.old_rows.write().unwrap_or_else(PoisonError::into_inner);
+        purge::purge(self)
+    }
+}
