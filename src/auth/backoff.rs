@@ -4,10 +4,14 @@
 //! Only failures count, and they count when they are known. Attempts that run at the same time therefore pass
 //! together; how many can is bounded by the password pool.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use crate::base::address::AddressGroup;
 
 /// How soon and how long failures slow a login down.
 #[derive(Debug, Clone)]
@@ -79,25 +83,6 @@ impl Backoff {
     /// account would buy unlimited guesses at the others.
     pub fn on_success(&mut self, uid: &str, address: IpAddr) {
         self.by_user.remove(&(uid.into(), AddressGroup::of(address)));
-    }
-}
-
-/// What counts as one address: an IPv4 address (also when mapped into IPv6), or the /64 that one IPv6 host owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AddressGroup {
-    V4(Ipv4Addr),
-    V6([u16; 4]),
-}
-
-impl AddressGroup {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
     }
 }
 

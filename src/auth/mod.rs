@@ -19,8 +19,3 @@ mod secret;
 pub mod token;
 
 pub use secret::Secret;
-
-/// Bytes from the system's cryptographic source of randomness.
-pub fn random<const N: usize>() -> [u8; N] {
-    rand::random()
-}

@@ -37,6 +37,25 @@ impl Environment for System {
     }
 }
 
+/// The moment at which a batch is worked on.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub instant: Instant,
+    /// Milliseconds since 1970; only shown to people and compared with what tokens say.
+    pub unix_ms: u64,
+}
+
+impl Now {
+    pub fn by(environment: &dyn Environment) -> Self {
+        Self { instant: environment.now(), unix_ms: environment.unix_ms() }
+    }
+}
+
+/// Bytes from the system's cryptographic source of randomness.
+pub fn random<const N: usize>() -> [u8; N] {
+    rand::random()
+}
+
 /// Wakes its task at a moment that may be moved.
 pub trait Timer {
     /// Ready once `deadline` has come. It may be ready too early where a later deadline follows an earlier one.

@@ -1,8 +1,10 @@
 //! What every room may stand on, and what stands on nothing of this program: the [`environment`] (time, waiting, chance),
 //! [`alarms`] and [`parking`] (two ways to wait), [`rate`] and [`metrics`].
 
+pub mod address;
 pub mod alarms;
 pub mod environment;
 pub mod metrics;
+pub mod number;
 pub mod parking;
 pub mod rate;

@@ -9,11 +9,14 @@ use hongyan_proto::{
 };
 use prost::Message;
 
-use super::{Committer, Now, encode, op::Refusal};
+use super::{Committer, encode, op::Refusal};
 use crate::{
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
     log::{
-        AccountRecord, ContactRecord, ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord,
-        UserNo, is_member,
+        AccountRecord, ContactRecord, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, is_member,
         keys::{self, meta},
     },
     store::{StoreError, Table},

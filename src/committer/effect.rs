@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::op::{AccountError, LoggedIn, LoginError};
 use crate::{
+    base::number::{ConversationNo, UserNo},
     live::{
         channel::{Channel, Outbound},
         sessions::Sessions,
     },
-    log::{ConversationNo, UserNo},
     store::StoreError,
 };
 

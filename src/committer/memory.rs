@@ -6,13 +6,14 @@ use bytes::Bytes;
 use hongyan_proto::{Uid, canary};
 
 use super::{
-    CURSOR_DELAY, Committer, Now, encode,
+    CURSOR_DELAY, Committer, encode,
     rules::leaving,
     user::{Change, User},
 };
 use crate::{
+    base::{environment::Now, number::UserNo},
     log::{
-        AccountRecord, RunRecord, UserNo,
+        AccountRecord, RunRecord,
         keys::{self, meta},
     },
     store::{StoreError, Table},

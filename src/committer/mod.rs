@@ -38,45 +38,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::rules::receipts::Ack;
 use bytes::Bytes;
-use conversation::Conversation;
-use effect::Effect;
-use gathering::Gathering;
 use hongyan_proto::{Uid, canary, wire};
-use op::Op;
 use prost::Message;
-pub use queue::CommitQueue;
 use rustc_hash::FxBuildHasher;
-pub use syncing::Syncing;
-use user::User;
 
 use crate::{
     base::{
-        environment::{Environment, Timer},
+        environment::{Environment, Now, Timer},
         metrics::Metrics,
+        number::{ConversationNo, DeviceNo, UserNo},
     },
     live::sessions::Sessions,
-    log::{ConversationNo, DeviceNo, Log, UserNo, keys::meta},
+    log::{Log, keys::meta},
     store::{Batch, Durability, StoreError},
 };
+use conversation::Conversation;
+use effect::Effect;
+use gathering::Gathering;
+use op::Op;
+use rules::receipts::Ack;
+use user::User;
+
+pub use queue::CommitQueue;
+pub use syncing::Syncing;
 
 /// A map by numbers that this server gives, which nobody can choose so that they collide.
 type NumberMap<K, V> = HashMap<K, V, FxBuildHasher>;
-
-/// The moment at which a batch is worked on.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    pub instant: Instant,
-    /// Milliseconds since 1970; only shown to people and compared with what tokens say.
-    pub unix_ms: u64,
-}
-
-impl Now {
-    pub fn by(environment: &dyn Environment) -> Self {
-        Self { instant: environment.now(), unix_ms: environment.unix_ms() }
-    }
-}
 
 /// What the committer decides by.
 #[derive(Clone, Debug)]

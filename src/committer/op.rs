@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use crate::{
     auth::resume::ResumeToken,
+    base::number::{ConversationNo, DeviceNo, UserNo},
     live::channel::Channel,
-    log::{ConversationNo, DeviceNo, UserNo},
     store::StoreError,
 };
 

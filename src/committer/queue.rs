@@ -147,9 +147,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        base::number::{DeviceNo, UserNo},
         committer::op::{Addressed, Asked, SendNumber, Submit},
         live::channel::Channel,
-        log::{DeviceNo, UserNo},
     };
 
     #[derive(Default)]

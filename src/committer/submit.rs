@@ -8,12 +8,13 @@ use hongyan_proto::{
 };
 
 use super::{
-    Committer, Now,
+    Committer,
     effect::{self, Effect},
     op::{Addressed, Asked, Refusal, SendNumber, Submit},
     user::{SendNo, answer_frame},
 };
 use crate::{
+    base::environment::Now,
     live::channel::{Channel, Outbound},
     log::Answer,
     store::StoreError,

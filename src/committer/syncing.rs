@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use hongyan_proto::canary;
 
-use super::{Committer, Now};
-use crate::store::{Batch, Durability};
+use super::Committer;
+use crate::{
+    base::environment::Now,
+    store::{Batch, Durability},
+};
 
 /// When a commit that somebody waits for is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,14 +3,16 @@
 use std::{collections::VecDeque, time::Instant};
 
 use hongyan_proto::{Uid, canary, wire};
-
 use smallvec::SmallVec;
 
 use super::op::SendNumber;
 use crate::{
     auth::resume::Slots,
-    base::rate::Bucket,
-    log::{AccountRecord, Answer, Bounds, DeviceNo, DeviceRecord, EntryRef, Log, UserNo},
+    base::{
+        number::{DeviceNo, UserNo},
+        rate::Bucket,
+    },
+    log::{AccountRecord, Answer, Bounds, DeviceRecord, EntryRef, Log},
     store::StoreError,
 };
 

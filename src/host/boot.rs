@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use crate::auth;
+use crate::base::environment;
 
 /// The file, in the data directory.
 pub const FILE: &str = "unsynced-boot";
@@ -18,7 +18,7 @@ pub const FILE: &str = "unsynced-boot";
 pub fn current() -> String {
     match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
         Ok(id) if !id.trim().is_empty() => id.trim().to_owned(),
-        _ => format!("{:032x}", u128::from_be_bytes(auth::random())),
+        _ => format!("{:032x}", u128::from_be_bytes(environment::random())),
     }
 }
 

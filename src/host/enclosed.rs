@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     edge::{
         native::link::Link,
-        port::door::Headcount,
+        port::headcount::Headcount,
         web::{access::Peer, gateway::Gateway, serve},
     },
     log::Log,

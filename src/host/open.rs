@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use hongyan_proto::{server, server::PushSettings, wire};
+use hongyan_proto::{
+    server::{self, PushSettings},
+    wire,
+};
 use prost::Message;
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
@@ -18,14 +21,13 @@ use tokio::sync::oneshot;
 use super::boot;
 use crate::{
     auth::{
-        self,
         backoff::{Backoff, BackoffPolicy},
         keys::{KeyError, KeyRing, SigningKey, VerifyKey},
         password::{PasswordCost, PasswordError, PasswordPool},
         token::{TokenPolicy, Tokens},
     },
     base::{
-        environment::{Environment, System},
+        environment::{self, Environment, System},
         metrics::Metrics,
         parking,
     },
@@ -37,7 +39,7 @@ use crate::{
         keys::{self, meta},
     },
     session::{
-        login::Gate,
+        gate::Gate,
         presence::Presence,
         service::{Core, CoreParts},
     },
@@ -213,7 +215,7 @@ async fn follow_last_run(log: &Log, config: &Config) -> Result<(), OpenError> {
 
 /// A log epoch that has never been; 0 means "none known" on the wire.
 pub fn new_log_epoch() -> u64 {
-    u64::from_be_bytes(auth::random()).max(1)
+    u64::from_be_bytes(environment::random()).max(1)
 }
 
 fn tokens(config: &Config) -> Result<Tokens, OpenError> {
@@ -306,7 +308,7 @@ fn committer_settings(config: &Config, limits: wire::Limits) -> CommitterSetting
         group_members: config.groups.max_members as usize,
         receipts_up_to: config.groups.receipts_up_to as usize,
         default_audience: default_audience(config),
-        link_key: auth::random(),
+        link_key: environment::random(),
     }
 }
 

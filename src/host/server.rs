@@ -18,8 +18,10 @@ use crate::{
     config::{Config, Limits},
     edge::{
         admin,
+        native::way::NativePort,
         port::{
-            door::{self, Door, Headcount, NativePort},
+            door::{self, Door},
+            headcount::Headcount,
             socket::QuietSockets,
             tls::{Tls, TlsError, TlsParams},
         },

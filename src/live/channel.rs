@@ -11,9 +11,9 @@ use std::{
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, canary, wire};
 
-use crate::{
-    base::rate::Bucket,
-    log::{DeviceNo, UserNo},
+use crate::base::{
+    number::{DeviceNo, UserNo},
+    rate::Bucket,
 };
 
 /// Entries that may wait for a link. More, and the device reads them from the log instead.

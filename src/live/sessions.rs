@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::channel::Channel;
-use crate::log::{ConversationNo, DeviceNo, UserNo};
+use crate::base::number::{ConversationNo, DeviceNo, UserNo};
 
 /// The channels of one user; mostly one.
 pub type Channels = SmallVec<[Arc<Channel>; 1]>;

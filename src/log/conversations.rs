@@ -1,10 +1,14 @@
 //! Reading conversations: who is in them, who has reacted.
 
 use super::{
-    ContactRecord, ConversationNo, ConversationRecord, Log, MemberRecord, MembershipRecord, ReactionsRecord, UserNo,
-    decode, keys, parse,
+    keys,
+    record::{ContactRecord, ConversationRecord, MemberRecord, MembershipRecord, ReactionsRecord},
+    rows::{Log, decode, parse},
 };
-use crate::store::{StoreError, Table};
+use crate::{
+    base::number::{ConversationNo, UserNo},
+    store::{StoreError, Table},
+};
 
 impl Log {
     pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    DeviceRecord,
     keys::{self, meta},
+    record::DeviceRecord,
 };
 use crate::store::{Batch, Durability, Engine, Scan, StoreError, Table};
 

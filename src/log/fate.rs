@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use hongyan_proto::wire::NackCode;
 
 use super::{
-    Answer, ConversationNo, ConversationRecord, DeviceNo, EntryRef, Log, MembershipRecord, Of, UserNo, is_member,
-    missing,
+    answers::Answer,
+    record::{ConversationRecord, EntryRef, MembershipRecord, entry_ref::Of},
+    rows::{Log, missing},
+    seen::is_member,
 };
-use crate::store::StoreError;
+use crate::{
+    base::number::{ConversationNo, DeviceNo, UserNo},
+    store::StoreError,
+};
 
 /// Runs of a timeline read in one step.
 const RUNS: usize = 64;
@@ -251,7 +256,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        log::{AccountRecord, DeviceRecord, RunRecord, keys},
+        log::{
+            keys,
+            record::{AccountRecord, DeviceRecord, RunRecord},
+        },
         store::{Batch, Durability, Engine, Table, memory::MemoryEngine},
     };
 

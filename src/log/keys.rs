@@ -2,8 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{ConversationNo, DeviceNo, UserNo};
-use crate::store::StoreError;
+use crate::{
+    base::number::{ConversationNo, DeviceNo, UserNo},
+    store::StoreError,
+};
 
 /// Above every key that begins with a number.
 pub const END: Bytes = Bytes::from_static(&[0xFF; 17]);

@@ -3,8 +3,15 @@
 use bytes::Bytes;
 use prost::encoding;
 
-use super::{ConversationNo, Log, MessageRunRecord, keys, parse};
-use crate::store::{Scan, StoreError, Table};
+use super::{
+    keys,
+    record::MessageRunRecord,
+    rows::{Log, parse},
+};
+use crate::{
+    base::number::ConversationNo,
+    store::{Scan, StoreError, Table},
+};
 
 /// Messages of a run at most.
 const RUN_MESSAGES: usize = 64;

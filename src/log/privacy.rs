@@ -2,8 +2,11 @@
 
 use hongyan_proto::wire::{self, Audience};
 
-use super::{AccountRecord, ContactRecord, Log, UserNo, missing};
-use crate::store::StoreError;
+use super::{
+    record::{AccountRecord, ContactRecord},
+    rows::{Log, missing},
+};
+use crate::{base::number::UserNo, store::StoreError};
 
 impl Log {
     /// A user's own settings.

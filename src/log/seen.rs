@@ -10,10 +10,14 @@ use hongyan_proto::{
 use prost::Message;
 
 use super::{
-    ContactRecord, ConversationNo, ConversationRecord, GroupRecord, HistoryRange, Log, MembershipRecord, UserNo,
-    missing,
+    messages::HistoryRange,
+    record::{ContactRecord, ConversationRecord, GroupRecord, MembershipRecord},
+    rows::{Log, missing},
 };
-use crate::store::StoreError;
+use crate::{
+    base::number::{ConversationNo, UserNo},
+    store::StoreError,
+};
 
 /// Unread messages are counted up to here; then it means: or more.
 const MAX_UNREAD: u32 = 1000;

@@ -1,13 +1,32 @@
 //! Reading a user's timeline: runs of references, and the entries they stand for.
 
 use bytes::Bytes;
-use hongyan_proto::{ConversationId, server::encode_item, wire, wire::entry::Item};
+use hongyan_proto::{
+    ConversationId,
+    server::encode_item,
+    wire::{self, entry::Item},
+};
 
-use super::{Bounds, ConversationNo, EntryRef, HistoryRange, Log, Of, RunRecord, UserNo, keys, missing, parse};
-use crate::store::{Scan, StoreError, Table};
+use super::{
+    keys,
+    messages::HistoryRange,
+    record::{EntryRef, RunRecord, entry_ref::Of},
+    rows::{Log, missing, parse},
+};
+use crate::{
+    base::number::{ConversationNo, UserNo},
+    store::{Scan, StoreError, Table},
+};
 
 /// Messages that are read in one go. More than fit into a page are read in vain where messages are long.
 const STRETCH: usize = 16;
+
+/// Where a timeline begins and ends: entries `low + 1 ..= head` are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Bounds {
+    pub low: u64,
+    pub head: u64,
+}
 
 /// One entry, ready to be pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]

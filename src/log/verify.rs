@@ -10,8 +10,12 @@ use hongyan_proto::wire::{Entry, entry::Item};
 use prost::Message;
 
 use super::{
-    AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, MemberRecord, MembershipRecord, MessageRun,
-    ReactionsRecord, RunRecord, keys,
+    keys,
+    messages::MessageRun,
+    record::{
+        AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, MemberRecord, MembershipRecord,
+        ReactionsRecord, RunRecord,
+    },
 };
 use crate::store::{Engine, StoreError, Table};
 

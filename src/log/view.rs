@@ -10,8 +10,16 @@ use hongyan_proto::{
     wire::{self, act::What, entry::Item},
 };
 
-use super::{ConversationNo, ConversationRecord, HistoryRange, Log, MembershipRecord, UserNo, message_of, missing};
-use crate::store::StoreError;
+use super::{
+    messages::HistoryRange,
+    record::{ConversationRecord, MembershipRecord},
+    rows::{Log, missing},
+    seen::message_of,
+};
+use crate::{
+    base::number::{ConversationNo, UserNo},
+    store::StoreError,
+};
 
 /// A conversation in which a user has or had a part.
 pub struct View {

@@ -10,8 +10,9 @@ use hongyan_proto::{
 
 use super::service::Core;
 use crate::{
+    base::number::{ConversationNo, UserNo},
     live::channel::Channel,
-    log::{ConversationNo, LogEntry, UserNo},
+    log::LogEntry,
     store::StoreError,
 };
 

@@ -1,100 +1,27 @@
 //! Logging in: from a HELLO or RESUME to a bound device, or to a refusal that tells an attacker nothing.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use hongyan_proto::{CloseCode, DeviceName, Uid, wire, wire::hello};
+use hongyan_proto::{
+    CloseCode, DeviceName, Uid,
+    wire::{self, hello},
+};
 use tokio::sync::oneshot;
 
-use super::service::Core;
+use super::{
+    gate::{Attempt, BAD_CREDENTIALS, BEARERS, REGISTRATIONS, RESUMES, Rejection},
+    service::Core,
+};
 use crate::{
-    auth::{
-        Secret,
-        backoff::Backoff,
-        password::{PasswordError, PasswordPool},
-        resume::ResumeToken,
-        token::{TokenError, Tokens},
-    },
+    auth::{Secret, password::PasswordError, resume::ResumeToken, token::TokenError},
     committer::op::{Credential, LoggedIn, Login, LoginError, Op, Who},
     live::channel::Channel,
-    store::StoreError,
 };
 
 /// The longest `agent`, in bytes.
 const MAX_AGENT: usize = 64;
 /// Numbers that a device may begin with: far below where they would overflow.
 const MAX_NUMBER: u64 = 1 << 62;
-/// Under what refused bearer tokens are counted; no uid looks like this.
-const BEARERS: &str = "(bearer)";
-/// The same for refused resume tokens.
-const RESUMES: &str = "(resume)";
-/// The same for new accounts.
-const REGISTRATIONS: &str = "(registration)";
-/// What a failed login says, whoever failed and why.
-const BAD_CREDENTIALS: &str = "unknown user, wrong password or invalid token";
-
-/// What decides who may come in.
-pub struct Gate {
-    pub tokens: Arc<Tokens>,
-    pub passwords: Arc<PasswordPool>,
-    backoff: Mutex<Backoff>,
-}
-
-impl Gate {
-    pub fn new(tokens: Arc<Tokens>, passwords: Arc<PasswordPool>, backoff: Backoff) -> Self {
-        Self { tokens, passwords, backoff: Mutex::new(backoff) }
-    }
-
-    fn backoff(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Circumstances of an attempt. Clock and randomness come from the link.
-pub struct Attempt {
-    pub address: IpAddr,
-    pub now: Instant,
-    /// When the connection was accepted.
-    pub accepted_at: Instant,
-    pub unix_s: u64,
-    /// 32 random bytes for the next resume token.
-    pub next_secret: [u8; 32],
-}
-
-/// Why a login or resume was refused.
-#[derive(Debug)]
-pub struct Rejection {
-    pub code: CloseCode,
-    pub reason: &'static str,
-    pub retry_after: Duration,
-}
-
-impl Rejection {
-    fn new(code: CloseCode, reason: &'static str) -> Self {
-        Self { code, reason, retry_after: Duration::ZERO }
-    }
-}
-
-impl From<LoginError> for Rejection {
-    fn from(error: LoginError) -> Self {
-        match error {
-            LoginError::Refused { code, reason } => Self::new(code, reason),
-            LoginError::Store(error) => {
-                tracing::error!(%error, "a login failed");
-                Self::new(CloseCode::UNAVAILABLE, "the store takes no writes now")
-            }
-        }
-    }
-}
-
-impl From<StoreError> for Rejection {
-    fn from(error: StoreError) -> Self {
-        LoginError::Store(error).into()
-    }
-}
 
 /// A HELLO: verifies its credential and binds the device.
 pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {

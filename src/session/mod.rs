@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod catch_up;
 pub mod dispatch;
 mod form;
+pub mod gate;
 pub mod login;
 pub mod presence;
 pub mod requests;

@@ -14,11 +14,12 @@ use hongyan_proto::wire;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
+    base::number::{DeviceNo, UserNo},
     live::{
         channel::Channel,
         sessions::{News, Sessions},
     },
-    log::{DeviceNo, Log, UserNo},
+    log::Log,
     store::StoreError,
 };
 

@@ -11,7 +11,7 @@ use std::{
 
 use hongyan_proto::{server::Settings, wire};
 
-use super::{login::Gate, presence::Presence};
+use super::{gate::Gate, presence::Presence};
 use crate::{
     base::{environment::Environment, metrics::Metrics},
     committer::CommitQueue,

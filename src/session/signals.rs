@@ -4,8 +4,9 @@ use hongyan_proto::{ConversationId, Uid, wire};
 
 use super::service::Core;
 use crate::{
+    base::number::{ConversationNo, UserNo},
     live::channel::Channel,
-    log::{ConversationNo, UserNo, is_member},
+    log::is_member,
     store::StoreError,
 };
 

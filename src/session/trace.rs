@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::service::Core;
 use crate::{
-    log::{ConversationNo, ConversationRecord, Recipient as Reached, Sent, UserNo, message_of},
+    base::number::{ConversationNo, UserNo},
+    log::{ConversationRecord, Recipient as Reached, Sent, message_of},
     store::StoreError,
 };
 

@@ -29,10 +29,10 @@ use crate::{
     },
     committer,
     config::Config,
-    edge::{native::link::Link, port::door::Headcount},
+    edge::{native::link::Link, port::headcount::Headcount},
     host::open,
     log::Log,
-    session::{login::Gate, service::Core},
+    session::{gate::Gate, service::Core},
 };
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, known to all simulations";

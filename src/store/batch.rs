@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
-use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
+use super::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
 
 /// Up to so many writes looking through them is quicker than an index.
 const FEW: usize = 32;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Tells how many bytes an unprivileged process may still write on the file system that holds a path.
 pub(crate) type Probe = Box<dyn Fn(&Path) -> io::Result<u64> + Send>;

@@ -10,7 +10,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table};
+use super::{
+    batch::Batch,
+    engine::{DumpSink, Durability, Engine, Scan, StoreFuture},
+    error::StoreError,
+    table::{Row, Table},
+};
 
 /// Tables in memory. A commit is done when the call returns, before its future is polled.
 #[derive(Default)]

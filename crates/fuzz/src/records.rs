@@ -9,9 +9,10 @@ use std::{
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use hongyan::{
+    base::number::{ConversationNo, DeviceNo, UserNo},
     log::{
-        AccountRecord, ContactRecord, ConversationNo, ConversationRecord, DeviceNo, DeviceRecord, EntryRef, Log,
-        MemberRecord, ReactionsRecord, RunRecord, UserNo, keys, message_rows, verify::verify,
+        AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, Log, MemberRecord, ReactionsRecord,
+        RunRecord, keys, message_rows, verify::verify,
     },
     store::{Batch, Durability, Engine, Table, archive, memory::MemoryEngine},
 };

@@ -7,8 +7,12 @@ use hongyan_proto::{
 
 use super::perform::{done, refused};
 use crate::{
-    committer::{Committer, Now, effect::Effect, encode, submit::Performed, user::Change},
-    log::{ContactRecord, ConversationNo, Of, UserNo, keys},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{Committer, effect::Effect, encode, submit::Performed, user::Change},
+    log::{ContactRecord, Of, keys},
     store::{StoreError, Table},
 };
 

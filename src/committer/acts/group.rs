@@ -8,15 +8,17 @@ use hongyan_proto::{
 
 use super::perform::{announced, done, refused};
 use crate::{
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
     committer::{
-        Committer, Now,
+        Committer,
         conversation::refusal,
         op::Refusal,
         submit::{Done, Performed},
     },
-    log::{
-        ConversationNo, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys,
-    },
+    log::{ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},
 };
 

@@ -13,8 +13,12 @@ use super::{
     perform::{announced, done, refused},
 };
 use crate::{
-    committer::{Committer, Now, effect::Effect, submit::Performed, user::Change},
-    log::{ConversationNo, MemberRecord, MembershipRecord, Of, UserNo, is_member, keys},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{Committer, effect::Effect, submit::Performed, user::Change},
+    log::{MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},
 };
 

@@ -9,8 +9,12 @@ use hongyan_proto::{
 
 use super::perform::{announced, done, refused};
 use crate::{
-    committer::{Committer, Now, conversation::refusal, encode, op::Refusal, submit::Performed},
-    log::{ConversationNo, Reaction, ReactionsRecord, UserNo, keys},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{Committer, conversation::refusal, encode, op::Refusal, submit::Performed},
+    log::{Reaction, ReactionsRecord, keys},
     store::{StoreError, Table},
 };
 

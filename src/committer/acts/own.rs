@@ -10,8 +10,12 @@ use hongyan_proto::{
 
 use super::perform::{done, refused};
 use crate::{
-    committer::{Committer, Now, effect::Effect, rules::receipts::Reached, submit::Performed, user::Change},
-    log::{ConversationNo, HistoryRange, Of, UserNo, message_of},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{Committer, effect::Effect, rules::receipts::Reached, submit::Performed, user::Change},
+    log::{HistoryRange, Of, message_of},
     store::StoreError,
 };
 

@@ -7,13 +7,16 @@ use hongyan_proto::{
 };
 
 use crate::{
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
     committer::{
-        Committer, Now,
+        Committer,
         conversation::{Destination, refusal},
         op::Refusal,
         submit::{Done, Performed},
     },
-    log::{ConversationNo, UserNo},
     store::StoreError,
 };
 

@@ -3,13 +3,13 @@
 use hongyan_proto::CloseCode;
 
 use crate::{
+    base::{environment::Now, number::UserNo},
     committer::{
-        Committer, Now,
+        Committer,
         effect::Effect,
         op::{AccountAction, AccountChange, AccountError},
         user::Change,
     },
-    log::UserNo,
 };
 
 impl Committer {

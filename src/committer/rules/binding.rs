@@ -7,14 +7,18 @@ use hongyan_proto::{CloseCode, canary, wire};
 
 use crate::{
     auth::resume::ResumeToken,
+    base::{
+        environment::Now,
+        number::{ConversationNo, DeviceNo, UserNo},
+    },
     committer::{
-        Committer, Now,
+        Committer,
         effect::Effect,
         op::{Credential, LoggedIn, Login, LoginError, Who},
         user::{Change, Device},
     },
     live::channel::Channel,
-    log::{ConversationNo, DeviceNo, DeviceRecord, UserNo, keys},
+    log::{DeviceRecord, keys},
     store::Table,
 };
 

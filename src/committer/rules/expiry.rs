@@ -5,11 +5,9 @@ use std::time::Duration;
 use hongyan_proto::wire::{self, Gone};
 
 use crate::{
-    committer::{Committer, Now},
-    log::{
-        ConversationNo,
-        keys::{self, meta},
-    },
+    base::{environment::Now, number::ConversationNo},
+    committer::Committer,
+    log::keys::{self, meta},
     store::{Scan, StoreError, Table},
 };
 

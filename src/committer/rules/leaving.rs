@@ -6,15 +6,16 @@ use bytes::Bytes;
 use hongyan_proto::canary;
 
 use crate::{
+    base::{
+        environment::Now,
+        number::{DeviceNo, UserNo},
+    },
     committer::{
-        CURSOR_DELAY, Committer, Now, NumberMap,
+        CURSOR_DELAY, Committer, NumberMap,
         user::{Change, User},
     },
     live::channel::Channel,
-    log::{
-        DeviceNo, UserNo,
-        keys::{self, meta},
-    },
+    log::keys::{self, meta},
     store::{Scan, Table},
 };
 

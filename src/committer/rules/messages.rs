@@ -8,8 +8,9 @@ use hongyan_proto::{
 };
 
 use crate::{
+    base::number::ConversationNo,
     committer::Committer,
-    log::{ConversationNo, MessageRun, keys, message_of, message_rows},
+    log::{MessageRun, keys, message_of, message_rows},
     store::{Batch, StoreError, Table},
 };
 

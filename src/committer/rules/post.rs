@@ -12,14 +12,18 @@ use hongyan_proto::{
 
 use super::publish::Publication;
 use crate::{
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
     committer::{
-        Committer, Now,
+        Committer,
         conversation::{Destination, refusal},
         op::Refusal,
         submit::{Done, Performed},
     },
     live::channel::Channel,
-    log::{Answer, ConversationNo, Of, UserNo},
+    log::{Answer, Of},
     store::StoreError,
 };
 

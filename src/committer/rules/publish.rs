@@ -10,9 +10,13 @@ use hongyan_proto::{
 };
 
 use crate::{
-    committer::{Committer, Now, effect::Effect},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{Committer, effect::Effect},
     live::channel::Channel,
-    log::{ConversationNo, EntryRef, Of, UserNo},
+    log::{EntryRef, Of},
     store::StoreError,
 };
 

@@ -10,9 +10,13 @@ use hongyan_proto::{
 };
 
 use crate::{
-    committer::{CURSOR_DELAY, Committer, Now, effect::Effect, user::Change},
+    base::{
+        environment::Now,
+        number::{ConversationNo, DeviceNo, UserNo},
+    },
+    committer::{CURSOR_DELAY, Committer, effect::Effect, user::Change},
     live::channel::Channel,
-    log::{ConversationNo, DeviceNo, DeviceRecord, EntryRef, Of, UserNo, missing},
+    log::{DeviceRecord, EntryRef, Of, missing},
     store::StoreError,
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hongyan_proto::wire::{self, NackCode, Role, act::What};
 
 use super::{cast::Cast, *};
-use crate::log::{ConversationNo, verify::verify};
+use crate::{base::number::ConversationNo, log::verify::verify};
 
 fn edit(cseq: u64) -> What {
     What::Edit(wire::Edit { cseq, content: Bytes::from_static(b"better"), ..Default::default() })

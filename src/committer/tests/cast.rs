@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hongyan_proto::wire::{self, NackCode, act::What};
 
 use super::*;
-use crate::log::{ConversationNo, message_of};
+use crate::{base::number::ConversationNo, log::message_of};
 
 /// A rig with devices of some users, each with the number it has used last.
 pub struct Cast {

@@ -35,7 +35,7 @@ async fn stage() -> Cast {
     let join = Some(JoinPolicy::JoinRequest.into());
     cast.says(0, &group, What::GroupUpdate(wire::GroupUpdate { join, ..Default::default() })).await.unwrap();
     cast.says(0, &group, What::GroupLink(wire::GroupLink { revoke: false })).await.unwrap();
-    let no = crate::log::ConversationNo(group[1..].parse().unwrap());
+    let no = crate::base::number::ConversationNo(group[1..].parse().unwrap());
     let link = cast.rig.committer.conversations[&no].group().unwrap().link.clone();
     cast.says(3, &group, What::GroupJoin(wire::GroupJoin { link })).await.unwrap();
     for who in [0, 1] {

@@ -10,18 +10,18 @@ use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
 use tokio::sync::oneshot;
 
 use super::{
-    Committer, CommitterSettings, Now, Syncing,
+    Committer, CommitterSettings, Syncing,
     op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, SendNumber, Submit, Who},
 };
 use crate::{
     auth::resume::ResumeToken,
-    base::metrics::Metrics,
+    base::{environment::Now, metrics::Metrics, number::UserNo},
     live::{
         channel::{Channel, Outbound},
         sessions::Sessions,
     },
     log::{
-        Log, UserNo,
+        Log,
         keys::{self, meta},
     },
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},

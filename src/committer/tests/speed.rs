@@ -7,7 +7,7 @@ use divan::{Bencher, counter::ItemsCount};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::log::DeviceNo;
+use crate::base::number::DeviceNo;
 
 const PAIRS: usize = 50;
 

@@ -3,7 +3,6 @@
 
 use std::{future::poll_fn, io, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
 
-use super::transport::Wake;
 use hongyan_proto::{
     BytesMut, CloseCode, canary,
     server::{Connection, Event},
@@ -12,15 +11,17 @@ use hongyan_proto::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::field::{DisplayValue, display};
 
+use super::transport::Wake;
 use crate::{
     base::environment::Timer,
     committer::op::LoggedIn,
-    edge::port::door::Admission,
+    edge::port::headcount::Admission,
     live::channel::{Channel, Outbound},
     session::{
         catch_up::{self, Page},
         dispatch::Session,
-        login::{self, Attempt, CameBack, Rejection},
+        gate::{Attempt, Rejection},
+        login::{self, CameBack},
         service::Core,
     },
     store::StoreError,

@@ -2,3 +2,4 @@
 
 pub mod link;
 pub mod transport;
+pub mod way;

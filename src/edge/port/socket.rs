@@ -16,7 +16,7 @@ use std::{
 use mio::{Events, Interest, Registry, Token, unix::SourceFd};
 use slab::Slab;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest as TokioInterest, ReadBuf, unix::AsyncFd},
     net::TcpStream,
     time::Instant,
 };
@@ -67,7 +67,7 @@ impl QuietSockets {
     }
 
     async fn watch(&self, poll: mio::Poll, stop: CancellationToken) -> io::Result<()> {
-        let mut poll = crate::edge::port::door::until_readable(poll)?;
+        let mut poll = until_readable(poll)?;
         let (mut events, mut leaving) = (Events::with_capacity(EVENTS_AT_ONCE), VecDeque::new());
         loop {
             let mut is_full = false;
@@ -294,6 +294,15 @@ impl AsyncWrite for Socket {
             State::Lost => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// For waiting until `inner` can be read from.
+#[expect(
+    deprecated,
+    reason = "the function that replaces it is unsafe, for what does not own its descriptor; all here do"
+)]
+pub(super) fn until_readable<T: AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(inner, TokioInterest::READABLE)
 }
 
 #[cfg(test)]

@@ -19,13 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{gateway::Gateway, problem::Problem};
 use crate::{
-    auth,
-    base::rate::Bucket,
+    base::{environment, rate::Bucket},
     committer::op::LoggedIn,
-    session::{
-        dispatch::Session,
-        login::{self, Attempt},
-    },
+    session::{dispatch::Session, gate::Attempt, login},
 };
 
 /// Devices that come back at the same time with tokens of different classes do not wait for each other.
@@ -215,7 +211,7 @@ impl Devices {
 
     /// A ticket that opens one stream of this device.
     pub fn issue_ticket(&self, device: &Device, ttl: Duration) -> Result<[u8; 32], Problem> {
-        let ticket: [u8; 32] = auth::random();
+        let ticket: [u8; 32] = environment::random();
         let mut tickets = lock(&self.tickets);
         if tickets.len() >= self.max {
             return Err(Problem::closed(CloseCode::OVERLOADED, "too many tickets are unused, try again later")

@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     devices::Devices, events, openapi, operations, origin, page, problem::Problem, requests, sign_in, websocket,
 };
-use crate::{base::alarms::Alarms, config::Web, edge::port::door::Headcount, session::service::Core};
+use crate::{base::alarms::Alarms, config::Web, edge::port::headcount::Headcount, session::service::Core};
 
 /// What the web's ways in share.
 pub struct Gateway {

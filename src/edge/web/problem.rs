@@ -14,7 +14,7 @@ use hongyan_proto::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::session::login::Rejection;
+use crate::session::gate::Rejection;
 
 /// The body of every answer that is no success, as `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -33,7 +33,8 @@ use tower::ServiceExt;
 use super::{access::Peer, gateway::Gateway};
 use crate::{
     edge::port::{
-        door::{self, Door, Headcount},
+        door::{self, Door},
+        headcount::Headcount,
         tls::{self, Tls},
     },
     session::service::Core,

@@ -183,7 +183,7 @@ fn is_secure(peer: &Peer, headers: &HeaderMap) -> bool {
 
 impl Gateway {
     /// A place among those who have not proved yet who they are.
-    fn admit(&self, peer: &Peer) -> Result<crate::edge::port::door::Admission, Problem> {
+    fn admit(&self, peer: &Peer) -> Result<crate::edge::port::headcount::Admission, Problem> {
         let busy = || Problem::closed(CloseCode::OVERLOADED, "too many logins at once from here, wait");
         self.strangers.admit(peer.address).ok_or_else(busy)
     }

@@ -17,7 +17,7 @@ use super::{
     feed::{Feed, Next},
     json::to_text,
 };
-use crate::auth;
+use crate::base::environment;
 
 /// How long a browser waits before it opens a broken stream again: at least, and at random so much more.
 const RETRY_MS: (u64, u64) = (1000, 2000);
@@ -39,7 +39,7 @@ pub enum Format {
 impl Format {
     pub fn iframe(heartbeat: Duration) -> Self {
         let ping = Frame::Ping(wire::Ping { next_ms: heartbeat.as_millis() as u32, ack: 0 });
-        Format::Iframe { nonce: BASE64_URL_SAFE_NO_PAD.encode(auth::random::<16>()), ping: Box::new(ping) }
+        Format::Iframe { nonce: BASE64_URL_SAFE_NO_PAD.encode(environment::random::<16>()), ping: Box::new(ping) }
     }
 
     fn content_type(&self) -> &'static str {
@@ -53,7 +53,7 @@ impl Format {
     fn prelude(&self) -> String {
         match self {
             Format::Sse => {
-                let [random] = auth::random();
+                let [random] = environment::random();
                 format!("retry: {}\n\n", RETRY_MS.0 + RETRY_MS.1 * u64::from(random) / 256)
             }
             Format::Ndjson => String::new(),

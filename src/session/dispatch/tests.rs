@@ -12,12 +12,15 @@ use hongyan_proto::{CloseCode, wire::hello::Credential};
 
 use super::*;
 use crate::{
-    base::environment::System,
-    committer::{Committer, Now, op::LoggedIn},
+    base::environment::{Now, System},
+    committer::{Committer, op::LoggedIn},
     config::Config,
     host::open,
     log::Log,
-    session::login::{self, Attempt, Rejection},
+    session::{
+        gate::{Attempt, Rejection},
+        login,
+    },
     sim,
     store::memory::MemoryEngine,
 };

@@ -3,8 +3,8 @@
 use hongyan_proto::wire::{self, response};
 use prost::Message;
 
-use super::answer::{Answer, Asker, Problem, ROW_RESERVE, page_limit};
-use crate::log::{ConversationNo, MembershipRecord};
+use super::asker::{Answer, Asker, Problem, ROW_RESERVE, page_limit};
+use crate::{base::number::ConversationNo, log::MembershipRecord};
 
 impl Asker<'_> {
     pub(super) async fn conversations(&self, request: wire::ConversationsRequest) -> Answer {

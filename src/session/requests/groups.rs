@@ -6,8 +6,11 @@ use hongyan_proto::{
 };
 use prost::Message;
 
-use super::answer::{Answer, Asker, Problem, ROW_RESERVE, forbidden, invalid, not_found, page_limit};
-use crate::log::{MemberRecord, UserNo, View, is_member};
+use super::asker::{Answer, Asker, Problem, ROW_RESERVE, forbidden, invalid, not_found, page_limit};
+use crate::{
+    base::number::UserNo,
+    log::{MemberRecord, View, is_member},
+};
 
 /// Members looked at in one step, and for one page.
 const STEP: usize = 256;

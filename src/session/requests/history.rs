@@ -8,7 +8,7 @@ use std::{
 use hongyan_proto::wire::{self, entry::Item, response};
 use prost::Message;
 
-use super::answer::{Answer, Asker, Problem, ROW_RESERVE, invalid, page_limit};
+use super::asker::{Answer, Asker, Problem, ROW_RESERVE, invalid, page_limit};
 use crate::log::{HistoryRange, ReactionsRecord, View};
 
 /// Messages asked for by number at once.

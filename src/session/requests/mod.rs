@@ -2,6 +2,7 @@
 //! there.
 
 mod answer;
+mod asker;
 mod conversations;
 mod groups;
 mod history;

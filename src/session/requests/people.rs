@@ -3,7 +3,7 @@
 use hongyan_proto::wire::{self, response};
 use prost::Message;
 
-use super::answer::{Answer, Asker, Problem, ROW_RESERVE, invalid, page_limit};
+use super::asker::{Answer, Asker, Problem, ROW_RESERVE, invalid, page_limit};
 use crate::session::presence::FollowError;
 
 /// A presence without its uid, at the most.

@@ -3,7 +3,7 @@
 use hongyan_proto::wire::{self, response, status_request::Which};
 use prost::Message;
 
-use super::answer::{Answer, Asker, Problem, ROW_RESERVE, invalid, not_found};
+use super::asker::{Answer, Asker, Problem, ROW_RESERVE, invalid, not_found};
 use crate::log::{Recipient, Sent};
 
 /// Recipients who are told one by one.

@@ -23,9 +23,12 @@ use std::{
     path::Path,
 };
 
-use crate::store::{Batch, Durability, Engine, StoreError};
-
 use super::format::{Record, RecordReader, RecordWriter, VERSION};
+use crate::store::{
+    batch::Batch,
+    engine::{Durability, Engine},
+    error::StoreError,
+};
 
 /// What a row costs in memory beside its key and value, about.
 const ROW_OVERHEAD_BYTES: u64 = 128;

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::exchange::{ArchiveError, Summary};
-use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
+use crate::store::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
 
 const MAGIC: &[u8; 16] = b"hongyan archive\n";
 pub(super) const VERSION: u32 = 1;

@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::unfinished::{KEYSPACES, TABLES, entries};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 const CONTENTS: &[u8] = b"TOC!";
 const TRAILER: &[u8] = b"SFA!";

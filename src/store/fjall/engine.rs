@@ -17,12 +17,21 @@ use bytes::Bytes;
 use fjall::{Database, Iter, Keyspace, Readable, Snapshot};
 
 use super::{
-    contents, errors, errors::translate, journal, lock::DirectoryLock, purge, runway::Runway, tables, unfinished,
-    versions, writer::Writer,
+    contents,
+    errors::{self, translate},
+    journal,
+    lock::DirectoryLock,
+    purge,
+    runway::Runway,
+    tables, unfinished, versions,
+    writer::Writer,
 };
 use crate::store::{
-    Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table,
+    batch::Batch,
+    engine::{DumpSink, Durability, Engine, Scan, StoreFuture},
+    error::StoreError,
     free_space::{FreeSpace, Probe, available_bytes},
+    table::{Row, Table},
 };
 
 #[cfg(test)]

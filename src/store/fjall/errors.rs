@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use fjall::{Error, LsmError};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// While opening the store in `path`.
 pub(super) fn translate(error: Error, path: &Path) -> StoreError {

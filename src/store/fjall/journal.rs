@@ -27,7 +27,7 @@ use std::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::purge::FILLING;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// Holds other processes off until it is dropped.
 pub(super) struct DirectoryLock {

@@ -18,7 +18,7 @@ use std::{
 use fjall::{Keyspace, KeyspaceCreateOptions};
 
 use super::{engine::FjallEngine, errors, journal};
-use crate::store::{StoreError, Table};
+use crate::store::{error::StoreError, table::Table};
 
 /// The tables that hold what people wrote.
 const WRITTEN_BY_PEOPLE: [Table; 4] = [Table::Messages, Table::Reactions, Table::Memberships, Table::Conversations];
@@ -113,7 +113,11 @@ fn flush_until_gone(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, Durability, Engine, fjall::engine::FjallOptions};
+    use crate::store::{
+        batch::Batch,
+        engine::{Durability, Engine},
+        fjall::engine::FjallOptions,
+    };
 
     fn open(path: &Path) -> FjallEngine {
         FjallEngine::open(path, FjallOptions::default()).unwrap()

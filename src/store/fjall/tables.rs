@@ -9,7 +9,7 @@ use fjall::{
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
 };
 
-use crate::store::Table;
+use crate::store::table::Table;
 
 const MIB: u64 = 1 << 20;
 

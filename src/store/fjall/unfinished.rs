@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::journal;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// Where the engine keeps its version; written last when it creates a store, and synced before the first commit.
 const VERSION: &str = "version";

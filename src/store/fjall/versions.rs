@@ -14,7 +14,7 @@ use std::{fs, io, path::Path};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::unfinished::{KEYSPACES, entries};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// Compares the list of every keyspace in `path` with its checksum. Nobody else may have the store open.
 ///

@@ -3,7 +3,7 @@
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 
 use super::{engine::Keyspaces, errors, journal, runway::Runway};
-use crate::store::{Batch, Durability, StoreError, free_space::FreeSpace};
+use crate::store::{batch::Batch, engine::Durability, error::StoreError, free_space::FreeSpace};
 
 pub(super) struct Writer {
     free_space: FreeSpace,

@@ -5,8 +5,11 @@ use std::{future::Future, path::Path};
 use bytes::Bytes;
 
 use super::{
-    Batch, Durability, Engine, Row, Scan, StoreError, Table,
+    batch::Batch,
+    engine::{Durability, Engine, Scan},
+    error::StoreError,
     fjall::{FjallEngine, FjallOptions},
+    table::{Row, Table},
 };
 
 mod archive;

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::store::{Write, memory::MemoryEngine};
+use crate::store::{batch::Write, memory::MemoryEngine};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -307,7 +307,7 @@ impl Device {
                 for (_, record) in found {
                     reactions.0 = record.as_of_cseq;
                     for one in record.reactions {
-                        let uid = log.uid(crate::log::UserNo(one.user)).await.unwrap();
+                        let uid = log.uid(crate::base::number::UserNo(one.user)).await.unwrap();
                         let again = reactions.1.insert(uid, one.reaction);
                         assert!(again.is_none(), "somebody counts twice among the reactions");
                     }

@@ -10,14 +10,14 @@ use super::{
     reference::{Asked, Outcome, RECEIPTS_UP_TO, Reference, THRESHOLD, WITHIN_MS, uid},
 };
 use crate::{
-    base::metrics::Metrics,
+    base::{environment::Now, metrics::Metrics, number::ConversationNo},
     committer::{
-        Committer, CommitterSettings, Now,
+        Committer, CommitterSettings,
         op::{Addressed, Asked as Op2, Credential, Op, SendNumber, Submit, Who},
         tests::{EPOCH, Rig, credential, settings},
     },
     live::sessions::Sessions,
-    log::{ConversationNo, Log},
+    log::Log,
     store::StoreError,
 };
 

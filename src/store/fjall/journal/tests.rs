@@ -4,8 +4,10 @@ use std::io::Write as _;
 
 use super::*;
 use crate::store::{
-    Batch, Durability, Engine, Table,
+    batch::Batch,
+    engine::{Durability, Engine},
     fjall::engine::{FjallEngine, FjallOptions},
+    table::Table,
 };
 
 fn open(path: &Path) -> Result<FjallEngine, StoreError> {
