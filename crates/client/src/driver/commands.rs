@@ -5,8 +5,8 @@ use tokio::sync::oneshot;
 
 use super::{COMMANDS_A_TURN, Driver, Line, Round, Stop, outbox::outcome, requests::Asker, round::MAX_OUT};
 use crate::{
-    ClientError, Outgoing, SendError, SendStatus,
-    client::{Command, Outcome},
+    ClientError, Outgoing, SendError,
+    command::{Command, Outcome, SendStatus},
     event::sent,
     store::{OutboxItem, Outcome as Stored},
 };

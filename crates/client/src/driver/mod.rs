@@ -54,10 +54,11 @@ use self::{
     rows::Rows,
 };
 use crate::{
-    Builder, ClientError, Event, Events,
+    ClientError, Event, Events,
     backoff::Backoff,
-    client::{CLOSE_TIMEOUT, Command},
+    command::{CLOSE_TIMEOUT, Command},
     link::{Dialer, Link},
+    settings::ClientSettings,
     store::{Change, ConversationMark, Meta},
 };
 
@@ -152,7 +153,7 @@ pub(crate) struct Driver {
     ended: Arc<OnceLock<ClientError>>,
 }
 
-/// What a driver is started with, besides the builder's settings.
+/// What a driver is started with, besides the settings.
 pub(crate) struct Ends {
     pub commands: mpsc::Receiver<Command>,
     pub first: oneshot::Sender<Result<Uid, ClientError>>,
@@ -170,14 +171,14 @@ fn clock_ms() -> u64 {
 impl Driver {
     /// Opens the store and prepares everything; [`Self::run`] begins.
     pub async fn new(
-        builder: Builder,
+        settings: ClientSettings,
         dialer: Dialer,
         address: String,
         ends: Ends,
     ) -> Result<(Self, Events), ClientError> {
-        let login = Login::new(&builder)?;
-        let (mark, capacity) = (builder.store.mark(), builder.store.capacity());
-        let keeper = Keeper::new(builder.store);
+        let login = Login::new(&settings)?;
+        let (mark, capacity) = (settings.store.mark(), settings.store.capacity());
+        let keeper = Keeper::new(settings.store);
         let loaded = keeper.load().await?;
         let is_new = loaded.meta.is_none();
         let fresh = || Meta {
@@ -196,7 +197,7 @@ impl Driver {
             login,
             dialer,
             address,
-            grease: builder.grease,
+            grease: settings.grease,
             keeper,
             meta,
             marks: loaded.conversations.into_iter().collect(),
@@ -219,7 +220,7 @@ impl Driver {
             held: VecDeque::new(),
             failure: String::new(),
             first: Some(ends.first),
-            give_up_at: builder.connect_timeout.map(|timeout| now() + timeout),
+            give_up_at: settings.connect_timeout.map(|timeout| now() + timeout),
             ended: ends.ended,
         };
         driver.refill().await?;

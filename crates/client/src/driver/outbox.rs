@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     SendError,
-    client::Outcome,
+    command::Outcome,
     event::sent,
     store::{Answer, OutboxItem, Outcome as Stored},
 };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::{Driver, Next, now};
 use crate::{
     ClientError, Conversation, ErrorKind, SendError, StoreError,
-    client::Outcome,
+    command::Outcome,
     event::Numbered,
     store::{Change, OutboxItem},
 };
