@@ -5,9 +5,10 @@ use tokio::sync::oneshot;
 
 use super::{COMMANDS_A_TURN, Driver, Line, Round, Stop, outbox::outcome, requests::Asker, round::MAX_OUT};
 use crate::{
-    ClientError, Outgoing, SendError,
     command::{Command, Outcome, SendStatus},
+    error::{ClientError, SendError},
     event::sent,
+    outgoing::Outgoing,
     store::{OutboxItem, Outcome as Stored},
 };
 

@@ -9,7 +9,8 @@ use hongyan_proto::{
 
 use super::{Driver, Round, Stop, clock_ms, login, now, outbox::outcome, requests::Asker};
 use crate::{
-    ClientError, ErrorKind, Event, Presence,
+    error::{ClientError, ErrorKind},
+    event::{Event, Presence},
     store::{Answer, OutboxItem, Outcome as Stored, StoredEvent, stored_event::Kind},
 };
 

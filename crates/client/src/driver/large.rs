@@ -15,7 +15,7 @@ use hongyan_proto::wire::{self, act::What, entry::Item, request::Op, response::R
 
 use super::{Driver, Round, requests::Asker};
 use crate::{
-    ClientError,
+    error::ClientError,
     store::{ConversationMark, Skipped, stored_event::Kind},
 };
 

@@ -54,9 +54,10 @@ use self::{
     rows::Rows,
 };
 use crate::{
-    ClientError, Event, Events,
     backoff::Backoff,
     command::{CLOSE_TIMEOUT, Command},
+    error::ClientError,
+    event::{Event, Events},
     link::{Dialer, Link},
     settings::ClientSettings,
     store::{Change, ConversationMark, Meta},

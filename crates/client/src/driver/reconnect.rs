@@ -10,9 +10,10 @@ use hongyan_proto::{CloseCode, client::Place, code::Class, wire};
 
 use super::{Driver, Line, Next, Round, clock_ms, login, now, random_part, retire};
 use crate::{
-    CertificateProblem, ClientError, ErrorKind, Event,
     backoff::{BASE, LIVED},
-    error::reason_text,
+    certificate::CertificateProblem,
+    error::{ClientError, ErrorKind, reason_text},
+    event::Event,
     link::Link,
 };
 

@@ -5,10 +5,11 @@ use tokio::sync::oneshot;
 
 use super::{Driver, Next, now};
 use crate::{
-    ClientError, Conversation, ErrorKind, SendError, StoreError,
     command::Outcome,
+    conversation::Conversation,
+    error::{ClientError, ErrorKind, SendError},
     event::Numbered,
-    store::{Change, OutboxItem},
+    store::{Change, OutboxItem, StoreError},
 };
 
 /// Bytes that may wait for the peer to take them before no more messages are written, and passing things are dropped.

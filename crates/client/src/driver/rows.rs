@@ -12,7 +12,7 @@ use hongyan_proto::{
 use tokio::sync::oneshot;
 
 use super::{Driver, Round, requests::Asker};
-use crate::{Conversation, fold, store::OutboxItem};
+use crate::{conversation::Conversation, fold, store::OutboxItem};
 
 #[derive(Default)]
 pub(crate) struct Rows {
