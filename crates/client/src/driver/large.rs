@@ -14,10 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hongyan_proto::wire::{self, act::What, entry::Item, request::Op, response::Result as Answer};
 
 use super::{Driver, Round, requests::Asker};
-use crate::{
-    error::ClientError,
-    store::{ConversationMark, Skipped, stored_event::Kind},
-};
+use crate::store::{ConversationMark, Skipped, stored_event::Kind};
 
 /// A device that is further behind leaves the older ones to the history.
 const MAX_BEHIND: u64 = 1000;
@@ -66,21 +63,6 @@ impl Large {
 impl Driver {
     pub(super) fn is_large(&self, conversation: &str) -> bool {
         self.marks.get(conversation).is_some_and(|mark| mark.large)
-    }
-
-    /// What stands in no log: an entry of a large group, or how far it has grown.
-    pub(super) fn on_unnumbered(&mut self, mut entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
-        match &mut entry.item {
-            Some(Item::Message(message)) => {
-                let group = self.conversation_of(message)?;
-                message.content = bytes::Bytes::copy_from_slice(&message.content);
-                self.marks.entry(group.clone()).or_default().large = true;
-                self.on_large(group, entry, round);
-            }
-            Some(Item::Hint(hint)) => self.large.on_head(&hint.conversation, hint.head_cseq),
-            _ => {}
-        }
-        Ok(())
     }
 
     /// An entry of a large group, beside the log or in it.

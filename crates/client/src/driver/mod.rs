@@ -25,6 +25,7 @@ mod reload;
 mod requests;
 mod round;
 mod rows;
+mod show;
 
 use std::{
     collections::{HashMap, VecDeque},

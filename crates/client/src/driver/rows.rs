@@ -134,11 +134,7 @@ impl Driver {
         }
         mark.large |= row.group.as_ref().is_some_and(|group| group.large);
         mark.row = Some(Box::new(row.clone()));
-        let is_large = mark.large;
         round.marks.push(name);
-        if is_large {
-            self.on_large_told(row, round);
-        }
         true
     }
 
