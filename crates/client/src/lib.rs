@@ -32,12 +32,12 @@
 //!
 //! **Besides writing.** Everything else that people do is an [`Act`] (`act.rs`, `group.rs`) and goes the same way out.
 //! What it does comes in as an entry, to all devices alike. The driver folds entries into the conversation list
-//! (`fold.rs`, `driver/rows.rs`), which is durable together with the cursor and equal on all devices of a user. Large
-//! groups are numbered by their own count; `driver/large.rs` keeps the place in each. Questions are in `ask.rs`.
+//! (`fold.rs`, `driver/list.rs`), which is durable together with the cursor and equal on all devices of a user. Large
+//! groups are numbered by their own count; `driver/places.rs` keeps the place in each. Questions are in `ask.rs`.
 //!
-//! Around this: `builder.rs` and `settings.rs` (how a client is set up), `backoff.rs` and `driver/reconnect.rs` (when to connect again), `driver/login.rs`
-//! (HELLO or RESUME), `driver/reload.rs` (loading the list, and what to do when the log cannot be continued), `content.rs`
-//! (texts).
+//! Around this: `builder.rs` and `settings.rs` (how a client is set up), `backoff.rs` and `driver/reconnect.rs` (when to
+//! connect again), `driver/hello.rs` (HELLO or RESUME), `driver/loading.rs` (loading the list, and what to do when the log
+//! cannot be continued), `content.rs` (texts).
 //!
 //! *Architecture Invariant*: nothing is acked, answered or shown before its transaction has been committed.
 

@@ -7,7 +7,14 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
-use super::{Driver, Round, Stop, clock_ms, login, now, outbox::outcome, requests::Asker};
+use super::{
+    clock::{clock_ms, now},
+    hello,
+    outbox::outcome,
+    requests::Asker,
+    round::Round,
+    state::{Driver, Stop},
+};
 use crate::{
     error::{ClientError, ErrorKind},
     event::{Event, Presence},
@@ -127,7 +134,7 @@ impl Driver {
         if !std::mem::take(&mut line.resuming) {
             return Err(ClientError::from_close(code, &reject.reason, false));
         }
-        let hello = hello.ok_or_else(login::required);
+        let hello = hello.ok_or_else(hello::required);
         if let Ok(hello) = &hello {
             line.connection.log_in(hello);
         }

@@ -2,7 +2,7 @@
 
 use hongyan_proto::{Uid, wire};
 
-use super::{Driver, Round};
+use super::{round::Round, state::Driver};
 use crate::{
     event::Event,
     store::{StoredEvent, stored_event::Kind},
