@@ -35,9 +35,9 @@
 //! (`fold.rs`, `driver/list.rs`), which is durable together with the cursor and equal on all devices of a user. Large
 //! groups are numbered by their own count; `driver/places.rs` keeps the place in each. Questions are in `ask.rs`.
 //!
-//! Around this: `builder.rs` and `settings.rs` (how a client is set up), `backoff.rs` and `driver/reconnect.rs` (when to
-//! connect again), `driver/hello.rs` (HELLO or RESUME), `driver/loading.rs` (loading the list, and what to do when the log
-//! cannot be continued), `content.rs` (texts).
+//! Around this: `builder.rs` and `settings.rs` (how a client is set up), `backoff.rs` and `driver/reconnect.rs` (when
+//! to connect again), `driver/hello.rs` (HELLO or RESUME), `driver/loading.rs` (loading the list, and what to do when the
+//! log cannot be continued), `content.rs` (texts).
 //!
 //! *Architecture Invariant*: nothing is acked, answered or shown before its transaction has been committed.
 

@@ -1,7 +1,7 @@
 //! The conversation list of this device: loaded once (`loading.rs`), then kept by folding every entry into it.
 //!
-//! What the server answers and what it pushes may cross. So a line that came out of the log since the question was asked
-//! is newer than its answer, and an answer that is older than what was pushed is asked for again.
+//! What the server answers and what it pushes may cross. So a line that came out of the log since the question was
+//! asked is newer than its answer, and an answer that is older than what was pushed is asked for again.
 
 use hongyan_proto::{
     ConversationId, Uid,

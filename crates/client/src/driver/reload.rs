@@ -1,5 +1,5 @@
-//! How far the loading of the conversation list has come, and after a reset of what this device has missed. What is done
-//! with the answers is in `loading.rs`.
+//! How far the loading of the conversation list has come, and after a reset of what this device has missed. What is
+//! done with the answers is in `loading.rs`.
 
 use std::collections::{HashSet, VecDeque};
 
