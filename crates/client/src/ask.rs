@@ -6,8 +6,14 @@ use hongyan_proto::{
 };
 
 use crate::{
-    Client, ClientError, Contact, Conversation, Entry, ErrorKind, Group, Member, Presence, Privacy, client::Command,
-    error::reason_text,
+    act::Privacy,
+    client::Client,
+    command::Command,
+    conversation::Conversation,
+    entry::Entry,
+    error::{ClientError, ErrorKind, reason_text},
+    event::{Contact, Presence},
+    group::{Group, Member},
 };
 
 /// Which part of a conversation: what has after < cseq < before.

@@ -10,9 +10,14 @@ use hongyan_proto::{ConversationId, Uid, wire};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    Builder, ClientError, Conversation, ErrorKind, Events, NewMessage, Outgoing, SendError, Sent,
+    command::{Command, Outcome, SendStatus},
+    conversation::Conversation,
     driver::{Driver, Ends},
+    error::{ClientError, ErrorKind, SendError},
+    event::{Events, Sent},
     link::Dialer,
+    outgoing::{NewMessage, Outgoing},
+    settings::ClientSettings,
 };
 
 /// Requests that may wait for their response at once; further ones wait for a place.
@@ -21,8 +26,6 @@ const REQUESTS: usize = 16;
 const COMMANDS: usize = 1024;
 /// From a request or a ping to giving up, reconnects included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long [`Client::close`] waits for the last bytes to leave.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A user's device, logged in. Cheap to clone; the client stops when the last clone is dropped.
 #[derive(Clone)]
@@ -34,84 +37,16 @@ pub struct Client {
     ended: Arc<OnceLock<ClientError>>,
 }
 
-/// What became of a message of the outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendStatus {
-    /// No such number, or its answer is older than those that are kept: at least the last 1,000.
-    Unknown,
-    /// In the outbox; it will be sent, or has been and waits for its answer.
-    Queued,
-    /// Durable at the server.
-    Sent(Sent),
-    /// At least one device of the peer has stored it.
-    Delivered(Sent),
-    /// The peer has read it. Of messages to groups the server is asked: [`Client::message_status`].
-    Read(Sent),
-    /// It will never be taken. `code` is a `NackCode` of the wire.
-    Refused { code: i32, reason: String },
-}
-
-/// The outcome of a message, for whoever waits.
-pub(crate) type Outcome = Result<Sent, SendError>;
-
-/// What a handle asks of the driver.
-pub(crate) enum Command {
-    Enqueue {
-        outgoing: Outgoing,
-        /// Told once the item is durable in the outbox.
-        queued: oneshot::Sender<Result<u64, SendError>>,
-        answer: Option<oneshot::Sender<Outcome>>,
-    },
-    Wait {
-        send_no: u64,
-        answer: oneshot::Sender<Outcome>,
-    },
-    Status {
-        send_no: u64,
-        reply: oneshot::Sender<SendStatus>,
-    },
-    Request {
-        op: wire::request::Op,
-        reply: oneshot::Sender<wire::response::Result>,
-    },
-    /// The conversation list, once it is known.
-    Conversations {
-        reply: oneshot::Sender<Vec<Conversation>>,
-    },
-    /// People to follow, beside those followed so far or in their place.
-    Follow {
-        uids: Vec<Uid>,
-        replace: bool,
-    },
-    Signal(wire::Signal),
-    Ping {
-        reply: oneshot::Sender<Duration>,
-    },
-    Close {
-        done: oneshot::Sender<()>,
-    },
-}
-
 impl Client {
-    /// Begins to set up a client for the server at `host:port`, or `tls://host:port` for TLS 1.3. The plain form shows
-    /// credentials and messages to everybody on the way: use it on one machine only.
-    pub fn builder(server: &str) -> Builder {
-        Builder::new(server)
-    }
-
-    pub(crate) async fn start(builder: Builder) -> Result<(Client, Events), ClientError> {
-        if let Some(invalid) = builder.invalid {
-            return Err(invalid);
-        }
+    pub(crate) async fn start(settings: ClientSettings) -> Result<(Client, Events), ClientError> {
         // Reading the certificates blocks.
-        let prepared = tokio::task::spawn_blocking(move || Dialer::new(&builder).map(|dialer| (builder, dialer)));
-        let (builder, (dialer, address)) = prepared.await.map_err(|_| ClientError::closed())??;
+        let prepared = tokio::task::spawn_blocking(move || Dialer::new(&settings).map(|dialer| (settings, dialer)));
+        let (settings, (dialer, address)) = prepared.await.map_err(|_| ClientError::closed())??;
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (first, logged_in) = oneshot::channel();
         let ended = Arc::new(OnceLock::new());
         let ends = Ends { commands: receiver, first, ended: Arc::clone(&ended) };
-        let (driver, events) = Driver::new(builder, dialer, address, ends).await?;
+        let (driver, events) = Driver::new(settings, dialer, address, ends).await?;
         tokio::spawn(driver.run());
         let uid = logged_in.await.map_err(|_| ClientError::closed())??;
         Ok((Client { commands, uid, requests: Arc::new(Semaphore::new(REQUESTS)), ended }, events))

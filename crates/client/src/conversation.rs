@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hongyan_proto::{ConversationId, Uid, wire};
 
-use crate::{Entry, Group};
+use crate::{entry::Entry, group::Group};
 
 /// A conversation as this user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use hongyan_proto::{
     wire::{self, Gone, Role, act},
 };
 
-use crate::{GroupSettings, GroupUpdate};
+use crate::group::{GroupSettings, GroupUpdate};
 
 /// A message of a conversation: pushed live, caught up on, or read from the history.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use hongyan_proto::{CloseCode, code::nack_name};
 
-use crate::CertificateProblem;
+use crate::certificate::CertificateProblem;
 
 /// What kind of failure a [`ClientError`] is. Match on this; show the error itself to a person.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,11 @@ use hongyan_proto::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Changed, ClientError, Conversation, Entry, JoinRequest, Privacy, Received,
+    act::Privacy,
+    conversation::Conversation,
+    entry::{Changed, Entry, Received},
+    error::ClientError,
+    group::JoinRequest,
     store::{Outcome, ShownMark, StoredEvent, stored_event::Kind},
 };
 

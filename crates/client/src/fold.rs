@@ -8,7 +8,7 @@ use hongyan_proto::{
     wire::{self, Role, act::What},
 };
 
-use crate::Content;
+use crate::content::Content;
 
 /// Bytes of the newest message that are kept; of a longer text its beginning, of anything else that is longer nothing.
 const MAX_LAST: usize = 1024;

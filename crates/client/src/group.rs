@@ -5,7 +5,7 @@ use hongyan_proto::{
     wire::{self, JoinPolicy, Role, act::What},
 };
 
-use crate::Act;
+use crate::act::Act;
 
 /// What a group is. A role says who may do a thing at the least; `Role::None` leaves the choice to the server when a
 /// group is made: members post, admins do the rest.

@@ -32,12 +32,12 @@
 //!
 //! **Besides writing.** Everything else that people do is an [`Act`] (`act.rs`, `group.rs`) and goes the same way out.
 //! What it does comes in as an entry, to all devices alike. The driver folds entries into the conversation list
-//! (`fold.rs`, `driver/rows.rs`), which is durable together with the cursor and equal on all devices of a user. Large
-//! groups are numbered by their own count; `driver/large.rs` keeps the place in each. Questions are in `ask.rs`.
+//! (`fold.rs`, `driver/list.rs`), which is durable together with the cursor and equal on all devices of a user. Large
+//! groups are numbered by their own count; `driver/places.rs` keeps the place in each. Questions are in `ask.rs`.
 //!
-//! Around this: `builder.rs` (settings), `backoff.rs` and `driver/reconnect.rs` (when to connect again), `driver/login.rs`
-//! (HELLO or RESUME), `driver/reload.rs` (loading the list, and what to do when the log cannot be continued), `content.rs`
-//! (texts).
+//! Around this: `builder.rs` and `settings.rs` (how a client is set up), `backoff.rs` and `driver/reconnect.rs` (when
+//! to connect again), `driver/hello.rs` (HELLO or RESUME), `driver/loading.rs` (loading the list, and what to do when the
+//! log cannot be continued), `content.rs` (texts).
 //!
 //! *Architecture Invariant*: nothing is acked, answered or shown before its transaction has been committed.
 
@@ -47,6 +47,7 @@ mod backoff;
 mod builder;
 mod certificate;
 mod client;
+mod command;
 mod content;
 mod conversation;
 mod driver;
@@ -58,6 +59,7 @@ pub mod fold;
 mod group;
 mod link;
 mod outgoing;
+mod settings;
 pub mod store;
 
 pub use act::{Act, Arrangement, Privacy};
@@ -65,9 +67,10 @@ pub use ask::{
     Account, ContactsPage, ConversationsPage, Device, HistoryPage, HistoryQuery, MembersPage, MessageStatus, Reactions,
     RecipientStatus,
 };
-pub use builder::{Builder, Credential, Direction, FrameTrace, Secret, StartAt};
+pub use builder::Builder;
 pub use certificate::CertificateProblem;
-pub use client::{Client, SendStatus};
+pub use client::Client;
+pub use command::SendStatus;
 pub use content::Content;
 pub use conversation::Conversation;
 pub use entry::{Changed, Entry, Received, What};
@@ -80,4 +83,5 @@ pub use hongyan_proto::{
     wire::{Audience, Gone, JoinPolicy, Role},
 };
 pub use outgoing::{NewMessage, Outgoing};
+pub use settings::{Credential, Direction, FrameTrace, Secret, StartAt};
 pub use store::{LocalStore, MemoryStore, SqliteStore, StoreError};

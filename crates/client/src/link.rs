@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{Builder, ClientError, Direction, ErrorKind, FrameTrace};
+use crate::{
+    error::{ClientError, ErrorKind},
+    settings::{ClientSettings, Direction, FrameTrace},
+};
 
 /// From resolving the name to the end of the TLS handshake.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,23 +37,23 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Reads the builder's address and TLS settings; returns the `host:port` with it. Reads files.
-    pub fn new(builder: &Builder) -> Result<(Self, String), ClientError> {
-        let (tls, address) = match builder.server.strip_prefix("tls://") {
+    /// Takes the address and what concerns TLS from the settings; returns the `host:port` with it. Reads files.
+    pub fn new(settings: &ClientSettings) -> Result<(Self, String), ClientError> {
+        let (tls, address) = match settings.server.strip_prefix("tls://") {
             Some(address) => (true, address),
-            None => (false, &*builder.server),
+            None => (false, &*settings.server),
         };
         let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(1..))) {
-            let what = format!("the server address {:?} is not host:port or tls://host:port", builder.server);
+            let what = format!("the server address {:?} is not host:port or tls://host:port", settings.server);
             return Err(ClientError::new(ErrorKind::Settings, what));
         }
-        if !tls && (builder.ca_file.is_some() || builder.server_name.is_some()) {
+        if !tls && (settings.ca_file.is_some() || settings.server_name.is_some()) {
             let what = "a CA file or server name was given, but the server address does not begin with tls://";
             return Err(ClientError::new(ErrorKind::Settings, what));
         }
-        let tls = if tls { Some(connector(builder.ca_file.as_deref())?) } else { None };
-        let dialer = Self { tls, server_name: builder.server_name.clone(), trace: builder.frame_trace.clone() };
+        let tls = if tls { Some(connector(settings.ca_file.as_deref())?) } else { None };
+        let dialer = Self { tls, server_name: settings.server_name.clone(), trace: settings.frame_trace.clone() };
         Ok((dialer, address.to_owned()))
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hongyan_proto::{ConversationId, Uid, wire};
 use prost::Message as _;
 
-use crate::Act;
+use crate::act::Act;
 
 /// A message or an act, for [`crate::Client::submit`] and [`crate::Client::queue`]. Made of a [`NewMessage`] or an [`Act`].
 #[derive(Clone)]

@@ -3,14 +3,22 @@
 use hongyan_proto::{Uid, codec::MAX_FRAME};
 use tokio::sync::oneshot;
 
-use super::{COMMANDS_A_TURN, Driver, Line, Round, Stop, outbox::outcome, requests::Asker, round::MAX_OUT};
+use super::{
+    outbox::outcome,
+    requests::Asker,
+    round::Round,
+    state::{Driver, Line, MAX_OUT, Stop},
+};
 use crate::{
-    ClientError, Outgoing, SendError, SendStatus,
-    client::{Command, Outcome},
+    command::{Command, Outcome, SendStatus},
+    error::{ClientError, SendError},
     event::sent,
+    outgoing::Outgoing,
     store::{OutboxItem, Outcome as Stored},
 };
 
+/// Commands that share one transaction at the most.
+const COMMANDS_A_TURN: usize = 256;
 /// What a frame may need besides the content.
 const ENVELOPE: usize = 256;
 

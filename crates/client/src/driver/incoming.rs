@@ -7,10 +7,18 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
-use super::{Driver, Round, Stop, clock_ms, login, now, outbox::outcome, requests::Asker};
+use super::{
+    clock::{clock_ms, now},
+    hello,
+    outbox::outcome,
+    requests::Asker,
+    round::Round,
+    state::{Driver, Stop},
+};
 use crate::{
-    ClientError, ErrorKind, Event, Presence,
-    store::{Answer, OutboxItem, Outcome as Stored, StoredEvent, stored_event::Kind},
+    error::{ClientError, ErrorKind},
+    event::{Event, Presence},
+    store::{Answer, OutboxItem, Outcome as Stored, stored_event::Kind},
 };
 
 /// The longest resume token the protocol allows, in bytes.
@@ -126,7 +134,7 @@ impl Driver {
         if !std::mem::take(&mut line.resuming) {
             return Err(ClientError::from_close(code, &reject.reason, false));
         }
-        let hello = hello.ok_or_else(login::required);
+        let hello = hello.ok_or_else(hello::required);
         if let Ok(hello) = &hello {
             line.connection.log_in(hello);
         }
@@ -163,6 +171,21 @@ impl Driver {
         self.apply(entry, round)
     }
 
+    /// What stands in no log: an entry of a large group, or how far it has grown.
+    fn on_unnumbered(&mut self, mut entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
+        match &mut entry.item {
+            Some(Item::Message(message)) => {
+                let group = self.conversation_of(message)?;
+                message.content = Bytes::copy_from_slice(&message.content);
+                self.marks.entry(group.clone()).or_default().large = true;
+                self.on_large(group, entry, round);
+            }
+            Some(Item::Hint(hint)) => self.large.on_head(&hint.conversation, hint.head_cseq),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Takes entries that were held back, as far as there is room.
     pub(super) fn resume_held(&mut self, round: &mut Round) -> Result<(), Stop> {
         let abandoned = self.queue.is_abandoned() && self.login.ephemeral;
@@ -192,7 +215,7 @@ impl Driver {
         let is_news = match &mut entry.item {
             Some(Item::Message(_)) => return self.on_message(entry, round),
             Some(Item::Receipt(receipt)) => self.on_receipt(receipt, round) && !self.queue.is_abandoned(),
-            Some(Item::Conversation(row)) => self.on_row(row, round),
+            Some(Item::Conversation(row)) => self.on_conversation(row, round),
             Some(Item::Contact(_) | Item::Privacy(_) | Item::JoinRequest(_)) => true,
             // Hints have no number; others are of a later version.
             Some(Item::Hint(_)) | None => false,
@@ -201,6 +224,15 @@ impl Driver {
             self.show(entry, round);
         }
         Ok(())
+    }
+
+    /// A line of the list as it is now. True: there is such a conversation.
+    fn on_conversation(&mut self, row: &mut wire::Conversation, round: &mut Round) -> bool {
+        let is_known = self.on_row(row, round);
+        if is_known && self.is_large(&row.conversation) {
+            self.on_large_told(row, round);
+        }
+        is_known
     }
 
     fn on_message(&mut self, mut entry: wire::Entry, round: &mut Round) -> Result<(), ClientError> {
@@ -226,7 +258,7 @@ impl Driver {
     }
 
     /// Where a message stands, as this user names it.
-    pub(super) fn conversation_of(&self, message: &wire::Message) -> Result<String, ClientError> {
+    fn conversation_of(&self, message: &wire::Message) -> Result<String, ClientError> {
         let to = ConversationId::new(&message.to);
         let name = match &to {
             Ok(ConversationId::User(_)) if message.from != self.meta.uid => &message.from,
@@ -237,21 +269,6 @@ impl Driver {
             return Err(ClientError::from_close(CloseCode::BAD_FIELD, what, true));
         }
         Ok(name.clone())
-    }
-
-    /// Gives an entry to the application, unless nobody looks.
-    pub(super) fn show(&mut self, entry: wire::Entry, round: &mut Round) {
-        if !(self.queue.is_abandoned() && self.login.ephemeral) {
-            self.keep(Kind::Entry(entry), round);
-        }
-    }
-
-    /// Shows an event once the round is committed, and again after a restart until it is handled.
-    pub(super) fn keep(&mut self, kind: Kind, round: &mut Round) {
-        if let Ok(uid) = Uid::new(&self.meta.uid) {
-            let stored = StoredEvent { kind: Some(kind) };
-            round.events.extend(self.queue.keep(&uid, stored, &mut round.change));
-        }
     }
 
     fn on_signal(&mut self, signal: wire::Signal, round: &mut Round) {
@@ -270,13 +287,6 @@ impl Driver {
     fn on_presence(&mut self, presence: Vec<wire::Presence>, round: &mut Round) {
         for presence in presence.into_iter().filter_map(Presence::read) {
             self.pass(Event::Presence(presence), round);
-        }
-    }
-
-    /// Shows what is worth nothing later.
-    fn pass(&mut self, event: Event, round: &mut Round) {
-        if !self.queue.is_behind() {
-            round.events.extend(self.queue.passing(event));
         }
     }
 

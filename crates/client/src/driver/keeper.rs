@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::{
-    ClientError, ErrorKind, StoreError,
-    store::{Answer, Capacity, Change, Loaded, LocalStore, StoredEvent},
+    error::{ClientError, ErrorKind},
+    store::{Answer, Capacity, Change, Loaded, LocalStore, StoreError, StoredEvent},
 };
 
 pub(crate) struct Keeper(Arc<Mutex<Box<dyn LocalStore>>>);

@@ -6,8 +6,8 @@ use hongyan_proto::Uid;
 use tokio::sync::oneshot;
 
 use crate::{
-    SendError,
-    client::Outcome,
+    command::Outcome,
+    error::SendError,
     event::sent,
     store::{Answer, OutboxItem, Outcome as Stored},
 };

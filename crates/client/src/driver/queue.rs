@@ -8,8 +8,7 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 
 use crate::{
-    Event,
-    event::{Numbered, to_event},
+    event::{Event, Numbered, to_event},
     store::{Capacity, Change, IN_MEMORY, ShownMark, StoredEvent, Unread},
 };
 

@@ -7,12 +7,20 @@ use std::{
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, client::Place, code::Class, wire};
+use tokio::time::timeout;
 
-use super::{Driver, Line, Next, Round, clock_ms, login, now, random_part, retire};
+use super::{
+    clock::{clock_ms, now},
+    hello,
+    round::Round,
+    state::{Driver, Line, Next},
+};
 use crate::{
-    CertificateProblem, ClientError, ErrorKind, Event,
     backoff::{BASE, LIVED},
-    error::reason_text,
+    certificate::CertificateProblem,
+    command::CLOSE_TIMEOUT,
+    error::{ClientError, ErrorKind, reason_text},
+    event::Event,
     link::Link,
 };
 
@@ -63,7 +71,7 @@ impl Driver {
         let (first_unanswered, last_queued) = (self.answered() + 1, self.meta.last_send_no);
         let place = Place { cursor, first_unanswered, last_queued };
         let opening = self.login.open(&self.meta, place, self.distrust, clock_ms(), now);
-        let opening = opening.ok_or_else(login::required)?;
+        let opening = opening.ok_or_else(hello::required)?;
         let (connection, resuming) = (opening.connection, opening.resume);
         let line = Line { link, connection, opened: now, resuming, answered: false };
         self.next = Next::Login(Box::new(line));
@@ -150,10 +158,10 @@ impl Driver {
         if code == CloseCode::RESUME_REFUSED && logging_in && resuming {
             self.meta.resume_token = Bytes::new();
             round.meta = true;
-            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(hello::required)?;
         } else if code == CloseCode::STATE_LOST && self.begin_device_epoch() {
             round.meta = true;
-            self.login.hello(&self.meta, self.answered()).ok_or_else(login::required)?;
+            self.login.hello(&self.meta, self.answered()).ok_or_else(hello::required)?;
         } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
             // Replaced by a login of its own, which was given up here but had arrived.
             let stray = self.stray.filter(|_| code == CloseCode::REPLACED);
@@ -216,4 +224,17 @@ impl Driver {
             round.events.extend(self.queue.passing(Event::Disconnected { reason, retry_in }));
         }
     }
+}
+
+/// Says the last words of a connection that this end has closed, in the background.
+fn retire(mut line: Line) {
+    line.link.queue(line.connection.take_output(now()));
+    tokio::spawn(async move {
+        let _ = timeout(CLOSE_TIMEOUT, line.link.finish()).await;
+    });
+}
+
+/// A random part of `span`.
+fn random_part(span: Duration) -> Duration {
+    span.mul_f64(rand::random())
 }

@@ -1,18 +1,8 @@
-//! The end of a turn: what it has brought is committed, then told, then written to the server.
+//! What one turn of the driver brings together.
 
-use hongyan_proto::{Uid, wire};
 use tokio::sync::oneshot;
 
-use super::{Driver, Next, now};
-use crate::{
-    ClientError, Conversation, ErrorKind, SendError, StoreError,
-    client::Outcome,
-    event::Numbered,
-    store::{Change, OutboxItem},
-};
-
-/// Bytes that may wait for the peer to take them before no more messages are written, and passing things are dropped.
-pub(super) const MAX_OUT: usize = 256 * 1024;
+use crate::{command::Outcome, conversation::Conversation, error::SendError, event::Numbered, store::Change};
 
 /// What one turn has brought: written together, told afterwards.
 #[derive(Default)]
@@ -29,91 +19,4 @@ pub(super) struct Round {
     /// Conversation lists that callers wait for.
     pub lists: Vec<(oneshot::Sender<Vec<Conversation>>, Vec<Conversation>)>,
     pub logged_in: bool,
-}
-
-impl Driver {
-    /// Writes the round, then tells everybody.
-    pub(super) async fn commit(&mut self, mut round: Round) -> Result<(), ClientError> {
-        if round.meta {
-            round.change.meta = Some(self.meta.clone());
-        }
-        round.marks.sort();
-        round.marks.dedup();
-        for peer in round.marks {
-            let mark = self.marks.get(&peer).cloned().unwrap_or_default();
-            round.change.conversations.push((peer, mark));
-        }
-        if !round.change.is_empty() {
-            round.change.shown = self.queue.shown();
-            self.keeper.commit(round.change).await?;
-        }
-        for (caller, send_no) in round.queued {
-            let _ = caller.send(Ok(send_no));
-        }
-        for (caller, outcome) in round.outcomes {
-            let _ = caller.send(outcome);
-        }
-        for (caller, list) in round.lists {
-            let _ = caller.send(list);
-        }
-        self.queue.give(round.events);
-        if round.logged_in
-            && let (Some(first), Ok(uid)) = (self.first.take(), Uid::new(&self.meta.uid))
-        {
-            let _ = first.send(Ok(uid));
-        }
-        let (cursor, last) = (self.meta.cursor.unwrap_or(0), self.meta.last_send_no);
-        if let Some(line) = self.line() {
-            line.connection.queued(last);
-            if line.connection.is_live() {
-                line.connection.stored(cursor.min(line.connection.applied()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads events back from the store that memory had no room for.
-    pub(super) async fn refill(&mut self) -> Result<(), ClientError> {
-        while let (Some((after, page)), Ok(uid)) = (self.queue.lacks(), Uid::new(&self.meta.uid)) {
-            let events = self.keeper.events(after, page).await?;
-            if events.is_empty() {
-                let what = StoreError::Damaged { what: "events are missing that were counted before" };
-                return Err(ClientError::with(ErrorKind::Store, "the local store failed", what));
-            }
-            self.queue.refill(&uid, events);
-        }
-        Ok(())
-    }
-
-    /// Puts everything that may leave into the link's queue.
-    pub(super) fn write(&mut self) {
-        let now = now();
-        let Self { active, next, outbox, requests, grease, .. } = self;
-        let Some(line) = (match next {
-            Next::Login(line) => Some(&mut **line),
-            _ => active.as_mut(),
-        }) else {
-            return;
-        };
-        let mut room = MAX_OUT.saturating_sub(line.link.queued());
-        if line.connection.is_live() && room > 0 {
-            requests.write(&mut line.connection, now);
-        }
-        while let Some(send_no) = line.connection.poll_send(now).filter(|_| room > 0) {
-            let Some(item) = outbox.find(send_no) else {
-                line.connection.fill(send_no, now);
-                continue;
-            };
-            room = room.saturating_sub(item.content.len() + 64);
-            let OutboxItem { to, content, extras, act, .. } = item.clone();
-            let send = wire::Send { send_no, to, content, extras, act };
-            line.connection.send(&send, now);
-        }
-        let output = line.connection.take_output(now);
-        let writes = !output.is_empty();
-        line.link.queue(output);
-        if writes && *grease && line.connection.is_live() && rand::random_ratio(1, 32) {
-            line.connection.grease(rand::random());
-        }
-    }
 }

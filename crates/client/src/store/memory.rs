@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Answer, Capacity, Change, ConversationMark, KEPT_ANSWERS, Loaded, LocalStore, Meta, OutboxItem, ShownMark,
-    StoreError, StoredEvent, Unread, page_of,
+    local::{Capacity, Change, KEPT_ANSWERS, Loaded, LocalStore, ShownMark, StoreError, Unread, page_of},
+    record::{Answer, ConversationMark, Meta, OutboxItem, StoredEvent},
 };
 
 /// Keeps everything in memory. What is unanswered or unseen when the process ends is lost to this device.

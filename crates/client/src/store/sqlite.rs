@@ -20,8 +20,8 @@ use prost::Message;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{
-    Answer, Capacity, Change, KEPT_ANSWERS, Loaded, LocalStore, OutboxItem, ShownMark, StoreError, StoredEvent, Unread,
-    page_of,
+    local::{Capacity, Change, KEPT_ANSWERS, Loaded, LocalStore, ShownMark, StoreError, Unread, page_of},
+    record::{Answer, OutboxItem, StoredEvent},
 };
 
 const SCHEMA: &str = "

@@ -10,13 +10,17 @@ use hongyan_proto::{
 };
 use prost::Message as _;
 
-use crate::{Builder, ClientError, Credential, ErrorKind, StartAt, store::Meta};
+use crate::{
+    error::{ClientError, ErrorKind},
+    settings::{ClientSettings, Credential, StartAt},
+    store::Meta,
+};
 
 /// What a login is made of, apart from the store's part.
 pub(crate) struct Login {
     pub device: DeviceName,
     pub uid: Option<Uid>,
-    pub settings: Settings,
+    protocol: Settings,
     pub ephemeral: bool,
     credential: Credential,
     start: StartAt,
@@ -24,12 +28,12 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub fn new(builder: &Builder) -> Result<Self, ClientError> {
+    pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
         let refuse = |what: &str| Err(ClientError::new(ErrorKind::Settings, what));
-        let Some(device) = builder.device.clone() else {
+        let Some(device) = settings.device.clone() else {
             return refuse("no device name was given; every device of a user needs one of its own");
         };
-        let (longest, what) = match &builder.credential {
+        let (longest, what) = match &settings.credential {
             Credential::Token(token) => (token.expose().len() <= 3_500, "the token is longer than 3,500 bytes"),
             Credential::Password(word) => (word.expose().len() <= 1_024, "the password is longer than 1,024 bytes"),
             Credential::None => (true, ""),
@@ -39,12 +43,12 @@ impl Login {
         }
         Ok(Self {
             device,
-            uid: builder.uid.clone(),
-            settings: builder.settings.clone(),
-            ephemeral: builder.ephemeral,
-            credential: builder.credential.clone(),
-            start: builder.start,
-            agent: builder.agent.clone(),
+            uid: settings.uid.clone(),
+            protocol: settings.protocol.clone(),
+            ephemeral: settings.ephemeral,
+            credential: settings.credential.clone(),
+            start: settings.start,
+            agent: settings.agent.clone(),
         })
     }
 
@@ -97,7 +101,7 @@ impl Login {
         let lifetime = Duration::from_secs(meta.resume_ttl_s.into());
         let expired = age >= lifetime && hello.is_some();
         if meta.resume_token.is_empty() || expired {
-            let connection = Connection::hello(self.settings.clone(), &hello?, place, now);
+            let connection = Connection::hello(self.protocol.clone(), &hello?, place, now);
             return Some(Opening { connection, resume: false });
         }
         let cheap = matches!(self.credential, Credential::Token(_));
@@ -110,7 +114,7 @@ impl Login {
         if resume.encoded_len() >= MAX_FRAME_BEFORE_LOGIN {
             resume.fallback = None;
         }
-        let connection = Connection::resume(self.settings.clone(), &resume, place, now);
+        let connection = Connection::resume(self.protocol.clone(), &resume, place, now);
         Some(Opening { connection, resume: true })
     }
 }
