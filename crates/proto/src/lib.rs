@@ -25,18 +25,9 @@ pub mod frame;
 mod heartbeat;
 pub mod id;
 pub mod server;
-
-/// The protobuf messages of `proto/hongyan/v1`, as generated.
-#[allow(clippy::all, clippy::pedantic, missing_docs)]
-pub mod wire {
-    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
-    #[cfg(feature = "json")]
-    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.serde.rs"));
-}
-
-/// What the `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub mod wire;
 
 pub use bytes::{Bytes, BytesMut};
 pub use code::CloseCode;
 pub use id::{ConversationId, DeviceName, InvalidId, Uid};
+pub use wire::DESCRIPTORS;
