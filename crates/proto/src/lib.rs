@@ -11,8 +11,9 @@
 //!             take_output() -> bytes                  push, answer, send, stored, close …
 //! ```
 //!
-//! Way for a reader: [`code`] (why a connection ends), [`frame`] (the kinds), [`codec`] (bytes to frames), then
-//! [`server`] and [`client`], the two roles. [`wire`] holds the messages generated from `proto/`.
+//! Way for a reader: [`code`] (why a connection ends), [`kind`] (the table of frames), [`codec`] (bytes to frames),
+//! [`frame`] (a frame with its body decoded), then [`server`] and [`client`], the two roles. [`wire`] holds the messages
+//! generated from `proto/`, [`id`] the names that travel in them.
 //!
 //! *Architecture Invariant*: this crate depends on no runtime and reads no clock; a `Connection` is a function of its inputs.
 
@@ -24,6 +25,7 @@ pub mod codec;
 pub mod frame;
 mod heartbeat;
 pub mod id;
+pub mod kind;
 pub mod server;
 pub mod wire;
 

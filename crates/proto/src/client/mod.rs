@@ -28,7 +28,8 @@ use crate::{
     code::short_reason,
     codec,
     codec::{Decoder, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, PREFACE},
-    frame::{Frame, GREASE, Kind},
+    frame::Frame,
+    kind::{GREASE, Kind},
     wire,
 };
 

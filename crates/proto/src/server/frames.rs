@@ -8,7 +8,8 @@ use crate::{
     code::short_reason,
     codec,
     codec::{FrameError, MAX_FRAME_BEFORE_LOGIN},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire,
 };
 

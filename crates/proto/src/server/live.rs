@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Connection, Phase, push::Push};
-use crate::{canary, codec, frame::Kind, heartbeat, wire};
+use crate::{canary, codec, heartbeat, kind::Kind, wire};
 
 pub(super) struct Live {
     pub push: Push,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Connection, Live, Phase, millis, push::Push};
-use crate::{CloseCode, code::short_reason, codec, frame::Kind, wire};
+use crate::{CloseCode, code::short_reason, codec, kind::Kind, wire};
 
 impl Connection {
     /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits. Nothing happens if the

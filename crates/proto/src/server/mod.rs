@@ -31,7 +31,7 @@ use crate::{
     code::short_reason,
     codec,
     codec::Decoder,
-    frame::{GREASE, Kind},
+    kind::{GREASE, Kind},
     wire,
 };
 
