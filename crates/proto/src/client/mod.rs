@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use incoming::Incoming;
-pub use incoming::{ACK_DELAY, ACK_EVERY, GAP_DELAY};
+pub use incoming::{ACK_DELAY, GAP_DELAY};
 use outgoing::Outgoing;
+
+pub use crate::heartbeat::ACK_EVERY;
 
 use crate::{
     CloseCode,
@@ -29,6 +31,7 @@ use crate::{
     codec,
     codec::{Decoder, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, PREFACE},
     frame::Frame,
+    heartbeat::millis,
     kind::{GREASE, Kind},
     wire,
 };
@@ -357,7 +360,7 @@ impl Connection {
 
     /// The interval is announced only where it is not what the server suggested.
     fn next_ms(&self) -> u32 {
-        if self.interval == self.suggested { 0 } else { self.interval.as_millis().try_into().unwrap_or(u32::MAX) }
+        if self.interval == self.suggested { 0 } else { millis(self.interval) }
     }
 
     /// Sends a frame of a kind that has no meaning; see [`crate::server::Connection::grease`].

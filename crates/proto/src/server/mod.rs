@@ -31,6 +31,7 @@ use crate::{
     code::short_reason,
     codec,
     codec::Decoder,
+    heartbeat::millis,
     kind::{GREASE, Kind},
     wire,
 };
@@ -253,11 +254,6 @@ impl Connection {
     fn is_deciding(&self) -> bool {
         matches!(self.phase, Phase::Deciding { .. })
     }
-}
-
-/// A time span as it travels: whole milliseconds, at most 49 days.
-fn millis(span: Duration) -> u32 {
-    span.as_millis().try_into().unwrap_or(u32::MAX)
 }
 
 /// The encoded `Entry` that holds only `item`: what is stored, and forwarded verbatim by [`Connection::push`].
