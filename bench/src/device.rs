@@ -13,7 +13,8 @@ use hongyan_proto::{
     CloseCode,
     client::ACK_DELAY,
     codec::{self, CRITICAL, HEADER_LEN, MAX_FRAME, PREFACE, RESERVED, RawFrame},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire::{self, hello},
 };
 use incoming::Incoming;

@@ -2,7 +2,7 @@
 //! through the messages of `hongyan_proto::wire`.
 
 use bytes::{BufMut, BytesMut};
-use hongyan_proto::{codec, frame::Kind};
+use hongyan_proto::{codec, kind::Kind};
 
 /// A frame's body is not the protobuf message of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

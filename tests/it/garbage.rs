@@ -3,7 +3,8 @@
 use hongyan_proto::{
     BytesMut, CloseCode,
     codec::{self, PREFACE},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};

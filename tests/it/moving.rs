@@ -9,7 +9,8 @@ use hongyan_client::{Direction, FrameTrace};
 use hongyan_proto::{
     BytesMut,
     codec::{Decoder, MAX_FRAME, PREFACE},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire,
 };
 use rustix::process::Signal;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use hongyan_proto::{
     ConversationId, codec,
-    frame::Kind,
+    kind::Kind,
     wire::{self, NackCode, act::What},
 };
 

@@ -152,7 +152,7 @@ pub fn read(input: &[u8]) -> Result<Vec<u8>, String> {
 mod tests {
     use hongyan_proto::{
         codec::put_typed,
-        frame::{GREASE, Kind},
+        kind::{GREASE, Kind},
         wire,
     };
 

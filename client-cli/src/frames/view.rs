@@ -7,7 +7,8 @@ use hongyan_client::Content;
 use hongyan_proto::{
     BytesMut, CloseCode, DESCRIPTORS,
     codec::HEADER_LEN,
-    frame::{Frame, GREASE, Kind},
+    frame::Frame,
+    kind::{GREASE, Kind},
 };
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as Type, MessageDescriptor, ReflectMessage as _, Value,

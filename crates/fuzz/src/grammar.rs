@@ -6,7 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::BytesMut;
 use hongyan_proto::{
     codec::{PREFACE, put_typed},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire,
 };
 

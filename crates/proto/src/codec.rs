@@ -13,7 +13,7 @@ use prost::{
     encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
 };
 
-use crate::{CloseCode, frame::Kind};
+use crate::{code::CloseCode, kind::Kind, wire};
 
 /// What a client sends first, once. The last byte is the major version.
 pub const PREFACE: [u8; 4] = [0xA9, b'H', b'Y', 1];
@@ -149,7 +149,7 @@ pub fn put_frame(out: &mut BytesMut, kind: Kind, body: &impl Message) {
 /// Appends a PUSH: `item` is an encoded `Entry` without its numbers, forwarded as it was stored. Fields of a protobuf
 /// message may stand in any order, so the numbers are simply written in front of it.
 pub fn put_push(out: &mut BytesMut, useq: u64, own_send_no: u64, item: &[u8]) {
-    let numbers = crate::wire::Entry { useq, own_send_no, item: None };
+    let numbers = wire::Entry { useq, own_send_no, item: None };
     put_typed(out, Kind::Push as u8, numbers.encoded_len() + item.len(), |out| {
         numbers.encode_raw(out);
         out.put_slice(item);

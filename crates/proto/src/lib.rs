@@ -11,8 +11,9 @@
 //!             take_output() -> bytes                  push, answer, send, stored, close …
 //! ```
 //!
-//! Way for a reader: [`code`] (why a connection ends), [`frame`] (the kinds), [`codec`] (bytes to frames), then
-//! [`server`] and [`client`], the two roles. [`wire`] holds the messages generated from `proto/`.
+//! Way for a reader: [`code`] (why a connection ends), [`kind`] (the table of frames), [`codec`] (bytes to frames),
+//! [`frame`] (a frame with its body decoded), then [`server`] and [`client`], the two roles. [`wire`] holds the messages
+//! generated from `proto/`, [`id`] the names that travel in them.
 //!
 //! *Architecture Invariant*: this crate depends on no runtime and reads no clock; a `Connection` is a function of its inputs.
 
@@ -24,19 +25,11 @@ pub mod codec;
 pub mod frame;
 mod heartbeat;
 pub mod id;
+pub mod kind;
 pub mod server;
-
-/// The protobuf messages of `proto/hongyan/v1`, as generated.
-#[allow(clippy::all, clippy::pedantic, missing_docs)]
-pub mod wire {
-    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.rs"));
-    #[cfg(feature = "json")]
-    include!(concat!(env!("OUT_DIR"), "/hongyan.v1.serde.rs"));
-}
-
-/// What the `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub mod wire;
 
 pub use bytes::{Bytes, BytesMut};
 pub use code::CloseCode;
 pub use id::{ConversationId, DeviceName, InvalidId, Uid};
+pub use wire::DESCRIPTORS;

@@ -10,7 +10,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Instant};
 use hongyan_proto::{
     BytesMut, CloseCode, client,
     codec::{Decoder, MAX_FRAME, PREFACE, RawFrame},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     server, wire,
 };
 use prost_reflect::{

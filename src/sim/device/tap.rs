@@ -3,7 +3,8 @@
 use bytes::{Buf, BytesMut};
 use hongyan_proto::{
     codec::{HEADER_LEN, RawFrame},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
 };
 use prost::Message;
 

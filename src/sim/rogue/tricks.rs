@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
     CloseCode,
     codec::{self, PREFACE},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     wire::{self, NackCode},
 };
 

@@ -147,7 +147,7 @@ async fn an_answer_ahead_of_the_log_is_counted_in_its_turn() {
     peer.send().await;
     // Catching up: the log has brought neither the message of bob nor this one.
     let ack = wire::SendAck { send_no: 1, cseq: 2, useq: 2, time_ms: 5, group: 0 };
-    hongyan_proto::codec::put_frame(&mut peer.early, hongyan_proto::frame::Kind::SendAck, &ack);
+    hongyan_proto::codec::put_frame(&mut peer.early, hongyan_proto::kind::Kind::SendAck, &ack);
     peer.flush().await;
     assert!(matches!(told(&mut events).await, Event::Sent(sent) if sent.cseq == 2));
     peer.push(1, 1).await;

@@ -13,7 +13,8 @@ use hongyan_client::{
 };
 use hongyan_proto::{
     codec::{Decoder, MAX_FRAME, PREFACE},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     server::Event as Asked,
 };
 

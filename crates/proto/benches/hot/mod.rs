@@ -10,7 +10,8 @@ use std::{
 use hongyan_proto::{
     Bytes, BytesMut, client,
     codec::{self, Decoder, MAX_FRAME, PREFACE},
-    frame::{Frame, Kind},
+    frame::Frame,
+    kind::Kind,
     server, wire,
 };
 

@@ -2,16 +2,45 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, DEFAULT_HEARTBEAT, Event, MIN_INTERVAL, Phase, incoming::Verdict};
+use super::{
+    connection::{Connection, DEFAULT_HEARTBEAT, Event, Phase},
+    incoming::Verdict,
+};
 use crate::{
-    CloseCode,
+    code::{CloseCode, is_temporary},
     codec::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN},
     frame::Frame,
     wire::{self, entry::Item},
 };
 
+/// The shortest interval of PINGs, whatever the server's bounds say.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+
 impl Connection {
-    pub(super) fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
+    /// What has happened next, decoded on demand; to be polled until there is nothing.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            if let Some(closed) = self.closing.take() {
+                return Some(*closed);
+            }
+            if matches!(self.phase, Phase::Closed) {
+                return None;
+            }
+            let max_frame = if self.is_live() { self.max_frame } else { MAX_FRAME_BEFORE_LOGIN };
+            let frame = match self.decoder.next_frame(max_frame).and_then(|raw| raw.map(Frame::decode).transpose()) {
+                Ok(frame) => frame?,
+                Err(broken) => {
+                    self.close(broken.code(), &broken.to_string(), now);
+                    continue;
+                }
+            };
+            if let Some(event) = frame.and_then(|frame| self.on_frame(frame, now)) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
         match (&self.phase, frame) {
             (_, Frame::Close(close)) => {
                 self.end(CloseCode(close.code), &close.reason, close.retry_after_ms, true);
@@ -138,7 +167,7 @@ impl Connection {
     }
 
     fn on_nack(&mut self, nack: wire::SendNack, now: Instant) -> Option<Event> {
-        if !crate::code::is_temporary(nack.code) {
+        if !is_temporary(nack.code) {
             return self.outgoing.on_answered(nack.send_no, now).then_some(Event::Refused(nack));
         }
         if self.outgoing.is_settled(nack.send_no) {

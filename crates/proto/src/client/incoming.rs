@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::canary;
+use crate::{canary, heartbeat::ACK_EVERY};
 
-/// Unacked entries that make an ack leave at once.
-pub const ACK_EVERY: u64 = 16;
 /// Under steady traffic an ack leaves this long after the one before.
 pub const ACK_DELAY: Duration = Duration::from_millis(200);
 /// How long an entry that jumps ahead may wait for the missing ones before they are asked for. Doubles with every

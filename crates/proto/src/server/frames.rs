@@ -2,18 +2,49 @@
 
 use std::time::Instant;
 
-use super::{Connection, Event, Phase};
+use super::connection::{Connection, Event, Phase};
 use crate::{
-    CloseCode, canary,
-    code::short_reason,
-    codec,
-    codec::{FrameError, MAX_FRAME_BEFORE_LOGIN},
-    frame::{Frame, Kind},
+    canary,
+    code::{CloseCode, short_reason},
+    codec::{self, FrameError, MAX_FRAME_BEFORE_LOGIN},
+    frame::Frame,
+    kind::Kind,
     wire,
 };
 
+/// A client may write its whole window again while its first answers are on their way.
+const REPETITIONS: u64 = 4;
+
 impl Connection {
-    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// As many SENDs wait for their answers as an honest client has reason to write: nothing more is read from the peer
+    /// until some are answered, or it could pile up answers by repeating one SEND.
+    pub fn is_saturated(&self) -> bool {
+        self.live().is_some_and(|live| u64::from(live.unanswered) >= REPETITIONS * self.settings.send_window)
+    }
+
+    /// The next thing that the peer wants, decoded on demand; nothing while [`Self::is_saturated`].
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            if let Phase::Closed(event) = &mut self.phase {
+                return event.take().map(|closed| *closed);
+            }
+            if self.is_saturated() {
+                return None;
+            }
+            let frame = match self.next_frame() {
+                Ok(frame) => frame?,
+                Err(broken) => {
+                    self.close(broken.code(), &broken.to_string());
+                    continue;
+                }
+            };
+            if let Some(event) = self.on_frame(frame, now) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let max_frame = match &self.phase {
             // Frames wait until the login is answered. A client has no reason to send many of them, and a stranger none.
             Phase::Deciding { .. } if self.decoder.buffered() > MAX_FRAME_BEFORE_LOGIN => {
@@ -39,7 +70,7 @@ impl Connection {
         Ok(None)
     }
 
-    pub(super) fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
+    fn on_frame(&mut self, frame: Frame, now: Instant) -> Option<Event> {
         match (&mut self.phase, frame) {
             (_, Frame::Close(close)) => {
                 self.end(CloseCode(close.code), short_reason(&close.reason), true);

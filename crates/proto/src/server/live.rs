@@ -1,9 +1,9 @@
-//! A connection after its login: what is pushed and passed, what is answered, and how far both are.
+//! What a connection keeps from its login on: how far pushes and answers are, and when it was last heard.
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Phase, push::Push};
-use crate::{canary, codec, frame::Kind, heartbeat, wire};
+use super::push::Push;
+use crate::{canary, heartbeat};
 
 pub(super) struct Live {
     pub push: Push,
@@ -22,127 +22,5 @@ impl Live {
         let interval = Duration::from_millis(self.interval_ms.into());
         let interval = if canary::is("silence-tolerated") { Duration::from_hours(1) } else { interval };
         heartbeat::deadline(self.last_heard, interval)
-    }
-}
-
-impl Connection {
-    /// How many more entries may be pushed now.
-    pub fn push_room(&self) -> u64 {
-        self.live().map_or(0, |live| live.push.room(&self.settings.push))
-    }
-
-    /// The device has fallen behind, or has just logged in: entries are to be read from the log, from the one after
-    /// the returned number, until [`Self::caught_up`].
-    pub fn lagging_after(&self) -> Option<u64> {
-        self.live().filter(|live| live.push.is_lagging()).map(|live| live.push.pushed())
-    }
-
-    /// The device has stored every entry up to this one.
-    pub fn cursor(&self) -> u64 {
-        self.live().map_or(0, |live| live.push.acked())
-    }
-
-    /// Pushes an entry: `item` is an encoded `Entry` without its numbers. False: the number is not the next one and
-    /// nothing was written.
-    pub fn push(&mut self, useq: u64, own_send_no: u64, item: &[u8], now: Instant) -> bool {
-        let Phase::Live(live) = &mut self.phase else { return false };
-        let next = live.push.on_pushed(useq, item.len() + 8, now);
-        if next {
-            codec::put_push(&mut self.out, useq, own_send_no, item);
-        }
-        next
-    }
-
-    /// Pushes what is not in the user's log: no number, no ack, no repetition.
-    pub fn pass(&mut self, item: &[u8]) {
-        if self.is_live() {
-            codec::put_push(&mut self.out, 0, 0, item);
-        }
-    }
-
-    /// The log has grown to `head`, whether or not the entry can be pushed now.
-    pub fn on_head(&mut self, head: u64) {
-        if let Some(live) = self.live_mut() {
-            live.push.on_head(head);
-        }
-    }
-
-    /// The live queue overran; see [`Self::lagging_after`].
-    pub fn fall_behind(&mut self) {
-        if let Some(live) = self.live_mut() {
-            live.push.fall_behind();
-        }
-    }
-
-    /// The log has been pushed up to its head: what comes next comes from the live queue.
-    pub fn caught_up(&mut self) {
-        if let Some(live) = self.live_mut() {
-            live.push.caught_up();
-        }
-    }
-
-    /// Answers a SEND: the message is durable. It takes the place of the sender's own entry `useq`.
-    pub fn acked(&mut self, ack: wire::SendAck, now: Instant) {
-        let Phase::Live(live) = &mut self.phase else { return };
-        codec::put_frame(&mut self.out, Kind::SendAck, &ack);
-        live.unanswered = live.unanswered.saturating_sub(1);
-        if ack.useq != 0 {
-            live.push.on_own(ack.useq, now);
-        }
-        self.on_answered(ack.send_no);
-    }
-
-    /// Answers a SEND: the message was not taken. A permanent refusal uses the number up.
-    pub fn refused(&mut self, nack: wire::SendNack) {
-        let Phase::Live(live) = &mut self.phase else { return };
-        live.unanswered = live.unanswered.saturating_sub(1);
-        codec::put_frame(&mut self.out, Kind::SendNack, &nack);
-        if !crate::code::is_temporary(nack.code) {
-            self.on_answered(nack.send_no);
-        }
-    }
-
-    fn on_answered(&mut self, send_no: u64) {
-        let window = self.settings.send_window;
-        let Phase::Live(live) = &mut self.phase else { return };
-        live.answered = live.answered.max(send_no);
-        // One CREDIT for half a window: a few bytes for many messages, and the sender never has to wait for it.
-        if live.max_send_no - live.answered <= window / 2 {
-            live.max_send_no = live.answered + window;
-            codec::put_frame(&mut self.out, Kind::Credit, &wire::Credit { max_send_no: live.max_send_no });
-        }
-    }
-
-    pub fn signal(&mut self, signal: &wire::Signal) {
-        if self.is_live() {
-            codec::put_frame(&mut self.out, Kind::Signal, signal);
-        }
-    }
-
-    pub fn respond(&mut self, response: &wire::Response) {
-        if self.is_live() {
-            codec::put_frame(&mut self.out, Kind::Response, response);
-        }
-    }
-
-    /// The device's place is not in the log any more: it starts over from `head`.
-    pub fn sync_reset(&mut self, reset: wire::SyncReset) {
-        let Phase::Live(live) = &mut self.phase else { return };
-        live.push.reset(reset.head);
-        codec::put_frame(&mut self.out, Kind::SyncReset, &reset);
-    }
-
-    pub(super) fn live(&self) -> Option<&Live> {
-        match &self.phase {
-            Phase::Live(live) => Some(live),
-            _ => None,
-        }
-    }
-
-    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
-        match &mut self.phase {
-            Phase::Live(live) => Some(live),
-            _ => None,
-        }
     }
 }

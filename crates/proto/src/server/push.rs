@@ -10,8 +10,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::millis;
-use crate::{canary, client::ACK_EVERY};
+use crate::{
+    canary,
+    heartbeat::{ACK_EVERY, millis},
+};
 
 /// How pushes are paced.
 #[derive(Debug, Clone)]

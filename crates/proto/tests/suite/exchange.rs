@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hongyan_proto::frame::{Frame, Kind};
+use hongyan_proto::{frame::Frame, kind::Kind};
 use proptest::prelude::*;
 
 use crate::{

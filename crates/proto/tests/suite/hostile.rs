@@ -3,12 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hongyan_proto::{
-    BytesMut, CloseCode, client, codec,
-    codec::MAX_FRAME,
-    frame::{Frame, Kind},
-    server, wire,
-};
+use hongyan_proto::{BytesMut, CloseCode, client, codec, codec::MAX_FRAME, frame::Frame, kind::Kind, server, wire};
 use proptest::prelude::*;
 
 use crate::{core::settings, net::Plan, retransmission::live_pair, rig::World, unless_miri};

@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hongyan_proto::{
-    BytesMut, CloseCode, client, codec,
-    frame::{Frame, Kind},
-    server, wire,
-};
+use hongyan_proto::{BytesMut, CloseCode, client, codec, frame::Frame, kind::Kind, server, wire};
 
 use crate::{core::settings, retransmission::live_pair};
 

@@ -5,11 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hongyan_proto::{
-    BytesMut, CloseCode, client,
-    frame::{Frame, Kind},
-    server, wire,
-};
+use hongyan_proto::{BytesMut, CloseCode, client, frame::Frame, kind::Kind, server, wire};
 
 use crate::{
     core::{limits, settings},

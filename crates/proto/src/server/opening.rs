@@ -2,8 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Live, Phase, millis, push::Push};
-use crate::{CloseCode, code::short_reason, codec, frame::Kind, wire};
+use super::{
+    connection::{Connection, Phase},
+    live::Live,
+    push::Push,
+};
+use crate::{
+    code::{CloseCode, short_reason},
+    codec,
+    heartbeat::millis,
+    kind::Kind,
+    wire,
+};
 
 impl Connection {
     /// Accepts a HELLO. `welcome` lacks only what this connection decides: credit and limits. Nothing happens if the
