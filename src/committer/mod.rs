@@ -25,6 +25,7 @@ mod login;
 mod memory;
 mod messages;
 pub mod op;
+mod plan;
 mod post;
 mod publish;
 mod queue;

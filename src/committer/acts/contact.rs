@@ -5,9 +5,12 @@ use hongyan_proto::{
     wire::{NackCode, contact_act::What},
 };
 
-use super::{
-    super::{Committer, Now, effect::Effect, encode, submit::Performed, user::Change},
-    done, refused,
+use super::super::{
+    Committer, Now,
+    effect::Effect,
+    encode,
+    plan::{Done, Ruled, done, refused},
+    user::Change,
 };
 use crate::{
     log::{ContactRecord, ConversationNo, Of, UserNo, keys},
@@ -15,7 +18,7 @@ use crate::{
 };
 
 impl Committer {
-    pub(super) async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Performed {
+    pub(super) async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Ruled<Done> {
         let ConversationId::User(uid) = to else {
             return refused(NackCode::NackInvalid, "to: a contact is a user");
         };

@@ -8,9 +8,12 @@ use hongyan_proto::{
     wire::{self, NackCode},
 };
 
-use super::{
-    super::{Committer, Now, effect::Effect, receipts::Reached, submit::Performed, user::Change},
-    done, refused,
+use super::super::{
+    Committer, Now,
+    effect::Effect,
+    plan::{Done, Ruled, done, refused},
+    receipts::Reached,
+    user::Change,
 };
 use crate::{
     log::{ConversationNo, HistoryRange, Of, UserNo, message_of},
@@ -22,7 +25,7 @@ const AUTHORS_OF: usize = 200;
 
 impl Committer {
     /// Somebody has seen everything up to `cseq`.
-    pub(super) async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+    pub(super) async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Ruled<Done> {
         let head = self.conversations[&no].head;
         let mut membership = self.membership(user, no).await?.unwrap_or_default();
         let cseq = cseq.min(*membership.visible(head).end());
@@ -97,7 +100,7 @@ impl Committer {
         no: ConversationNo,
         arrange: wire::Arrange,
         _now: Now,
-    ) -> Performed {
+    ) -> Ruled<Done> {
         let before = self.membership(user, no).await?.unwrap_or_default();
         let mut membership = before.clone();
         membership.pinned = arrange.pinned.unwrap_or(before.pinned);
@@ -111,7 +114,7 @@ impl Committer {
         done()
     }
 
-    pub(super) async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Performed {
+    pub(super) async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Ruled<Done> {
         let Some(loaded) = self.user(user, now).await? else {
             return refused(NackCode::NackNotFound, "there is no such user here");
         };
