@@ -9,7 +9,10 @@ use hongyan_proto::{
 };
 use prost::Message;
 
-use super::{Committer, encode, op::Refusal};
+use super::{
+    Committer, encode,
+    plan::{Ruled, ensure, refused},
+};
 use crate::{
     base::{
         environment::Now,
@@ -178,17 +181,11 @@ impl Committer {
     // ------------------------------------------------------------ who may
 
     /// Where `user` means to write, or to do something. What is not there yet is made by [`Self::arrive`].
-    pub async fn destination(
-        &mut self,
-        user: UserNo,
-        to: &ConversationId,
-        now: Now,
-    ) -> Result<Result<Destination, Refusal>, StoreError> {
+    pub async fn destination(&mut self, user: UserNo, to: &ConversationId, now: Now) -> Ruled<Destination> {
         let uid = match to {
             ConversationId::User(uid) => uid,
             ConversationId::Group(number) => {
-                let group = self.group_of(user, ConversationNo(*number), now).await?;
-                return Ok(group.map(Destination::There));
+                return self.group_of(user, ConversationNo(*number), now).await.map(Destination::There);
             }
         };
         let known = match self.user_no(uid.as_str(), now).await? {
@@ -196,15 +193,14 @@ impl Committer {
             Some(no) => self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no),
             None if self.settings.accept_unknown_recipients => {
                 let reason = "there is no such user, and this server has as many as its operator allows";
-                let has_room = self.has_room_for_user();
-                let no_room = || refusal(NackCode::NackFull, reason);
-                return Ok(has_room.then(|| Destination::NewUser(uid.clone())).ok_or_else(no_room));
+                ensure(self.has_room_for_user(), NackCode::NackFull, reason)?;
+                return Ok(Destination::NewUser(uid.clone()));
             }
             None => None,
         };
-        let Some(peer) = known else { return Ok(Err(refusal(NackCode::NackNotFound, "there is no such user here"))) };
+        let Some(peer) = known else { return refused(NackCode::NackNotFound, "there is no such user here") };
         let found = self.conversation_of_two(user, peer, now).await?;
-        Ok(Ok(found.map_or(Destination::New(peer), Destination::There)))
+        Ok(found.map_or(Destination::New(peer), Destination::There))
     }
 
     /// The conversation at a destination, made in this batch if it is new: so nothing may be refused any more.
@@ -218,20 +214,15 @@ impl Committer {
     }
 
     /// A group that `user` is in. To a stranger it looks as if there were none.
-    async fn group_of(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        now: Now,
-    ) -> Result<Result<ConversationNo, Refusal>, StoreError> {
+    async fn group_of(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<ConversationNo> {
         let is_group = self.conversation(no, now).await?.is_some_and(|conversation| conversation.group().is_some());
         if is_group && (is_member(self.role(no, user).await?) || canary::is("outsiders-may-act")) {
-            return Ok(Ok(no));
+            return Ok(no);
         }
-        Ok(Err(match is_group && self.membership(user, no).await?.is_some() {
-            true => refusal(NackCode::NackForbidden, "you are not in this group any more"),
-            false => refusal(NackCode::NackNotFound, "there is no such group"),
-        }))
+        match is_group && self.membership(user, no).await?.is_some() {
+            true => refused(NackCode::NackForbidden, "you are not in this group any more"),
+            false => refused(NackCode::NackNotFound, "there is no such group"),
+        }
     }
 
     /// What somebody is in a group that is in memory.
@@ -255,47 +246,30 @@ impl Committer {
     }
 
     /// Whether `user` may write at a destination.
-    pub async fn may_write_at(
-        &mut self,
-        user: UserNo,
-        destination: &Destination,
-        now: Now,
-    ) -> Result<Result<(), Refusal>, StoreError> {
+    pub async fn may_write_at(&mut self, user: UserNo, destination: &Destination, now: Now) -> Ruled<()> {
         match destination {
             Destination::There(no) => self.may_write(user, *no, now).await,
             Destination::New(peer) => self.may_write_to(user, *peer, now).await,
-            Destination::NewUser(_) => Ok(Ok(())),
+            Destination::NewUser(_) => Ok(()),
         }
     }
 
     /// Whether `user` may write in this conversation.
-    pub async fn may_write(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        now: Now,
-    ) -> Result<Result<(), Refusal>, StoreError> {
+    pub async fn may_write(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<()> {
         let conversation = &self.conversations[&no];
         if let Some(group) = conversation.group() {
             let (least, dissolved) = (group.may_post, group.dissolved);
-            if dissolved {
-                return Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved")));
-            }
-            return Ok(match self.role(no, user).await? as i32 >= least {
-                true => Ok(()),
-                false => Err(refusal(NackCode::NackForbidden, "your role in this group does not allow it")),
-            });
+            ensure(!dissolved, NackCode::NackForbidden, "this group was dissolved")?;
+            let is_allowed = self.role(no, user).await? as i32 >= least;
+            return ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow it");
         }
         let peer = conversation.record.peer_of(user).unwrap_or(user);
         self.may_write_to(user, peer, now).await
     }
 
-    async fn may_write_to(&mut self, user: UserNo, peer: UserNo, now: Now) -> Result<Result<(), Refusal>, StoreError> {
+    async fn may_write_to(&mut self, user: UserNo, peer: UserNo, now: Now) -> Ruled<()> {
         let allowed = peer == user || self.is_admitted(peer, user, |account| account.may_write, now).await?;
-        Ok(match allowed {
-            true => Ok(()),
-            false => Err(refusal(NackCode::NackForbidden, "this person takes no messages from you")),
-        })
+        ensure(allowed, NackCode::NackForbidden, "this person takes no messages from you")
     }
 
     /// Whether `owner` lets `other` do what `audience` of their account says, and has not blocked them.
@@ -325,8 +299,4 @@ impl Committer {
 
 fn two(a: UserNo, b: UserNo) -> Vec<UserNo> {
     if a == b { vec![a] } else { vec![a, b] }
-}
-
-pub fn refusal(code: NackCode, reason: &'static str) -> Refusal {
-    Refusal { code, reason }
 }

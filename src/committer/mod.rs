@@ -21,6 +21,7 @@ mod effect;
 mod gathering;
 mod memory;
 pub mod op;
+mod plan;
 mod queue;
 mod rules;
 mod submit;

@@ -11,6 +11,7 @@ use super::{
     Committer,
     effect::{self, Effect},
     op::{Addressed, Asked, Refusal, SendNumber, Submit},
+    plan::{Done, Ruled, Stop},
     user::{SendNo, answer_frame},
 };
 use crate::{
@@ -19,18 +20,6 @@ use crate::{
     log::Answer,
     store::StoreError,
 };
-
-/// What an act has come to.
-#[derive(Default)]
-pub struct Done {
-    /// Its number in the conversation; 0: it has none.
-    pub cseq: u64,
-    /// The group it made.
-    pub group: u64,
-}
-
-/// An act is done, or refused for good.
-pub type Performed = Result<Result<Done, Refusal>, StoreError>;
 
 impl Committer {
     pub async fn submit(&mut self, submit: Submit, now: Now) {
@@ -72,9 +61,10 @@ impl Committer {
             return Ok(());
         }
         let key = if let SendNumber::Keyed(key) = number { key } else { 0 };
-        match self.take(&origin, send_no, body, now).await? {
+        match self.take(&origin, send_no, body, now).await {
             Ok(answer) => self.record_answer(&origin, Answer { key, ..answer }),
-            Err(refusal) => self.refuse(origin, send_no, key, refusal),
+            Err(Stop::Refused(refusal)) => self.refuse(origin, send_no, key, refusal),
+            Err(Stop::Store(error)) => return Err(error),
         }
         Ok(())
     }
@@ -86,25 +76,19 @@ impl Committer {
         send_no: u64,
         body: Result<Addressed, Refusal>,
         now: Now,
-    ) -> Result<Result<Answer, Refusal>, StoreError> {
-        let Addressed { to, asked } = match body {
-            Ok(addressed) => addressed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Answer> {
+        let Addressed { to, asked } = body?;
         let what = match asked {
             Asked::Message { content, extras } => {
                 return self.post(origin, send_no, to.as_ref(), content, extras, now).await;
             }
             Asked::Act(what) => what,
         };
-        let Done { cseq, group } = match self.perform(origin.user, to.as_ref(), *what, now).await? {
-            Ok(done) => done,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let Done { cseq, group } = self.perform(origin.user, to.as_ref(), *what, now).await?;
         let time_ms = now.unix_ms;
         let ack = wire::SendAck { send_no, cseq, useq: 0, time_ms, group };
         self.effects.push(Effect::Answer { origin: origin.clone(), answer: Outbound::Acked(ack) });
-        Ok(Ok(Answer { cseq, group, time_ms, ..Default::default() }))
+        Ok(Answer { cseq, group, time_ms, ..Default::default() })
     }
 
     /// Refuses a SEND for good: the number is used up, durably, so that its repetition is answered alike.

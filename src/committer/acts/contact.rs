@@ -5,19 +5,24 @@ use hongyan_proto::{
     wire::{NackCode, contact_act::What},
 };
 
-use super::perform::{done, refused};
 use crate::{
     base::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{Committer, effect::Effect, encode, submit::Performed, user::Change},
+    committer::{
+        Committer,
+        effect::Effect,
+        encode,
+        plan::{Done, Ruled, done, refused},
+        user::Change,
+    },
     log::{ContactRecord, Of, keys},
     store::{StoreError, Table},
 };
 
 impl Committer {
-    pub async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Performed {
+    pub async fn contact_act(&mut self, user: UserNo, to: &ConversationId, what: What, now: Now) -> Ruled<Done> {
         let ConversationId::User(uid) = to else {
             return refused(NackCode::NackInvalid, "to: a contact is a user");
         };

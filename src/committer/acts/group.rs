@@ -6,7 +6,6 @@ use hongyan_proto::{
     wire::{self, NackCode, Role, act::What},
 };
 
-use super::perform::{announced, done, refused};
 use crate::{
     base::{
         environment::Now,
@@ -14,9 +13,7 @@ use crate::{
     },
     committer::{
         Committer,
-        conversation::refusal,
-        op::Refusal,
-        submit::{Done, Performed},
+        plan::{Done, Ruled, announced, done, ensure, refused},
     },
     log::{ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},
@@ -33,19 +30,15 @@ impl Committer {
         no: ConversationNo,
         least: impl Fn(&GroupRecord) -> i32,
         now: Now,
-    ) -> Result<Result<(), Refusal>, StoreError> {
+    ) -> Ruled<()> {
         let Some(group) = self.conversations[&no].group() else { return self.may_write(user, no, now).await };
         let (dissolved, least) = (group.dissolved, least(group));
-        if dissolved {
-            return Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved")));
-        }
-        Ok(match self.role(no, user).await? as i32 >= least {
-            true => Ok(()),
-            false => Err(refusal(NackCode::NackForbidden, "your role in this group does not allow it")),
-        })
+        ensure(!dissolved, NackCode::NackForbidden, "this group was dissolved")?;
+        let is_allowed = self.role(no, user).await? as i32 >= least;
+        ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow it")
     }
 
-    pub async fn group_create(&mut self, user: UserNo, mut create: wire::GroupCreate, now: Now) -> Performed {
+    pub async fn group_create(&mut self, user: UserNo, mut create: wire::GroupCreate, now: Now) -> Ruled<Done> {
         let settings = create.settings.get_or_insert_default();
         let or = |role: i32, default: Role| if role == 0 { default as i32 } else { role };
         settings.may_post = or(settings.may_post, Role::Member);
@@ -81,7 +74,7 @@ impl Committer {
         let cseq = self.announce(no, user, What::GroupCreate(create), now);
         self.grow_if_due(no, user, now);
         self.put_conversation(no);
-        Ok(Ok(Done { cseq, group: no.0 }))
+        Ok(Done { cseq, group: no.0 })
     }
 
     pub async fn group_update(
@@ -90,13 +83,11 @@ impl Committer {
         no: ConversationNo,
         update: wire::GroupUpdate,
         now: Now,
-    ) -> Performed {
+    ) -> Ruled<Done> {
         let describes_only =
             wire::GroupUpdate { title: None, description: None, ..update.clone() } == wire::GroupUpdate::default();
         let least = |group: &GroupRecord| if describes_only { group.may_describe } else { Role::Admin as i32 };
-        if let Err(refusal) = self.may_change(user, no, least, now).await? {
-            return Ok(Err(refusal));
-        }
+        self.may_change(user, no, least, now).await?;
         self.load_readers(no, now).await?;
         let Some(group) = &mut self.in_use(no).record.group else { return done() };
         let before = group.clone();
@@ -118,41 +109,37 @@ impl Committer {
     }
 
     /// Another member, by name, and what they are.
-    pub async fn member_by_name(
-        &mut self,
-        no: ConversationNo,
-        uid: &str,
-        now: Now,
-    ) -> Result<Result<(UserNo, Role), Refusal>, StoreError> {
-        let missing = refusal(NackCode::NackNotFound, "this user is not in the group");
-        let Some(member) = self.user_no(uid, now).await? else { return Ok(Err(missing)) };
+    pub async fn member_by_name(&mut self, no: ConversationNo, uid: &str, now: Now) -> Ruled<(UserNo, Role)> {
+        let missing = || refused(NackCode::NackNotFound, "this user is not in the group");
+        let Some(member) = self.user_no(uid, now).await? else { return missing() };
         if self.user(member, now).await?.is_none() {
-            return Ok(Err(missing));
+            return missing();
         }
         match self.role(no, member).await? {
-            Role::None => Ok(Err(missing)),
-            role => Ok(Ok((member, role))),
+            Role::None => missing(),
+            role => Ok((member, role)),
         }
     }
 
-    pub async fn group_role(&mut self, user: UserNo, no: ConversationNo, act: wire::GroupRole, now: Now) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Owner as i32, now).await? {
-            return Ok(Err(refusal));
-        }
-        let (member, role) = match self.member_by_name(no, &act.uid, now).await? {
-            Ok((member, role)) if is_member(role) && role != Role::Owner => (member, role),
-            Ok(_) => return refused(NackCode::NackInvalid, "uid: name a member or an admin"),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    pub async fn group_role(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        act: wire::GroupRole,
+        now: Now,
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Owner as i32, now).await?;
+        let (member, role) = self.member_by_name(no, &act.uid, now).await?;
+        let is_below_owner = is_member(role) && role != Role::Owner;
+        ensure(is_below_owner, NackCode::NackInvalid, "uid: name a member or an admin")?;
         if role == act.role() {
             return done();
         }
         self.load_readers(no, now).await?;
         let before = self.member_record(no, member).await?;
         let admins = &mut self.in_use(no).record.group.get_or_insert_default().admins;
-        if act.role() == Role::Admin && admins.len() >= MAX_ADMINS {
-            return refused(NackCode::NackFull, "this group has as many admins as it can");
-        }
+        let has_room = act.role() != Role::Admin || admins.len() < MAX_ADMINS;
+        ensure(has_room, NackCode::NackFull, "this group has as many admins as it can")?;
         admins.retain(|admin| *admin != member.0);
         if act.role() == Role::Admin {
             admins.push(member.0);
@@ -173,15 +160,10 @@ impl Committer {
         no: ConversationNo,
         act: wire::GroupTransfer,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Owner as i32, now).await? {
-            return Ok(Err(refusal));
-        }
-        let member = match self.member_by_name(no, &act.uid, now).await? {
-            Ok((member, role)) if is_member(role) && member != user => member,
-            Ok(_) => return refused(NackCode::NackInvalid, "uid: name another member"),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Owner as i32, now).await?;
+        let (member, role) = self.member_by_name(no, &act.uid, now).await?;
+        ensure(is_member(role) && member != user, NackCode::NackInvalid, "uid: name another member")?;
         self.load_readers(no, now).await?;
         let new = MemberRecord { role: Role::Owner.into(), ..self.member_record(no, member).await? };
         let old = MemberRecord { role: Role::Admin.into(), ..self.member_record(no, user).await? };
@@ -198,10 +180,8 @@ impl Committer {
         announced(self.announce(no, user, What::GroupTransfer(act), now))
     }
 
-    pub async fn group_dissolve(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Owner as i32, now).await? {
-            return Ok(Err(refusal));
-        }
+    pub async fn group_dissolve(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Owner as i32, now).await?;
         self.load_readers(no, now).await?;
         let group = self.in_use(no).record.group.get_or_insert_default();
         group.dissolved = true;
@@ -211,10 +191,8 @@ impl Committer {
     }
 
     /// A new link, or none. Nobody is told: whoever may invite asks for it.
-    pub async fn group_link(&mut self, user: UserNo, no: ConversationNo, revoke: bool, now: Now) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |group| group.may_invite, now).await? {
-            return Ok(Err(refusal));
-        }
+    pub async fn group_link(&mut self, user: UserNo, no: ConversationNo, revoke: bool, now: Now) -> Ruled<Done> {
+        self.may_change(user, no, |group| group.may_invite, now).await?;
         let link = if revoke { String::new() } else { self.draw_link(no, now) };
         self.in_use(no).record.group.get_or_insert_default().link = link;
         self.put_conversation(no);

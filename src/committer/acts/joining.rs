@@ -8,16 +8,18 @@ use hongyan_proto::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{
-    group::Named,
-    perform::{announced, done, refused},
-};
+use super::group::Named;
 use crate::{
     base::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{Committer, effect::Effect, submit::Performed, user::Change},
+    committer::{
+        Committer,
+        effect::Effect,
+        plan::{Done, Ruled, announced, done, ensure, refused},
+        user::Change,
+    },
     log::{MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},
 };
@@ -138,18 +140,14 @@ impl Committer {
         no: ConversationNo,
         invite: wire::GroupInvite,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |group| group.may_invite, now).await? {
-            return Ok(Err(refusal));
-        }
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |group| group.may_invite, now).await?;
         let invited = self.who_can_be_added(user, Some(no), &invite.uids, now).await?;
-        if invited.is_empty() {
-            return refused(NackCode::NackNotFound, "none of them can be added to this group");
-        }
+        ensure(!invited.is_empty(), NackCode::NackNotFound, "none of them can be added to this group")?;
         self.add_and_announce(user, no, invited, now).await
     }
 
-    async fn add_and_announce(&mut self, by: UserNo, no: ConversationNo, added: Vec<Named>, now: Now) -> Performed {
+    async fn add_and_announce(&mut self, by: UserNo, no: ConversationNo, added: Vec<Named>, now: Now) -> Ruled<Done> {
         self.load_readers(no, now).await?;
         let admins = self.load_admins(no, now).await?;
         let mut before = Vec::with_capacity(added.len());
@@ -182,7 +180,7 @@ impl Committer {
         to: &ConversationId,
         join: wire::GroupJoin,
         now: Now,
-    ) -> Performed {
+    ) -> Ruled<Done> {
         let unknown = || refused(NackCode::NackNotFound, "there is no such group, or its link is another");
         let ConversationId::Group(number) = to else {
             return refused(NackCode::NackInvalid, "to: this act needs a group");
@@ -201,21 +199,19 @@ impl Committer {
         if !may_come || group.dissolved || role == Role::Banned {
             return unknown();
         }
-        if group.members as usize >= self.settings.group_members {
-            return refused(NackCode::NackFull, "this group has as many members as it can");
-        }
+        let has_room = (group.members as usize) < self.settings.group_members;
+        ensure(has_room, NackCode::NackFull, "this group has as many members as it can")?;
         if policy == JoinPolicy::JoinRequest {
             return self.ask_to_join(user, no, role, now).await;
         }
         let Some(loaded) = self.user(user, now).await? else { return unknown() };
-        if loaded.account.large_groups.len() >= MAX_LARGE_GROUPS {
-            return refused(NackCode::NackFull, "you are in as many large groups as you can be");
-        }
+        let has_room = loaded.account.large_groups.len() < MAX_LARGE_GROUPS;
+        ensure(has_room, NackCode::NackFull, "you are in as many large groups as you can be")?;
         let uid = loaded.uid.clone();
         self.add_and_announce(user, no, vec![(user, uid)], now).await
     }
 
-    async fn ask_to_join(&mut self, user: UserNo, no: ConversationNo, role: Role, now: Now) -> Performed {
+    async fn ask_to_join(&mut self, user: UserNo, no: ConversationNo, role: Role, now: Now) -> Ruled<Done> {
         if role != Role::Pending {
             let admins = self.load_admins(no, now).await?;
             self.tell_admins(&admins, no, user);
@@ -250,15 +246,10 @@ impl Committer {
         no: ConversationNo,
         admit: wire::GroupAdmit,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
-            return Ok(Err(refusal));
-        }
-        let asking = match self.member_by_name(no, &admit.uid, now).await? {
-            Ok((asking, Role::Pending)) => asking,
-            Ok(_) => return refused(NackCode::NackNotFound, "this user does not ask to join"),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Admin as i32, now).await?;
+        let (asking, role) = self.member_by_name(no, &admit.uid, now).await?;
+        ensure(role == Role::Pending, NackCode::NackNotFound, "this user does not ask to join")?;
         if admit.refuse {
             let admins = self.load_admins(no, now).await?;
             self.tell_admins(&admins, no, asking);
@@ -266,22 +257,17 @@ impl Committer {
             return done();
         }
         let members = self.conversations[&no].group().map_or(0, |group| group.members as usize);
-        if members >= self.settings.group_members {
-            return refused(NackCode::NackFull, "this group has as many members as it can");
-        }
+        let has_room = members < self.settings.group_members;
+        ensure(has_room, NackCode::NackFull, "this group has as many members as it can")?;
         let uid = self.users[&asking].uid.clone();
         self.add_and_announce(user, no, vec![(asking, uid)], now).await
     }
 
-    pub async fn group_leave(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Performed {
-        if self.role(no, user).await? == Role::Owner
-            && self.conversations[&no].group().is_some_and(|group| group.members > 1 && !group.dissolved)
-        {
-            return refused(
-                NackCode::NackForbidden,
-                "the owner makes somebody else the owner first, or dissolves the group",
-            );
-        }
+    pub async fn group_leave(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<Done> {
+        let must_stay = self.role(no, user).await? == Role::Owner
+            && self.conversations[&no].group().is_some_and(|group| group.members > 1 && !group.dissolved);
+        let reason = "the owner makes somebody else the owner first, or dissolves the group";
+        ensure(!must_stay, NackCode::NackForbidden, reason)?;
         let before = self.membership(user, no).await?.unwrap_or_default();
         self.load_readers(no, now).await?;
         let cseq = self.announce(no, user, What::GroupLeave(wire::GroupLeave {}), now);
@@ -295,21 +281,13 @@ impl Committer {
         no: ConversationNo,
         act: wire::GroupRemove,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
-            return Ok(Err(refusal));
-        }
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Admin as i32, now).await?;
         let mine = self.role(no, user).await?;
-        let (member, role) = match self.member_by_name(no, &act.uid, now).await? {
-            Ok(found) => found,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if !is_member(role) {
-            return refused(NackCode::NackNotFound, "this user is not in the group");
-        }
-        if role as i32 >= mine as i32 {
-            return refused(NackCode::NackForbidden, "your role in this group does not allow it");
-        }
+        let (member, role) = self.member_by_name(no, &act.uid, now).await?;
+        ensure(is_member(role), NackCode::NackNotFound, "this user is not in the group")?;
+        let is_above = mine as i32 > role as i32;
+        ensure(is_above, NackCode::NackForbidden, "your role in this group does not allow it")?;
         let before = self.membership(member, no).await?.unwrap_or_default();
         self.load_readers(no, now).await?;
         let ban = act.ban;
@@ -324,15 +302,10 @@ impl Committer {
         no: ConversationNo,
         act: wire::GroupUnban,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |_| Role::Admin as i32, now).await? {
-            return Ok(Err(refusal));
-        }
-        let banned = match self.member_by_name(no, &act.uid, now).await? {
-            Ok((banned, Role::Banned)) => banned,
-            Ok(_) => return refused(NackCode::NackNotFound, "this user is not banned"),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |_| Role::Admin as i32, now).await?;
+        let (banned, role) = self.member_by_name(no, &act.uid, now).await?;
+        ensure(role == Role::Banned, NackCode::NackNotFound, "this user is not banned")?;
         self.load_readers(no, now).await?;
         self.batch.remove(Table::Members, keys::member(no, banned));
         announced(self.announce(no, user, What::GroupUnban(act), now))

@@ -7,15 +7,17 @@ use hongyan_proto::{
     wire::{self, Gone, NackCode, Role, act::What},
 };
 
-use super::perform::{announced, done, refused};
 use crate::{
     base::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{Committer, conversation::refusal, encode, op::Refusal, submit::Performed},
+    committer::{
+        Committer, encode,
+        plan::{Done, Ruled, announced, done, ensure, refused},
+    },
     log::{Reaction, ReactionsRecord, keys},
-    store::{StoreError, Table},
+    store::Table,
 };
 
 /// People who can react to one message.
@@ -23,8 +25,8 @@ const MAX_REACTIONS: usize = 500;
 /// Messages pinned in one conversation.
 const MAX_PINS: usize = 50;
 
-fn missing() -> Refusal {
-    refusal(NackCode::NackNotFound, "there is no such message, or it has been taken back")
+fn missing<T>() -> Ruled<T> {
+    refused(NackCode::NackNotFound, "there is no such message, or it has been taken back")
 }
 
 impl Committer {
@@ -35,9 +37,9 @@ impl Committer {
         no: ConversationNo,
         cseq: u64,
         now: Now,
-    ) -> Result<Result<wire::Message, Refusal>, StoreError> {
+    ) -> Ruled<wire::Message> {
         let Some(head) = self.conversation(no, now).await?.map(|conversation| conversation.head) else {
-            return Ok(Err(missing()));
+            return missing();
         };
         let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
         let message = if visible { self.stored_message(no, cseq).await? } else { None };
@@ -48,25 +50,19 @@ impl Committer {
                     .as_ref()
                     .is_none_or(|extras| extras.gone() == Gone::Not || canary::is("edit-after-recall"))
         };
-        Ok(message.filter(whole).ok_or_else(missing))
+        message.filter(whole).map_or_else(missing, Ok)
     }
 
-    pub async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Performed {
-        let mut message = match self.own_message(user, no, edit.cseq, self.settings.edit_within, now).await? {
-            Ok(message) => message,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Err(refusal) = self.may_write(user, no, now).await? {
-            return Ok(Err(refusal));
-        }
+    pub async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Ruled<Done> {
+        let mut message = self.own_message(user, no, edit.cseq, self.settings.edit_within, now).await?;
+        self.may_write(user, no, now).await?;
         if edit.mention_all {
             let least = self.conversations[&no].group().map_or(Role::None as i32, |group| group.may_mention_all);
-            if (self.role(no, user).await? as i32) < least {
-                return refused(NackCode::NackForbidden, "your role in this group does not allow mention_all");
-            }
+            let is_allowed = self.role(no, user).await? as i32 >= least;
+            ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow mention_all")?;
         }
         self.load_readers(no, now).await?;
-        let Some(place) = self.message_place(no, message.cseq).await? else { return Ok(Err(missing())) };
+        let Some(place) = self.message_place(no, message.cseq).await? else { return missing() };
         message.content = edit.content.clone();
         let mut extras = message.extras.take().unwrap_or_default();
         (extras.mentions, extras.mention_all) = (edit.mentions.clone(), edit.mention_all);
@@ -86,30 +82,21 @@ impl Committer {
         cseq: u64,
         within: Duration,
         now: Now,
-    ) -> Result<Result<wire::Message, Refusal>, StoreError> {
-        let message = match self.message_seen_by(user, no, cseq, now).await? {
-            Ok(message) => message,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if message.from != self.users[&user].uid.as_str() && !canary::is("edit-by-anybody") {
-            return Ok(Err(refusal(NackCode::NackForbidden, "this message is somebody else's")));
-        }
-        if message.time_ms.saturating_add(within.as_millis() as u64) < now.unix_ms {
-            return Ok(Err(refusal(NackCode::NackTooLate, "the time in which this may be done is over")));
-        }
-        Ok(Ok(message))
+    ) -> Ruled<wire::Message> {
+        let message = self.message_seen_by(user, no, cseq, now).await?;
+        let is_own = message.from == self.users[&user].uid.as_str() || canary::is("edit-by-anybody");
+        ensure(is_own, NackCode::NackForbidden, "this message is somebody else's")?;
+        let is_in_time = message.time_ms.saturating_add(within.as_millis() as u64) >= now.unix_ms;
+        ensure(is_in_time, NackCode::NackTooLate, "the time in which this may be done is over")?;
+        Ok(message)
     }
 
     /// Takes a message back. Admins of a group can do it to any message, at any time.
-    pub async fn recall(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+    pub async fn recall(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Ruled<Done> {
         let moderates = matches!(self.role(no, user).await?, Role::Admin | Role::Owner);
-        let found = match moderates {
+        let message = match moderates {
             true => self.message_seen_by(user, no, cseq, now).await?,
             false => self.own_message(user, no, cseq, self.settings.recall_within, now).await?,
-        };
-        let author = match found {
-            Ok(message) => message.from,
-            Err(refusal) => return Ok(Err(refusal)),
         };
         self.load_readers(no, now).await?;
         self.take_body(no, cseq, Gone::Recalled, self.conversations[&no].head + 1, now).await?;
@@ -117,16 +104,12 @@ impl Committer {
             self.in_use(no).record.pins.retain(|pin| *pin != cseq);
             self.put_conversation(no);
         }
-        announced(self.announce(no, user, What::Recall(wire::Recall { cseq, author }), now))
+        announced(self.announce(no, user, What::Recall(wire::Recall { cseq, author: message.from }), now))
     }
 
-    pub async fn react(&mut self, user: UserNo, no: ConversationNo, mut react: wire::React, now: Now) -> Performed {
-        if let Err(refusal) = self.message_seen_by(user, no, react.cseq, now).await? {
-            return Ok(Err(refusal));
-        }
-        if let Err(refusal) = self.may_take_part(user, no, now).await? {
-            return Ok(Err(refusal));
-        }
+    pub async fn react(&mut self, user: UserNo, no: ConversationNo, mut react: wire::React, now: Now) -> Ruled<Done> {
+        self.message_seen_by(user, no, react.cseq, now).await?;
+        self.may_take_part(user, no, now).await?;
         let key = keys::message(no, react.cseq);
         let mut record: ReactionsRecord = self.row(Table::Reactions, key.clone()).await?.unwrap_or_default();
         let counts_once = !canary::is("reaction-counted-twice");
@@ -149,22 +132,16 @@ impl Committer {
         announced(record.as_of_cseq)
     }
 
-    pub async fn pin(&mut self, user: UserNo, no: ConversationNo, pin: wire::Pin, now: Now) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |group| group.may_pin, now).await? {
-            return Ok(Err(refusal));
-        }
+    pub async fn pin(&mut self, user: UserNo, no: ConversationNo, pin: wire::Pin, now: Now) -> Ruled<Done> {
+        self.may_change(user, no, |group| group.may_pin, now).await?;
         let pins = &self.conversations[&no].record.pins;
         let (is_pinned, is_full) = (pins.contains(&pin.cseq), pins.len() >= MAX_PINS);
         if is_pinned != pin.unpin {
             return done();
         }
         if !pin.unpin {
-            if let Err(refusal) = self.message_seen_by(user, no, pin.cseq, now).await? {
-                return Ok(Err(refusal));
-            }
-            if is_full {
-                return refused(NackCode::NackFull, "as many messages as can be are pinned: unpin one first");
-            }
+            self.message_seen_by(user, no, pin.cseq, now).await?;
+            ensure(!is_full, NackCode::NackFull, "as many messages as can be are pinned: unpin one first")?;
         }
         self.load_readers(no, now).await?;
         let pins = &mut self.in_use(no).record.pins;
@@ -182,10 +159,8 @@ impl Committer {
         no: ConversationNo,
         disappear: wire::Disappear,
         now: Now,
-    ) -> Performed {
-        if let Err(refusal) = self.may_change(user, no, |group| group.may_pin, now).await? {
-            return Ok(Err(refusal));
-        }
+    ) -> Ruled<Done> {
+        self.may_change(user, no, |group| group.may_pin, now).await?;
         if self.conversations[&no].record.disappear_after_s == disappear.after_s {
             return done();
         }
@@ -196,16 +171,10 @@ impl Committer {
     }
 
     /// Who may do more than read: in a group every member, in a conversation of two who may write to the other.
-    async fn may_take_part(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        now: Now,
-    ) -> Result<Result<(), Refusal>, StoreError> {
+    async fn may_take_part(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<()> {
         match self.conversations[&no].group() {
             None => self.may_write(user, no, now).await,
-            Some(group) if group.dissolved => Ok(Err(refusal(NackCode::NackForbidden, "this group was dissolved"))),
-            Some(_) => Ok(Ok(())),
+            Some(group) => ensure(!group.dissolved, NackCode::NackForbidden, "this group was dissolved"),
         }
     }
 }

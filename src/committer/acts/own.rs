@@ -8,13 +8,18 @@ use hongyan_proto::{
     wire::{self, NackCode},
 };
 
-use super::perform::{done, refused};
 use crate::{
     base::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{Committer, effect::Effect, rules::receipts::Reached, submit::Performed, user::Change},
+    committer::{
+        Committer,
+        effect::Effect,
+        plan::{Done, Ruled, done, refused},
+        rules::receipts::Reached,
+        user::Change,
+    },
     log::{HistoryRange, Of, message_of},
     store::StoreError,
 };
@@ -24,7 +29,7 @@ const AUTHORS_OF: usize = 200;
 
 impl Committer {
     /// Somebody has seen everything up to `cseq`.
-    pub async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Performed {
+    pub async fn read(&mut self, user: UserNo, no: ConversationNo, cseq: u64, now: Now) -> Ruled<Done> {
         let head = self.conversations[&no].head;
         let mut membership = self.membership(user, no).await?.unwrap_or_default();
         let cseq = cseq.min(*membership.visible(head).end());
@@ -93,7 +98,13 @@ impl Committer {
         Ok(messages)
     }
 
-    pub async fn arrange(&mut self, user: UserNo, no: ConversationNo, arrange: wire::Arrange, _now: Now) -> Performed {
+    pub async fn arrange(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        arrange: wire::Arrange,
+        _now: Now,
+    ) -> Ruled<Done> {
         let before = self.membership(user, no).await?.unwrap_or_default();
         let mut membership = before.clone();
         membership.pinned = arrange.pinned.unwrap_or(before.pinned);
@@ -107,7 +118,7 @@ impl Committer {
         done()
     }
 
-    pub async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Performed {
+    pub async fn set_privacy(&mut self, user: UserNo, privacy: &wire::Privacy, now: Now) -> Ruled<Done> {
         let Some(loaded) = self.user(user, now).await? else {
             return refused(NackCode::NackNotFound, "there is no such user here");
         };

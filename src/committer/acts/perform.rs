@@ -13,16 +13,15 @@ use crate::{
     },
     committer::{
         Committer,
-        conversation::{Destination, refusal},
-        op::Refusal,
-        submit::{Done, Performed},
+        conversation::Destination,
+        plan::{Done, Ruled, refused},
     },
     store::StoreError,
 };
 
 impl Committer {
     /// Does what a user asks for, or says why not.
-    pub async fn perform(&mut self, user: UserNo, to: Option<&ConversationId>, what: What, now: Now) -> Performed {
+    pub async fn perform(&mut self, user: UserNo, to: Option<&ConversationId>, what: What, now: Now) -> Ruled<Done> {
         match what {
             What::GroupCreate(create) => return self.group_create(user, create, now).await,
             What::Forward(forward) => return self.forward(user, to, forward, now).await,
@@ -37,12 +36,9 @@ impl Committer {
             What::GroupJoin(join) => return self.group_join(user, to, join, now).await,
             _ => {}
         }
-        let no = match self.destination_of_act(user, to, &what, now).await? {
-            Ok(Destination::There(no)) => no,
-            // Acts make no conversation, but for a draft: that may be there before anything is written.
-            Ok(new) => self.arrive(user, new, now),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let destination = self.destination_of_act(user, to, &what, now).await?;
+        // Acts make no conversation, but for a draft: that may be there before anything is written.
+        let no = self.arrive(user, destination, now);
         match what {
             What::Read(read) => self.read(user, no, read.cseq, now).await,
             What::Arrange(arrange) => self.arrange(user, no, arrange, now).await,
@@ -75,7 +71,7 @@ impl Committer {
         to: &ConversationId,
         what: &What,
         now: Now,
-    ) -> Result<Result<Destination, Refusal>, StoreError> {
+    ) -> Ruled<Destination> {
         match (to, what) {
             (ConversationId::User(_), What::Arrange(_)) => self.destination(user, to, now).await,
             (ConversationId::Group(_), what) if !matches!(what, What::Read(_) | What::Arrange(_)) => {
@@ -83,10 +79,10 @@ impl Committer {
             }
             // What somebody was a member of stays in their list.
             _ => {
-                let known = self.known_conversation(user, &to.to_string(), now).await?;
-                Ok(known
-                    .map(Destination::There)
-                    .ok_or_else(|| refusal(NackCode::NackNotFound, "there is no such conversation")))
+                let Some(no) = self.known_conversation(user, &to.to_string(), now).await? else {
+                    return refused(NackCode::NackNotFound, "there is no such conversation");
+                };
+                Ok(Destination::There(no))
             }
         }
     }
@@ -110,18 +106,4 @@ impl Committer {
         let is_theirs = self.conversation(no, now).await?.is_some() && self.membership(user, no).await?.is_some();
         Ok(is_theirs.then_some(no))
     }
-}
-
-pub fn refused(code: NackCode, reason: &'static str) -> Performed {
-    Ok(Err(refusal(code, reason)))
-}
-
-/// Done, without a number in the conversation.
-pub fn done() -> Performed {
-    Ok(Ok(Done::default()))
-}
-
-/// Done, and announced under this number.
-pub fn announced(cseq: u64) -> Performed {
-    Ok(Ok(Done { cseq, group: 0 }))
 }

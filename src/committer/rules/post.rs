@@ -18,13 +18,11 @@ use crate::{
     },
     committer::{
         Committer,
-        conversation::{Destination, refusal},
-        op::Refusal,
-        submit::{Done, Performed},
+        conversation::Destination,
+        plan::{Done, Ruled, ensure, refused},
     },
     live::channel::Channel,
     log::{Answer, Of},
-    store::StoreError,
 };
 
 impl Committer {
@@ -37,11 +35,8 @@ impl Committer {
         content: Bytes,
         extras: Option<Box<wire::Extras>>,
         now: Now,
-    ) -> Result<Result<Answer, Refusal>, StoreError> {
-        let destination = match self.place_to_post(origin.user, to, extras.as_deref(), now).await? {
-            Ok(destination) => destination,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Answer> {
+        let destination = self.place_to_post(origin.user, to, extras.as_deref(), now).await?;
         let no = self.arrive(origin.user, destination, now);
         let (cseq, item) = self.write(origin.user, no, content, extras, now);
         let (author, time_ms) = (origin.user, now.unix_ms);
@@ -56,7 +51,7 @@ impl Committer {
             item,
             by_reader: false,
         });
-        Ok(Ok(Answer { cseq, useq, time_ms, ..Default::default() }))
+        Ok(Answer { cseq, useq, time_ms, ..Default::default() })
     }
 
     /// A copy of a message that the sender can see, posted in their name.
@@ -66,18 +61,12 @@ impl Committer {
         to: Option<&ConversationId>,
         forward: wire::Forward,
         now: Now,
-    ) -> Performed {
-        let destination = match self.place_to_post(user, to, None, now).await? {
-            Ok(destination) => destination,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    ) -> Ruled<Done> {
+        let destination = self.place_to_post(user, to, None, now).await?;
         let Some(source) = self.known_conversation(user, &forward.conversation, now).await? else {
-            return Ok(Err(refusal(NackCode::NackNotFound, "there is no such conversation to forward from")));
+            return refused(NackCode::NackNotFound, "there is no such conversation to forward from");
         };
-        let source = match self.message_seen_by(user, source, forward.cseq, now).await? {
-            Ok(source) => source,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let source = self.message_seen_by(user, source, forward.cseq, now).await?;
         let forwarded_from = source.extras.map(|extras| extras.forwarded_from).filter(|from| !from.is_empty());
         let forwarded_from = forwarded_from.unwrap_or(source.from);
         let extras = Some(Box::new(wire::Extras { forwarded_from, ..Default::default() }));
@@ -95,7 +84,7 @@ impl Committer {
             by_reader: false,
         });
         self.is_urgent = true;
-        Ok(Ok(Done { cseq, group: 0 }))
+        Ok(Done { cseq, group: 0 })
     }
 
     /// Where a message is to go, if it may; whoever reads it there is in memory.
@@ -105,17 +94,12 @@ impl Committer {
         to: Option<&ConversationId>,
         extras: Option<&wire::Extras>,
         now: Now,
-    ) -> Result<Result<Destination, Refusal>, StoreError> {
+    ) -> Ruled<Destination> {
         let Some(to) = to else {
-            return Ok(Err(refusal(NackCode::NackInvalid, "to: name a user or a group")));
+            return refused(NackCode::NackInvalid, "to: name a user or a group");
         };
-        let destination = match self.destination(user, to, now).await? {
-            Ok(destination) => destination,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Err(refusal) = self.may_write_at(user, &destination, now).await? {
-            return Ok(Err(refusal));
-        }
+        let destination = self.destination(user, to, now).await?;
+        self.may_write_at(user, &destination, now).await?;
         let (mut head, mut least) = (0, Role::None as i32);
         if let Destination::There(no) = destination {
             self.load_readers(no, now).await?;
@@ -124,16 +108,14 @@ impl Committer {
             least = conversation.group().map_or(least, |group| group.may_mention_all);
         }
         let (reply_to, to_all) = extras.map_or((0, false), |extras| (extras.reply_to, extras.mention_all));
-        if reply_to > head {
-            return Ok(Err(refusal(NackCode::NackInvalid, "reply_to: there is no such message")));
-        }
+        ensure(reply_to <= head, NackCode::NackInvalid, "reply_to: there is no such message")?;
         if let Destination::There(no) = destination
             && to_all
-            && (self.role(no, user).await? as i32) < least
         {
-            return Ok(Err(refusal(NackCode::NackForbidden, "your role in this group does not allow mention_all")));
+            let is_allowed = self.role(no, user).await? as i32 >= least;
+            ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow mention_all")?;
         }
-        Ok(Ok(destination))
+        Ok(destination)
     }
 
     /// Gives the message its number and writes it.

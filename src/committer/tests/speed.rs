@@ -7,7 +7,7 @@ use divan::{Bencher, counter::ItemsCount};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::base::number::DeviceNo;
+use crate::{base::number::DeviceNo, committer::plan::Stop};
 
 const PAIRS: usize = 50;
 
@@ -93,6 +93,12 @@ fn for_each_of_one(bencher: Bencher<'_, '_>, users: u32) {
 #[ignore = "takes seconds, and asserts nothing: cargo test --release --lib micro_benchmarks -- --ignored --nocapture"]
 fn micro_benchmarks() {
     divan::Divan::default().run_benches();
+}
+
+/// Whether it refuses or not, every rule hands up room for one.
+#[test]
+fn a_stop_is_no_larger_than_the_errors_of_the_store() {
+    assert_eq!(size_of::<Stop>(), size_of::<StoreError>());
 }
 
 /// Allocations are the same on every machine, so a test can hold them. The limits leave no room for one more a message.

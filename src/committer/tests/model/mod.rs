@@ -26,12 +26,13 @@ mod reference;
 mod rules;
 mod world;
 
-use agreement::Agrees;
 use bytes::Bytes;
 use hongyan_proto::{
     canary,
     wire::{self, Audience, JoinPolicy, Role, act::What, contact_act},
 };
+
+use agreement::Agrees;
 use reference::{Asked, uid};
 use world::World;
 
