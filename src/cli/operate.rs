@@ -11,7 +11,8 @@ use crate::{
     config::Config,
     edge::admin::{self, Request, Response, User},
     host::{
-        open::{self, OpenError},
+        assemble::OpenError,
+        open,
         restore::{self, RestoreError},
     },
     log::verify,

@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::Secret,
     committer::op::AccountAction,
-    host::clockwork,
     session::{
         accounts,
         service::Core,
         trace::{self, Trace},
+        upkeep,
     },
     store::archive,
 };
@@ -116,7 +116,7 @@ async fn try_execute(core: &Arc<Core>, request: Request) -> Result<Response, Str
         }
         Request::Backup { path } => return backup(core, path).await,
         Request::Compact => {
-            clockwork::purge(core).await.map_err(|error| error.to_string())?;
+            upkeep::purge(core).await.map_err(|error| error.to_string())?;
             return Ok(Response::Done);
         }
     };

@@ -17,9 +17,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
-    clockwork,
-    open::{self, OpenError},
-    server::strangers,
+    assemble::{self, OpenError, strangers},
+    clockwork, open,
 };
 use crate::{
     auth::{password::PasswordPool, token::Tokens},
@@ -60,11 +59,11 @@ pub struct Enclosed {
 /// The engine cannot be read or written, or holds something else.
 pub async fn run<T>(parts: Parts, visit: impl AsyncFnOnce(&Enclosed) -> T) -> Result<T, OpenError> {
     let Parts { config, engine, tokens, passwords, environment } = parts;
-    let log = Log::new(engine).with_default_audience(open::default_audience(&config));
+    let log = Log::new(engine).with_default_audience(assemble::default_audience(&config));
     let [log_epoch, ..] = environment.random();
     open::prepare(&log, Path::new("the engine"), u64::from(log_epoch).max(1)).await?;
-    let gate = open::gate(&config, tokens, passwords);
-    let (core, committer) = open::assemble(&config, log, gate, environment).await?;
+    let gate = assemble::gate(&config, tokens, passwords);
+    let (core, committer) = assemble::assemble(&config, log, gate, environment).await?;
     let core = Arc::new(core);
     let alarms = Alarms::new(core.environment.now());
     let (strangers, stop) = (strangers(&config.limits), CancellationToken::new());

@@ -10,12 +10,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    assemble::{OpenError, strangers},
     clockwork, descriptors,
-    open::{self, OpenError, Opened},
+    open::{self, Opened},
 };
 use crate::{
     base::alarms::Alarms,
-    config::{Config, Limits},
+    config::Config,
     edge::{
         admin,
         native::way::NativePort,
@@ -151,11 +152,6 @@ impl Server {
         let _ = std::fs::remove_file(admin::socket_path(&config.data));
         tracing::info!("stopped");
     }
-}
-
-/// Those who have not logged in yet, at both ports.
-pub(super) fn strangers(limits: &Limits) -> Arc<Headcount> {
-    Headcount::new(limits.max_unauthenticated as usize, limits.max_unauthenticated_per_ip as usize)
 }
 
 /// How many connections each port may have at once, as far as the descriptors go round.

@@ -14,3 +14,4 @@ pub mod send;
 pub mod service;
 pub mod signals;
 pub mod trace;
+pub mod upkeep;

@@ -30,7 +30,7 @@ use crate::{
     committer,
     config::Config,
     edge::{native::link::Link, port::headcount::Headcount},
-    host::open,
+    host::{assemble, open},
     log::Log,
     session::{gate::Gate, service::Core},
 };
@@ -115,7 +115,7 @@ impl Host {
             let environment = Box::new(Simulated(clock.clone()));
             let prepared = open::prepare(&log, Path::new("simulated"), log_epoch).await;
             let assembled = match prepared {
-                Ok(()) => open::assemble(&config, log, gate(), environment).await,
+                Ok(()) => assemble::assemble(&config, log, gate(), environment).await,
                 // The operator starts it again when the disk answers.
                 Err(_) => return,
             };

@@ -15,7 +15,7 @@ use crate::{
     base::environment::{Now, System},
     committer::{Committer, op::LoggedIn},
     config::Config,
-    host::open,
+    host::{assemble, open},
     log::Log,
     session::{
         gate::{Attempt, Rejection},
@@ -34,7 +34,8 @@ impl Rig {
     async fn new() -> Self {
         let log = Log::new(Arc::new(MemoryEngine::new()));
         open::prepare(&log, Path::new("memory"), 7).await.unwrap();
-        let (core, committer) = open::assemble(&Config::default(), log, sim::gate(), Box::new(System)).await.unwrap();
+        let (core, committer) =
+            assemble::assemble(&Config::default(), log, sim::gate(), Box::new(System)).await.unwrap();
         Self { core: Arc::new(core), committer }
     }
 
