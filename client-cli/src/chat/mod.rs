@@ -17,9 +17,10 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     record::Record,
-    session::{Login, count},
+    session::Login,
     slot::Family,
-    terminal, text,
+    terminal,
+    text::{self, count},
 };
 use line::Line;
 use screen::{Input, Screen};

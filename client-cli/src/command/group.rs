@@ -10,9 +10,9 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     record::{GroupRecord, MemberRecord},
-    session::{Login, count},
+    session::Login,
     slot::Family,
-    text::{harmless, join_name, local_clock, role_name},
+    text::{count, harmless, join_name, local_clock, role_name},
 };
 
 pub async fn run(login: &Login, command: &GroupCommand) -> Result<Exit, Failure> {
