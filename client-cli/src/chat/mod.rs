@@ -13,13 +13,13 @@ use hongyan_client::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    command::{history::load, interrupted},
+    command::history::load,
     exit::{Exit, Failure},
     output::Output,
     record::Record,
     session::Login,
     slot::Family,
-    terminal,
+    terminal::{self, interrupted},
     text::{self, count},
 };
 use line::Line;

@@ -4,7 +4,7 @@ use hongyan_client::{
     Act, Client, ConversationId, Group, GroupSettings, GroupUpdate, InvalidId, JoinPolicy, Member, Role, Uid,
 };
 
-use super::{submit, submit_with};
+use super::submit::{submit, submit_with};
 use crate::{
     args::{GroupCommand, JoinName, Least, Rank, RoleName, Settings},
     exit::{Exit, Failure},

@@ -5,7 +5,6 @@ use std::{collections::HashSet, time::Duration};
 use hongyan_client::{ConversationId, Entry, Event, Events, StartAt};
 use tokio::time::Instant;
 
-use super::interrupted;
 use crate::{
     args::Since,
     exit::{Exit, Failure},
@@ -13,6 +12,7 @@ use crate::{
     record::Record,
     session::{ConnectionNotes, Login},
     slot::Family,
+    terminal::interrupted,
     text::{count, harmless},
 };
 

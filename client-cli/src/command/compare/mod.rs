@@ -18,12 +18,12 @@ use self::{
     counted::Tally,
     ways::{Receiver, Told, Way},
 };
-use super::interrupted;
 use crate::{
     args::Comparison,
     exit::{Exit, Failure},
     output::Output,
     session::Login,
+    terminal::interrupted,
 };
 
 /// How long the last messages may take: two turns of the slowest poller.
