@@ -4,6 +4,7 @@
 mod beside;
 mod events;
 mod notebook;
+mod seeing;
 mod tap;
 mod turn;
 mod wishes;
@@ -25,10 +26,7 @@ use hongyan_proto::{
 use tap::Tap;
 
 use self::{events::Reload, notebook::Note};
-pub use self::{
-    notebook::{Notebook, Shown, Way},
-    wishes::Wish,
-};
+pub use self::{notebook::Notebook, wishes::Wish};
 use super::{
     World,
     chance::Chance,
