@@ -1,22 +1,34 @@
 //! Hongyan, the server: every user has one durable log, and every way in is a cursor over it.
 //!
-//! The path of a message, one stop per file:
+//! Each folder is a room, and a room stands on those below it, never the other way round:
 //!
-//! 1. [`listener`] accepts the connection and bounds how many there are.
-//! 2. [`link`] reads bytes and gives them to `hongyan_proto::server::Connection`, which yields a SEND.
-//! 3. [`dispatch`] picks the use case: for a SEND, [`deliver`] checks it and hands it over.
-//! 4. [`committer`] gathers what has arrived, gives numbers, commits once ([`store`]), and then, in commit order,
-//!    answers the sender and offers the entry to every live channel of the recipient ([`sessions`]).
-//! 5. [`channel`] queues it for the recipient's link; a device that does not keep up reads [`log`] instead ([`sync`]).
-//! 6. The recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
+//! | room | holds |
+//! |---|---|
+//! | [`cli`] | what was typed, and what operators' commands do |
+//! | [`host`] | puts the parts together and owns their lives: opening, running, draining, restoring |
+//! | [`edge`] | all that knows sockets: ports, the native way in, the web's, the operators' |
+//! | [`session`] | all that a way in may call: logging in, sending, reading, asking |
+//! | [`committer`] | the only writer: numbers, rules, one commit for all that has gathered |
+//! | [`live`] | what lives while connections do: channels and the map of them |
+//! | [`log`] | the meaning of rows |
+//! | [`store`] | tables of bytes, and the engines that keep them |
+//! | [`auth`] | tokens, passwords, resume tokens, the back-off after failures |
+//! | [`config`] | settings |
+//! | [`base`] | numbers, addresses, time and chance, metrics |
 //!
-//! Around that path: [`login`] and [`auth`] (who is it?), [`requests`] (history and the like), [`presence`] and [`signals`]
-//! (what passes without being kept), [`admin`] (operators), [`http`] (the HTTP port: health, [`metrics`], and the web's ways
-//! in, [`gateway`]), [`server`] (putting it together, draining), [`config`] and [`args`].
+//! # The path of a message, room by room
 //!
-//! *Architecture Invariants*: imports point down this list, never up; only `listener`, `link`, `http` and `admin` know
-//! sockets; only the committer writes to the store and binds channels; only the edges (`main`, `open`, `server`,
-//! `upkeep`) read a clock or draw randomness by themselves; all else asks the [`environment`].
+//! 1. **edge**: `port::door` takes a place and accepts, `native::way` counts the stranger and makes a task, `native::link` reads
+//!    bytes and gives them to `hongyan_proto::server::Connection`, which yields a SEND.
+//! 2. **session**: `send` checks its form and hands it over.
+//! 3. **committer**: takes everything that waits, gives numbers by its rules, and commits once (**store**).
+//! 4. **live**: only then, in commit order, the sender is answered and the entry offered to every live channel of the
+//!    recipient. A device that does not keep up reads the **log** instead (`session::catch_up`).
+//! 5. **edge**: the recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
+//!
+//! *Architecture Invariants*, kept by `tests/architecture`: imports point down the table, never up, and never in a circle; only
+//! `edge` knows sockets; only the committer writes to the store and binds channels; only `base`, `edge` and `host` read a clock
+//! or draw randomness by themselves, all else asks the [`base::environment`].
 
 pub mod auth;
 pub mod base;

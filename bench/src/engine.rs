@@ -1,4 +1,4 @@
-//! All connections of a run on one thread and one epoll: sockets, counters, timers.
+//! All connections of a run on one thread and one epoll: sockets and timers.
 //!
 //! An own loop and not an async runtime: the load generator must cost a fraction of what it measures, and a wait must end
 //! to the microsecond, which a timer of whole milliseconds cannot do.
@@ -26,6 +26,7 @@ use crate::{
     link::{Link, Reading},
     run::Run,
     stamp::Stamp,
+    traffic::Traffic,
 };
 
 const READ_BYTES: usize = 256 * 1024;
@@ -36,14 +37,6 @@ const TIMER: u64 = u64::MAX;
 const PER_SOURCE: u32 = 20_000;
 /// By how much the kernel may delay a wake-up, in nanoseconds.
 const TIMER_SLACK: NonZeroU64 = NonZeroU64::new(1000).expect("it is not zero");
-
-/// Bytes and system calls at the sockets, encrypted if TLS is on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub calls: u64,
-}
 
 /// The connections. Links are numbered in the order of [`Engine::add`].
 pub struct Engine<'run> {

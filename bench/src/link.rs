@@ -12,8 +12,8 @@ use socket2::Socket;
 
 use crate::{
     device::{Device, Event},
-    engine::Traffic,
     run::Run,
+    traffic::Traffic,
 };
 
 /// Bytes that TLS hands out at once.

@@ -1,8 +1,8 @@
 //! `hongyan-bench`: measures a running Hongyan server, so that an operator can size a machine and see for themselves.
 //!
 //! Way for a reader: [`args`] (what can be typed), [`scenario`] (what is measured), [`engine`] and [`link`] (sockets),
-//! [`device`] (the protocol, without sockets), [`ledger`] (what arrived, checked by content), [`meter`] and [`process`]
-//! (what it has cost), [`report`] (the table and the JSON).
+//! [`device`] (the protocol, without sockets), [`ledger`] (what arrived, checked by content), [`meter`], [`traffic`] and
+//! [`process`] (what it has cost), [`report`] (the table and the JSON).
 
 mod args;
 mod device;
@@ -18,6 +18,7 @@ mod run;
 mod scenario;
 mod stamp;
 mod token;
+mod traffic;
 
 use std::{
     io,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    engine::{Engine, Traffic},
+    engine::Engine,
     process::{self, Cpu, Server},
     report::{Report, Unit},
+    traffic::Traffic,
 };
 
 /// One reading of all meters.

@@ -11,7 +11,8 @@ use crate::{
     output::Output,
     setup::Setup,
     slot::{self, Devices, Family, Slot},
-    terminal, text,
+    terminal,
+    text::{count, harmless},
 };
 
 /// Silence before a person is told what is being waited for.
@@ -215,7 +216,7 @@ impl ConnectionNotes {
                 self.told.push(reason.clone());
                 let wait = retry_in.as_secs_f64();
                 let soon = if wait < 1.0 { String::new() } else { format!(" in {wait:.1} s") };
-                Some(format!("reconnecting{soon}: {}", text::harmless(reason)))
+                Some(format!("reconnecting{soon}: {}", harmless(reason)))
             }
             Event::Connected { .. } if self.is_down() => {
                 self.told.clear();
@@ -225,9 +226,4 @@ impl ConnectionNotes {
             _ => None,
         }
     }
-}
-
-/// `1 message`, `2 messages`.
-pub fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

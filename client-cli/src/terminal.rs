@@ -1,8 +1,12 @@
-//! The few things that are asked of a terminal: whether there is one, a hidden line, and its state for putting it back.
+//! The few things that are asked of a terminal: whether there is one, a hidden line, its state for putting it back, and
+//! whether somebody wants this program to end.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Failure;
 
 /// Whether a question can be asked.
 pub fn is_interactive() -> bool {
@@ -73,6 +77,17 @@ fn read_keys(input: impl BufRead) -> io::Result<String> {
         }
     }
     String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "what was typed is not UTF-8"))
+}
+
+/// Returns when a person or the system asks this program to end.
+pub async fn interrupted() -> Result<(), Failure> {
+    let failed = |error| Failure::local("cannot watch for signals", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
 }
 
 #[cfg(test)]

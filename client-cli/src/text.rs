@@ -169,11 +169,16 @@ pub fn presence(presence: &Presence) -> String {
     format!("{}: {state}", presence.uid)
 }
 
+/// `1 message`, `2 messages`.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// A time in the largest unit that is whole.
 pub fn span(seconds: u32) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (unit, name) = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
-    crate::session::count((seconds / unit) as usize, name)
+    count((seconds / unit) as usize, name)
 }
 
 pub fn role_name(role: Role) -> &'static str {

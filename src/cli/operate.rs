@@ -12,12 +12,11 @@ use crate::{
     edge::admin::{self, Request, Response, User},
     host::{
         assemble::OpenError,
+        inspect::{self, InspectError},
         open,
         restore::{self, RestoreError},
     },
-    log::verify,
     session::trace::Message,
-    store::archive::{self, ArchiveError},
 };
 
 /// Why a command was not carried out.
@@ -26,7 +25,7 @@ pub enum OperateError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Inspect(#[from] InspectError),
     #[error(transparent)]
     Restore(#[from] RestoreError),
     #[error("cannot open {}: {source}", path.display())]
@@ -103,7 +102,7 @@ pub async fn store(config: &Config, action: StoreAction) -> Result<(), OperateEr
             let summary = restore::restore(config, file).await?;
             writeln!(io::stdout(), "{} rows restored, with a new log epoch", summary.rows)?;
         }
-        StoreAction::Verify => return verify_store(config).await,
+        StoreAction::Verify => return verify_store(config),
         StoreAction::Compact => {
             perform(config, Request::Compact).await?;
             writeln!(io::stdout(), "what was taken back before has left the store's files")?;
@@ -112,11 +111,8 @@ pub async fn store(config: &Config, action: StoreAction) -> Result<(), OperateEr
     Ok(())
 }
 
-async fn verify_store(config: &Config) -> Result<(), OperateError> {
-    let engine = open::open_engine(config)?;
-    // Reading every row checks the engine's own sums; then what the rows say is checked against each other.
-    archive::export(&engine, io::sink())?;
-    let report = verify::verify(&engine).map_err(OpenError::Store)?;
+fn verify_store(config: &Config) -> Result<(), OperateError> {
+    let report = inspect::verify(config)?;
     let mut out = io::stdout();
     for problem in &report.problems {
         writeln!(out, "{problem}")?;

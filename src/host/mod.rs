@@ -1,11 +1,16 @@
-//! What puts the parts together and owns their lives: [`open`] (from a configuration to a working core), [`server`] (bound,
-//! running, draining), [`restore`], the [`clockwork`] of upkeep, and the [`boot`] that may have lost the end of a log.
+//! What puts the parts together and owns their lives.
+//!
+//! [`open`] goes from a configuration to a working core, whose parts [`assemble`] makes; [`server`] binds, runs and drains it,
+//! with the [`clockwork`] of upkeep beside; [`enclosed`] is the same without ports and files. [`boot`] knows whether a power
+//! cut may have taken the end of the log, [`descriptors`] how many connections there can be. [`restore`] and [`inspect`] are
+//! for a store that nobody serves.
 
 pub mod assemble;
 mod boot;
 pub mod clockwork;
 mod descriptors;
 pub mod enclosed;
+pub mod inspect;
 pub mod open;
 pub mod restore;
 pub mod server;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     auth::token::Tokens,
     base::{
-        environment::{self, Environment, System},
+        environment::{self, System},
         parking,
     },
     committer,

@@ -1,9 +1,9 @@
 //! Where a device is in its user's log: the same rules as `hongyan_proto::client`, on plain nanoseconds.
 
-use hongyan_proto::client::{ACK_EVERY, GAP_DELAY};
+use hongyan_proto::client::{ACK_DELAY, ACK_EVERY, GAP_DELAY};
 
-use super::ACK_PAUSE;
-
+/// The pause between two acks under steady traffic, in nanoseconds.
+const ACK_PAUSE: u64 = ACK_DELAY.as_nanos() as u64;
 /// How often the wait before the next SYNC_REQ doubles at most.
 const MAX_DOUBLINGS: u32 = 8;
 

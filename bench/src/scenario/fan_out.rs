@@ -1,6 +1,6 @@
 //! One sender, many online receivers: a message to each of them, in rounds at a fixed rate.
 
-use super::{Bench, TICK, nanos};
+use super::run::{Bench, TICK, nanos};
 use crate::{args::FanOut, ledger::Ledger, progress::Progress, stamp::Stamp};
 
 /// The sender's user and link; the receivers follow.

@@ -6,7 +6,7 @@ use hongyan_proto::{
     wire::{self, act::What},
 };
 
-use super::{Bench, TICK, nanos};
+use super::run::{Bench, TICK, nanos};
 use crate::{
     args::Group,
     device::{Event, To},

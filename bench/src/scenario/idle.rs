@@ -1,6 +1,6 @@
 //! Devices that are logged in and silent: what a login costs, what a connection weighs, what heartbeats cost.
 
-use super::{Bench, nanos};
+use super::run::{Bench, nanos};
 use crate::{
     args::Idle,
     ledger::Ledger,

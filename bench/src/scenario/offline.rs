@@ -1,6 +1,6 @@
 //! Messages to a user who is away: what storing costs, and how soon all is there once the user comes back.
 
-use super::{Bench, TICK};
+use super::run::{Bench, TICK};
 use crate::{
     args::Offline,
     device::Event,

@@ -1,6 +1,9 @@
 //! A fixed rate: latency from the intended times, and what a message costs when messages come one by one.
 
-use super::{Bench, TICK, nanos, schedule::Schedule};
+use super::{
+    run::{Bench, TICK, nanos},
+    schedule::Schedule,
+};
 use crate::{
     args::Paced,
     ledger::Ledger,

@@ -1,6 +1,6 @@
 //! Pairs as fast as it goes: throughput, and what a message costs when the server works in batches.
 
-use super::{Bench, TICK, nanos};
+use super::run::{Bench, TICK, nanos};
 use crate::{
     args::Pairs,
     ledger::Ledger,

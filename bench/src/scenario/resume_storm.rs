@@ -4,7 +4,10 @@ use std::{collections::VecDeque, net::TcpStream, thread, time::Duration};
 
 use anyhow::bail;
 
-use super::{Bench, TICK, schedule::Schedule};
+use super::{
+    run::{Bench, TICK},
+    schedule::Schedule,
+};
 use crate::{
     args::ResumeStorm,
     device::Event,

@@ -2,7 +2,7 @@
 
 use clap::{Args as Group, Subcommand, ValueEnum};
 
-use super::group;
+use super::value::group;
 
 #[derive(Debug, Subcommand)]
 pub enum GroupCommand {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args as Group, Subcommand};
 use hongyan_client::ConversationId;
 
-use super::{conversation, seconds};
+use super::value::{conversation, seconds};
 
 /// What a message carries besides its text.
 #[derive(Clone, Debug, Default, Group)]

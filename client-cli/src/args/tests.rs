@@ -1,8 +1,14 @@
 //! What is typed, and what is refused.
 
-use clap::CommandFactory;
+use std::time::Duration;
 
-use super::*;
+use clap::{CommandFactory, Parser};
+use hongyan_client::ConversationId;
+
+use super::{
+    command::{Args, Command},
+    value::{Since, conversation, group},
+};
 
 fn parse(line: &str) -> Result<Args, clap::Error> {
     Args::try_parse_from(line.split(' '))

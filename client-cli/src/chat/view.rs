@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::line::Target;
 use crate::{
     output::Output,
-    session::{ConnectionNotes, count},
-    text,
+    session::ConnectionNotes,
+    text::{self, count},
 };
 
 /// How long an own line waits for ✓✓: too short to be noticed, long enough where both ends and the server are quick.

@@ -12,7 +12,7 @@ use crate::{
     exit::{Exit, Failure},
     frames::{Capture, Piece, View, What, capture},
     output::Output,
-    session::count,
+    text::count,
 };
 
 #[derive(Serialize)]

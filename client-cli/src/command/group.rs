@@ -4,15 +4,15 @@ use hongyan_client::{
     Act, Client, ConversationId, Group, GroupSettings, GroupUpdate, InvalidId, JoinPolicy, Member, Role, Uid,
 };
 
-use super::{submit, submit_with};
+use super::submit::{submit, submit_with};
 use crate::{
     args::{GroupCommand, JoinName, Least, Rank, RoleName, Settings},
     exit::{Exit, Failure},
     output::Output,
     record::{GroupRecord, MemberRecord},
-    session::{Login, count},
+    session::Login,
     slot::Family,
-    text::{harmless, join_name, local_clock, role_name},
+    text::{count, harmless, join_name, local_clock, role_name},
 };
 
 pub async fn run(login: &Login, command: &GroupCommand) -> Result<Exit, Failure> {

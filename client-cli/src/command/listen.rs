@@ -5,15 +5,15 @@ use std::{collections::HashSet, time::Duration};
 use hongyan_client::{ConversationId, Entry, Event, Events, StartAt};
 use tokio::time::Instant;
 
-use super::interrupted;
 use crate::{
     args::Since,
     exit::{Exit, Failure},
     output::Output,
     record::Record,
-    session::{ConnectionNotes, Login, count},
+    session::{ConnectionNotes, Login},
     slot::Family,
-    text,
+    terminal::interrupted,
+    text::{count, harmless},
 };
 
 /// What ends a listening.
@@ -159,7 +159,7 @@ fn line(event: &Event) -> Option<String> {
         Event::Skipped { conversation, after_cseq, before_cseq } => {
             let number = before_cseq - after_cseq - 1;
             let what = count(number as usize, "message");
-            Some(text::harmless(&format!("{what} of {conversation} left to `hongyan-cli history`")))
+            Some(harmless(&format!("{what} of {conversation} left to `hongyan-cli history`")))
         }
         _ => None,
     }

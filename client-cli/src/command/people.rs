@@ -3,7 +3,7 @@
 use hongyan_client::{Act, Audience, Client, Contact, Event, Presence, Privacy, Uid};
 use serde::Serialize;
 
-use super::{interrupted, submit};
+use super::submit::submit;
 use crate::{
     args::{People, PrivacyArgs, Switch, Who},
     exit::{Exit, Failure},
@@ -11,6 +11,7 @@ use crate::{
     record::{ContactRecord, Record},
     session::Login,
     slot::Family,
+    terminal::interrupted,
     text,
 };
 

@@ -6,12 +6,12 @@ use hongyan_client::{Client, ErrorKind};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::interrupted;
 use crate::{
     exit::{Exit, Failure},
     output::Output,
     session::Login,
     slot::Family,
+    terminal::interrupted,
 };
 
 #[derive(Serialize)]

@@ -20,8 +20,9 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     record::AckRecord,
-    session::{Login, count},
+    session::Login,
     slot::Family,
+    text::count,
 };
 
 /// Messages whose answers are waited for. The client itself keeps to the server's credit; this bounds memory. It is

@@ -16,9 +16,9 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     record::gone_name,
-    session::{Login, Session, count},
+    session::{Login, Session},
     slot::Family,
-    text::{harmless, local_clock},
+    text::{count, harmless, local_clock},
 };
 
 /// A device of the user, as the server sees it.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hongyan_client::{Act, Arrangement, Content, ConversationId, NewMessage, Uid};
 
-use super::{submit, submit_with};
+use super::submit::{submit, submit_with};
 use crate::{
     args::{Arrange, Carried, Talk},
     exit::{Exit, Failure},

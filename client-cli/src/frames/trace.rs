@@ -9,7 +9,10 @@ use hongyan_client::{Direction, FrameTrace};
 use hongyan_proto::codec::PREFACE;
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Capture, Piece, View, What};
+use super::{
+    capture::{Capture, Piece, What},
+    view::View,
+};
 
 #[derive(Default)]
 struct Streams {

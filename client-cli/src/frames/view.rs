@@ -16,7 +16,7 @@ use prost_reflect::{
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::What;
+use super::capture::What;
 use crate::{output::json_line, text};
 
 /// The messages of the protocol.

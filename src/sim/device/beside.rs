@@ -2,9 +2,14 @@
 
 use hongyan_proto::wire::{self, entry::Item as Wire, request::Op};
 
-use super::{Device, Note, Shown, Way, events::PAGE, notebook::Notebook};
+use super::{
+    Device,
+    notebook::{Note, Notebook, Shown, Way},
+};
 use crate::sim::conversation::Conversation;
 
+/// Messages of one page of history.
+pub const PAGE: u32 = 20;
 /// The id of requests for what is missing of a large group.
 pub const GAP: u64 = 2;
 

@@ -8,14 +8,15 @@ use hongyan_proto::{
     wire::{self, FailureCode, entry::Item as Wire, request::Op, response::Result as Answer},
 };
 
-use super::{Device, Note, Shown, Way, beside::GAP};
+use super::{
+    Device,
+    beside::{GAP, PAGE},
+    notebook::{Note, Shown, Way},
+};
 use crate::sim::{
     conversation::{self, Conversation},
     ledger::{Item, Sight},
 };
-
-/// Messages of one page of history.
-pub const PAGE: u32 = 20;
 
 /// What is still to be loaded after a reset, on this connection.
 #[derive(Default)]
@@ -221,26 +222,6 @@ impl Device {
         }
     }
 
-    /// Something in a conversation has come, from wherever: it is put into the book, and must be on stable storage (I4).
-    pub(super) fn see(&mut self, message: &wire::Message) -> Option<(Conversation, Sight)> {
-        let mut ledger = self.world.ledger.borrow_mut();
-        let (conversation, sight) = ledger.on_line(self.user, message)?;
-        if let Sight::Message { content, .. } | Sight::Edit { content: Some(content), .. } = sight {
-            let is_safe = ledger.is_loose(content) || self.is_synced(content);
-            let (user, cseq) = (self.user, message.cseq);
-            ledger.check(is_safe, || format!("I4: u{user} is shown {cseq} of {conversation:?} before its sync"));
-        }
-        Some((conversation, sight))
-    }
-
-    fn is_synced(&self, content: usize) -> bool {
-        !self.world.host.disk.is_unsynced(content as u32)
-    }
-
-    pub(super) fn note_shown(&mut self, conversation: Conversation, cseq: u64, shown: Shown) {
-        self.round.push(Note::Shown { conversation, cseq, shown });
-    }
-
     /// The device's own message, out of the log. Its answer came before, though it may have been that it is too old for one.
     fn on_own(&mut self, entry: wire::Entry) {
         let Some(Wire::Message(message)) = entry.item else { return };
@@ -323,15 +304,6 @@ impl Device {
         let is_done = |line: &super::Line| line.reload.is_listed && line.reload.todo.is_empty();
         if self.line.as_ref().is_some_and(is_done) {
             self.round.push(Note::ReloadDone);
-        }
-    }
-
-    pub(super) fn on_loaded(&mut self, message: &wire::Message) {
-        let Some((conversation, sight)) = self.see(message) else { return };
-        match self.notebook.has(conversation, message.cseq) {
-            false => self.note_shown(conversation, message.cseq, Shown { way: Way::Loaded, sight }),
-            // It may have been taken back behind a reset, where its answer came after the act.
-            true => self.round.push(Note::Seen { conversation, cseq: message.cseq, sight }),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod beside;
 mod events;
 mod notebook;
+mod seeing;
 mod tap;
 mod turn;
 mod wishes;
@@ -34,7 +35,7 @@ use super::{
 use crate::base::environment::Timer as _;
 use events::Reload;
 use notebook::Note;
-pub use notebook::{Notebook, Shown, Way};
+pub use notebook::Notebook;
 pub use wishes::Wish;
 
 /// Where in a turn a device's process ends.

@@ -6,7 +6,7 @@ use hongyan_proto::{
     wire::{self, act::What, request::Op, status_request::Which},
 };
 
-use super::{bytes, number};
+use super::value::{bytes, number};
 
 /// Somebody, nobody, or no name at all.
 pub fn uid(u: &mut Unstructured<'_>) -> Result<String> {

@@ -1,14 +1,5 @@
 //! What all scenarios share: the engine, the server's process, logging in, waiting until all has arrived.
 
-pub mod fan_out;
-pub mod group;
-pub mod idle;
-pub mod offline;
-pub mod paced;
-pub mod pairs;
-pub mod resume_storm;
-mod schedule;
-
 use std::time::Duration;
 
 use anyhow::bail;
@@ -24,7 +15,7 @@ use crate::{
 };
 
 /// How often a loop looks up although nothing comes.
-const TICK: u64 = 50_000_000;
+pub const TICK: u64 = 50_000_000;
 
 /// A run under way.
 pub struct Bench<'run> {
@@ -34,7 +25,8 @@ pub struct Bench<'run> {
     pub patience: Duration,
     pub seed: u64,
     pub report: Report,
-    events: Vec<(u32, Event)>,
+    /// What has happened and is not booked yet.
+    pub events: Vec<(u32, Event)>,
 }
 
 impl<'run> Bench<'run> {
@@ -67,7 +59,8 @@ impl<'run> Bench<'run> {
         self.poll_with(until, |link, event, now| ledger.note(link, event, now))
     }
 
-    fn poll_with(&mut self, until: u64, mut take: impl FnMut(u32, Event, u64)) -> anyhow::Result<()> {
+    /// As [`Self::poll`], with what has happened handed to `take`.
+    pub fn poll_with(&mut self, until: u64, mut take: impl FnMut(u32, Event, u64)) -> anyhow::Result<()> {
         self.engine.poll(until, &mut self.events)?;
         let now = self.now();
         self.events.drain(..).for_each(|(link, event)| take(link, event, now));
@@ -121,7 +114,7 @@ impl<'run> Bench<'run> {
     }
 
     /// What has been delivered since the meters stood at `from`, and what that cost.
-    fn report_deliveries(&mut self, from: Reading, ledger: &Ledger) {
+    pub fn report_deliveries(&mut self, from: Reading, ledger: &Ledger) {
         let usage = Usage::between(from, self.read_meters());
         self.report.row("deliveries_per_s", ledger.received as f64 / usage.seconds, Unit::PerSecond);
         usage.report_costs(&mut self.report, "delivery", ledger.received, self.server);
@@ -145,6 +138,6 @@ impl<'run> Bench<'run> {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub fn nanos(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }

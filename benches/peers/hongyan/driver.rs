@@ -1,5 +1,4 @@
-//! Hongyan's native protocol, version 1, as peerbench drives it: frames of LEN (u24) TYPE and a protobuf body, both
-//! written by hand. Copies of this file and of the directory beside it go to peerbench's src/proto/.
+//! One user's connection, as peerbench drives it.
 //!
 //! What it does as an SDK does: it logs in with a token (HS256, minted here), keeps below the credit, acks cumulatively,
 //! answers PINGs, and checks that useqs are dense. When it acks: the first entry after a quiet time at once, otherwise at
@@ -8,17 +7,12 @@
 //! costs nothing that is measured (the server may push them again after its ack timeout; they are dropped by useq).
 //!
 //! A user that has logged in before in this process comes back with RESUME, as its device would.
-use super::*;
+use super::group::{self, Step, GROUP};
+use super::token::mint;
+use super::wire::{bytes, fields, first_num, frame, num, uid, Val};
+use crate::proto::*;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, OnceLock};
-
-mod group;
-mod token;
-mod wire;
-
-use group::{Step, GROUP};
-use token::mint;
-use wire::{bytes, fields, first_num, frame, num, uid, Val};
 
 const HELLO: u8 = 0x01;
 const WELCOME: u8 = 0x02;

@@ -5,22 +5,20 @@
 //!
 //! Times are nanoseconds since the start of the run.
 
-mod incoming;
-mod sending;
-
 use bytes::{Bytes, BytesMut};
 use hongyan_proto::{
     CloseCode,
-    client::ACK_DELAY,
     codec::{self, CRITICAL, HEADER_LEN, MAX_FRAME, PREFACE, RESERVED, RawFrame},
     frame::Frame,
     kind::Kind,
-    wire::{self, hello},
+    wire::{self, act::What, hello},
 };
-use incoming::Incoming;
-pub use sending::To;
-use sending::{Sending, refusal};
 
+use super::{
+    event::Event,
+    incoming::Incoming,
+    sending::{Sending, To, refusal},
+};
 use crate::{
     frames::{Malformed, Push, SendAck},
     run::Run,
@@ -31,21 +29,6 @@ use crate::{
 const DEVICE: &str = "bench";
 const AGENT: &str = concat!("hongyan-bench/", env!("CARGO_PKG_VERSION"));
 const NS_PER_MS: u64 = 1_000_000;
-
-/// What a device tells its scenario.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event {
-    /// WELCOME or RESUMED.
-    LoggedIn,
-    /// A message of this device is durable.
-    Answered { intended: u64 },
-    /// A message of this run has come.
-    Received(Stamp),
-    /// A message has come that nobody of this run has sent like that.
-    Foreign,
-    /// The connection is over, or a message was refused.
-    Failed(Box<str>),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -133,6 +116,27 @@ impl Device {
     /// Whether an ack was written for every entry that has come.
     pub fn has_acked_all(&self) -> bool {
         self.incoming.has_acked_all()
+    }
+
+    // ------------------------------------------------------------ sending
+
+    /// Sends a message, as soon as there is a connection and credit.
+    pub fn send(&mut self, run: &Run, to: To, stamp: Stamp) {
+        let out = self.is_live().then_some(&mut self.out);
+        self.sending.send(run, out, to, stamp);
+    }
+
+    /// Does something in a conversation, or in none. There must be credit for it.
+    pub fn act(&mut self, to: String, what: What, now: u64) {
+        self.sending.act(&mut self.out, to, what, now);
+    }
+
+    fn on_answered(&mut self, send_no: u64, events: &mut Vec<Event>) {
+        match self.sending.on_answered(send_no) {
+            Ok(Some(intended)) => events.push(Event::Answered { intended }),
+            Ok(None) => {}
+            Err(why) => self.fail(events, why),
+        }
     }
 
     // ------------------------------------------------------------ time
@@ -271,10 +275,10 @@ impl Device {
             }
             Frame::Resumed(resumed) => {
                 self.resume_token = resumed.resume_token;
-                self.send_unanswered_again(run);
+                self.sending.write_again(run, &mut self.out);
                 self.go_live(run, resumed.limits, resumed.max_send_no, now, events);
             }
-            Frame::Credit(credit) => self.on_credit(run, credit.max_send_no),
+            Frame::Credit(credit) => self.sending.on_credit(run, &mut self.out, credit.max_send_no),
             Frame::Ping(_) => {
                 // The ack goes first: one that follows a PONG would count as withheld.
                 self.put_ack(now);
@@ -323,7 +327,7 @@ impl Device {
         let spread = self.user.wrapping_mul(0x9E37_79B9);
         self.ping_due = now + ((u128::from(self.heartbeat) * u128::from(spread)) >> 32) as u64;
         events.push(Event::LoggedIn);
-        self.on_credit(run, max_send_no);
+        self.sending.on_credit(run, &mut self.out, max_send_no);
     }
 
     fn fail(&mut self, events: &mut Vec<Event>, why: String) {
@@ -331,9 +335,6 @@ impl Device {
         events.push(Event::Failed(why.into()));
     }
 }
-
-/// The pause between two acks under steady traffic, in nanoseconds.
-const ACK_PAUSE: u64 = ACK_DELAY.as_nanos() as u64;
 
 #[cfg(test)]
 mod tests;

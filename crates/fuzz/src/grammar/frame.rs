@@ -1,30 +1,9 @@
-//! Input that is nearly right: frames with fields at their limits, then a few bytes changed.
+//! Frames that either end may write, with fields at their limits.
 
-pub mod asked;
+use arbitrary::{Result, Unstructured};
+use hongyan_proto::{frame::Frame, wire};
 
-use arbitrary::{Arbitrary, Result, Unstructured};
-use bytes::BytesMut;
-use hongyan_proto::{
-    codec::{PREFACE, put_typed},
-    frame::Frame,
-    kind::Kind,
-    wire,
-};
-
-use crate::net::Rng;
-
-/// Numbers that rules are made of.
-const EDGES: [u64; 12] = [0, 1, 2, 16, 63, 64, 65, 1 << 14, 1 << 32, (1 << 62) - 1, u64::MAX - 1, u64::MAX];
-
-/// A number of the protocol: mostly a small one, which fits what is under way, at times an edge.
-pub fn number(u: &mut Unstructured<'_>) -> Result<u64> {
-    let byte = u8::arbitrary(u)?;
-    Ok(match byte {
-        0..=219 => u64::from(byte % 80),
-        220..=249 => EDGES[usize::from(byte) % EDGES.len()],
-        _ => u64::arbitrary(u)?,
-    })
-}
+use super::value::{bytes, number};
 
 fn name(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u.int_in_range(0..=9)? {
@@ -34,11 +13,6 @@ fn name(u: &mut Unstructured<'_>) -> Result<String> {
         3..=5 => "alice".into(),
         _ => "bob".into(),
     })
-}
-
-fn bytes(u: &mut Unstructured<'_>) -> Result<bytes::Bytes> {
-    let len = u.int_in_range(0..=40)?;
-    Ok(u.bytes(len.min(u.len()))?.to_vec().into())
 }
 
 fn hello(u: &mut Unstructured<'_>) -> Result<wire::Hello> {
@@ -149,61 +123,4 @@ pub fn from_server(u: &mut Unstructured<'_>) -> Result<Frame> {
         13 => Frame::Signal(wire::Signal { to: name(u)?, from: name(u)?, body: bytes(u)?, ..Default::default() }),
         _ => Frame::Close(wire::Close { code: number(u)? as u32, reason: name(u)?, retry_after_ms: u.arbitrary()? }),
     })
-}
-
-/// Random bytes, for targets that make operations of them.
-pub fn noise(rng: &mut Rng) -> Vec<u8> {
-    let len = 1 + rng.below(600);
-    (0..len).map(|_| rng.next() as u8).collect()
-}
-
-/// A stream of frames of both ends, with a few mistakes.
-pub fn stream(rng: &mut Rng) -> Vec<u8> {
-    let noise = noise(rng);
-    let mut u = Unstructured::new(&noise);
-    let mut out = BytesMut::new();
-    if rng.below(2) == 0 {
-        out.extend_from_slice(&PREFACE);
-    }
-    for _ in 0..rng.below(12) {
-        let frame = if rng.below(2) == 0 { from_client(&mut u) } else { from_server(&mut u) };
-        match frame {
-            Ok(frame) if rng.below(8) > 0 => frame.encode(&mut out),
-            // A body that belongs to another kind, or to none.
-            _ => {
-                let type_byte = if rng.below(2) == 0 { rng.next() as u8 } else { any_kind(rng) as u8 };
-                let len = rng.below(20) as usize;
-                put_typed(&mut out, type_byte, len, |out| (0..len).for_each(|_| out.extend([rng.next() as u8])));
-            }
-        }
-    }
-    let mut stream = out.to_vec();
-    for _ in 0..rng.below(4) {
-        mutate(&mut stream, rng);
-    }
-    stream
-}
-
-fn any_kind(rng: &mut Rng) -> Kind {
-    Kind::ALL[rng.below(Kind::ALL.len() as u64) as usize]
-}
-
-/// One small mistake.
-pub fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
-    if bytes.is_empty() {
-        return;
-    }
-    let at = rng.below(bytes.len() as u64) as usize;
-    match rng.below(6) {
-        0 => bytes[at] = rng.next() as u8,
-        1 => bytes[at] ^= 1 << rng.below(8),
-        2 => drop(bytes.remove(at)),
-        3 => bytes.insert(at, rng.next() as u8),
-        4 => bytes.truncate(at),
-        _ => {
-            let end = at + rng.below((bytes.len() - at) as u64 + 1) as usize;
-            let copy = bytes[at..end].to_vec();
-            bytes.splice(at..at, copy);
-        }
-    }
 }
