@@ -1,13 +1,7 @@
 //! The HTTP port: the web's ways in ([`crate::edge::web::gateway`]), whether the server is well, what it has counted. It accepts
 //! connections, with TLS as the native port has it, and serves HTTP/1.1 and HTTP/2 on them.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -33,7 +27,7 @@ use tower::ServiceExt;
 use super::{access::Peer, gateway::Gateway};
 use crate::{
     edge::port::{
-        door::{self, Door},
+        door::Door,
         headcount::Headcount,
         tls::{self, Tls},
     },
@@ -55,14 +49,6 @@ const H2_KEEP_ALIVE: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The first byte of a TLS handshake; no HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// Binds the port. A peer that takes nothing of what was sent to it for `stall_timeout` is cut off by the system.
-pub fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
-    let listener = door::bind(address)?;
-    #[cfg(target_os = "linux")]
-    socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(stall_timeout))?;
-    Ok(listener)
-}
 
 /// What is served at the port, and to whom.
 pub struct HttpPort {
