@@ -19,6 +19,7 @@ mod openapi;
 mod operations;
 mod origin;
 mod page;
+mod position;
 mod problem;
 mod requests;
 pub mod serve;
