@@ -21,15 +21,13 @@ use crate::{
         admin,
         native::way::NativePort,
         port::{
-            door::{self, Door},
+            door::Door,
             headcount::Headcount,
+            listen,
             socket::QuietSockets,
             tls::{Tls, TlsError, TlsParams},
         },
-        web::{
-            gateway::Gateway,
-            serve::{self, HttpPort},
-        },
+        web::{gateway::Gateway, serve::HttpPort},
     },
     session::service::Core,
 };
@@ -73,13 +71,14 @@ impl Server {
         let (for_native, for_http) = places(&config);
         let metrics = &opened.core.metrics;
         let (open, accepted) = (metrics.connections.clone(), metrics.connections_accepted.clone());
-        let native = door::bind(config.listen).and_then(|listener| Door::new(listener, for_native, open, accepted));
+        let native = listen::bind_native(config.listen);
+        let native = native.and_then(|listener| Door::new(listener, for_native, open, accepted));
         let native = native.map_err(failed("listen", config.listen))?;
         let (sockets, poll) = QuietSockets::new().map_err(failed("listen", config.listen))?;
         let http = match config.http {
             Some(address) => {
                 let (open, accepted) = (metrics.http_connections.clone(), metrics.http_connections_accepted.clone());
-                let listener = serve::bind(address, config.delivery.lagging_timeout);
+                let listener = listen::bind_http(address, config.delivery.lagging_timeout);
                 let door = listener.and_then(|listener| Door::new(listener, for_http, open, accepted));
                 Some(door.map_err(failed("http", address))?)
             }

@@ -1,7 +1,15 @@
 //! The task that drives one connection: bytes from the socket into the protocol, what the protocol wants into the use
 //! cases, what waits for the device out to the socket. An idle link owns no buffer.
 
-use std::{future::poll_fn, io, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use hongyan_proto::{
     BytesMut, CloseCode, canary,
@@ -11,7 +19,7 @@ use hongyan_proto::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::field::{DisplayValue, display};
 
-use super::transport::Wake;
+use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
     committer::op::LoggedIn,
@@ -28,7 +36,7 @@ use crate::{
 };
 
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
-pub(super) const OUT_HIGH_WATER: usize = 16 * 1024;
+const OUT_HIGH_WATER: usize = 16 * 1024;
 /// Bytes read from the log at once for one device.
 const PAGE_BYTES: usize = 16 * 1024;
 /// One login in so many is greased.
@@ -36,23 +44,21 @@ const GREASE_ONE_IN: u8 = 16;
 
 /// One connection's transport, protocol and session.
 pub struct Link<S> {
-    pub(super) stream: S,
-    pub(super) core: Arc<Core>,
-    pub(super) connection: Connection,
+    wire: Wire<S>,
+    core: Arc<Core>,
+    connection: Connection,
     /// Until the login.
     stranger: Option<Box<Stranger>>,
-    pub(super) session: Option<Session>,
-    /// What was written may still be with the transport, as TLS keeps records that the socket does not take.
-    pub(super) must_flush: bool,
-    is_over: bool,
+    session: Option<Session>,
 }
 
-/// What matters of a connection only until it has logged in.
-struct Stranger {
-    address: IpAddr,
-    accepted_at: Instant,
-    /// Counts against the limits for strangers.
-    _admission: Admission,
+/// Why a link goes on.
+enum Wake {
+    /// Bytes have come, or what waited has been written.
+    Io(Option<BytesMut>),
+    /// Something waits in the channel.
+    Rung,
+    Timer,
 }
 
 /// What the peer asks and nobody can answer at once.
@@ -75,19 +81,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
         let connection = Connection::new(core.protocol.clone(), accepted_at);
         Self {
-            stream,
+            wire: Wire::new(stream),
             core,
             connection,
-            stranger: Some(Box::new(Stranger { address, accepted_at, _admission: admission })),
+            stranger: Some(Box::new(Stranger::new(address, accepted_at, admission))),
             session: None,
-            must_flush: false,
-            is_over: false,
         }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
     pub async fn run<T: Timer>(&mut self, mut timer: Pin<&mut T>) -> io::Result<()> {
-        while !self.is_over {
+        while !self.wire.is_over() {
             // What has to be waited for is rare, and boxed, so that an idle link does not carry the room for it.
             while let Some(answer) = self.handle_events() {
                 answer.await;
@@ -95,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             while let Some(due) = self.pump() {
                 Box::pin(self.read_log(due)).await;
             }
-            if self.is_over || self.connection.is_closed() {
+            if self.wire.is_over() || self.connection.is_closed() {
                 // The farewell must not wait for a peer that does not read.
                 continue;
             }
@@ -105,13 +109,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 Wake::Timer => self.connection.handle_timeout(self.core.environment.now()),
             }
         }
-        Box::pin(self.linger(timer)).await
+        drop(self.session.take());
+        let now = self.core.environment.now();
+        Box::pin(self.wire.linger(&mut self.connection, now, timer)).await
+    }
+
+    // ------------------------------------------------------------ waiting
+
+    /// Ready when there is something to do.
+    fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut impl Timer>) -> Poll<io::Result<Wake>> {
+        let waited = self.wire.has_output(&self.connection);
+        let written = self.wire.poll_write(&mut self.connection, context)?;
+        // What was put in before the peer wrote leaves before the answers to that.
+        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready()) {
+            return Poll::Ready(Ok(Wake::Rung));
+        }
+        // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
+        // would only pile them up here.
+        if self.connection.output_len() < OUT_HIGH_WATER
+            && !self.connection.is_saturated()
+            && self.core.queue.has_room(context)
+            && let Poll::Ready(read) = self.wire.poll_read(context)?
+        {
+            return Poll::Ready(Ok(Wake::Io(Some(read))));
+        }
+        if waited && written.is_ready() {
+            return Poll::Ready(Ok(Wake::Io(None)));
+        }
+        match self.connection.poll_timeout() {
+            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
+            None => Poll::Pending,
+        }
     }
 
     fn on_io(&mut self, read: Option<BytesMut>) {
         let now = self.core.environment.now();
         match read {
-            Some(bytes) if bytes.is_empty() => self.is_over = true,
+            Some(bytes) if bytes.is_empty() => self.wire.end(),
             Some(bytes) => self.connection.handle_bytes(bytes, now),
             None => {}
         }
@@ -178,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let uid = self.session.as_ref().map(|session| session.uid().as_str());
         tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = self.address(), "a connection ends");
         self.core.metrics.on_close(code);
-        self.is_over = true;
+        self.wire.end();
     }
 
     /// Where a stranger comes from, for the log. Who has logged in is known by their uid.
@@ -190,14 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// None: it has logged in already, and asks for that no more.
     fn attempt(&self) -> Option<Attempt> {
-        let stranger = self.stranger.as_ref()?;
-        Some(Attempt {
-            address: stranger.address,
-            now: self.core.environment.now(),
-            accepted_at: stranger.accepted_at,
-            unix_s: self.core.environment.unix_ms() / 1000,
-            next_secret: self.core.environment.random(),
-        })
+        self.stranger.as_ref().map(|stranger| stranger.attempt(&*self.core.environment))
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {

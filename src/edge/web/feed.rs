@@ -7,7 +7,7 @@ use hongyan_proto::{CloseCode, wire, wire::entry::Item};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::devices::Present;
+use super::{devices::Present, position::Position};
 use crate::{
     live::channel::Outbound,
     session::dispatch::{LogEntry, Page},
@@ -59,13 +59,14 @@ impl Feed {
         Self { device, after, turn, pending: reset.map(Next::Reset) }
     }
 
-    pub fn device(&self) -> &Present {
-        &self.device
+    /// Behind the last entry that was given out.
+    pub fn position(&self) -> Position {
+        self.behind(self.after)
     }
 
-    /// The number of the last entry that was given out.
-    pub fn after(&self) -> u64 {
-        self.after
+    /// Behind the entry with this number.
+    pub fn behind(&self, useq: u64) -> Position {
+        Position { log_epoch: Some(self.device.log_epoch()), useq }
     }
 
     /// Whether there is nothing to give out now, as far as can be said without reading the log.
@@ -186,21 +187,4 @@ fn logged_entry(entry: LogEntry, device: u32) -> wire::Entry {
     // What the store holds was encoded here. An entry that does not decode is shown as one of an unknown kind.
     let item = wire::Entry::decode(entry.item).unwrap_or_default().item;
     wire::Entry { useq: entry.useq, own_send_no, item }
-}
-
-/// A place in a log: `useq`, or `epoch-useq` as in the id of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// None: whichever log there is.
-    pub log_epoch: Option<u64>,
-    pub useq: u64,
-}
-
-impl Position {
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once('-') {
-            Some((epoch, useq)) => Some(Self { log_epoch: Some(epoch.parse().ok()?), useq: useq.parse().ok()? }),
-            None => Some(Self { log_epoch: None, useq: text.parse().ok()? }),
-        }
-    }
 }

@@ -26,7 +26,7 @@ use super::{
     access::Peer,
     gateway::Gateway,
     problem::Problem,
-    subprotocol::{Binary, Form, Json},
+    subprotocol::{Binary, Form, Json, close_frame},
 };
 use crate::edge::native::link::Link;
 
@@ -139,11 +139,6 @@ fn farewell(error: axum::Error) -> Option<CloseFrame> {
         _ => return None,
     };
     Some(close_frame(code, &inner.to_string()))
-}
-
-/// A control frame has room for 123 bytes of reason.
-pub(super) fn close_frame(code: u16, reason: &str) -> CloseFrame {
-    CloseFrame { code, reason: reason[..reason.floor_char_boundary(123)].into() }
 }
 
 impl<F: Form> AsyncRead for Frames<F> {
