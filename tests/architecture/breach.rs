@@ -19,10 +19,11 @@ pub enum Kind {
     MethodCircle,
     Word,
     Size,
-    /// A path of which this test does not find the end.
+    /// A path of which this test does not find the end, or a file to which no module leads.
     Lost,
 }
 
+#[derive(Clone)]
 pub struct Breach {
     pub kind: Kind,
     /// Stays the same until the breach is gone.
@@ -41,7 +42,7 @@ impl fmt::Display for Kind {
             Self::MethodCircle => "circle of methods",
             Self::Word => "word",
             Self::Size => "size",
-            Self::Lost => "lost path",
+            Self::Lost => "lost",
         })
     }
 }

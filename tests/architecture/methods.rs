@@ -1,7 +1,7 @@
 //! Arrows that no import shows: calls of methods of a type whose `impl`s stand in several files.
 //!
-//! What a value is whose method is called is not known here. So `x.m(…)` counts where the file has an `impl` of the type or
-//! names it, and where no other type of the crate has a method `m`. `self.m(…)`, `Self::m` and `Type::m` are certain.
+//! `self.m(…)`, `Self::m` and `Type::m` are certain. What `x` is in `x.m(…)` is not known here: it counts where the file has an
+//! `impl` of the type or names it, and where neither another type of the crate nor the standard library has a method `m`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,17 @@ use crate::{
     tree::{FileId, Repository, ScopeId},
 };
 
+/// Methods that collections, options, locks, channels and sockets have as well.
+const STANDARD: &[&str] = &[
+    "append", "clear", "close", "contains", "drain", "extend", "fill", "flush", "get", "insert", "is_empty", "iter",
+    "join", "len", "lines", "lock", "next", "push", "read", "remove", "replace", "send", "split", "start", "take",
+    "write",
+];
+
 pub struct Types {
     scattered: BTreeMap<(ScopeId, String), Type>,
-    /// How many types of a crate have a method of that name.
-    owners: BTreeMap<(String, String), usize>,
+    /// How many types and traits have a method of that name, crate by crate and the simulator apart.
+    owners: BTreeMap<(String, bool, String), usize>,
 }
 
 /// The files in which a type is defined and has `impl`s, and each method with the files that define it.
@@ -34,24 +41,22 @@ impl Type {
 impl Types {
     pub fn of(repository: &Repository) -> Self {
         let mut types = BTreeMap::<_, Type>::new();
+        let mut owners = BTreeMap::<_, BTreeSet<_>>::new();
         for (id, scope) in repository.scopes.iter().enumerate() {
             for method in &scope.module.methods {
-                if let Target::Item { scope: home, name, .. } = Search::new(repository).follow(id, &method.of) {
+                let target = Search::new(repository).follow(id, &method.of);
+                let Target::Item { scope: home, name, .. } = target else { continue };
+                let definer = repository.scopes[home].file;
+                owners.entry(owned(repository, definer, &method.name)).or_default().insert((home, name.clone()));
+                if !method.is_of_trait {
                     let found = types.entry((home, name)).or_default();
-                    found.files.extend([scope.file, repository.scopes[home].file]);
+                    found.files.extend([scope.file, definer]);
                     found.methods.entry(method.name.clone()).or_default().insert(scope.file);
                 }
             }
         }
-        let mut owners = BTreeMap::new();
-        for ((home, _), found) in &types {
-            for method in found.methods.keys() {
-                let home = repository.files[repository.scopes[*home].file].home.clone();
-                *owners.entry((home, method.clone())).or_default() += 1;
-            }
-        }
         types.retain(|_, found| found.files.len() > 1);
-        Self { scattered: types, owners }
+        Self { scattered: types, owners: owners.into_iter().map(|(method, owners)| (method, owners.len())).collect() }
     }
 
     /// The one file that defines `method` of a type that has several.
@@ -64,16 +69,13 @@ impl Types {
         let mut found = Vec::new();
         for ((home, name), scattered) in &self.scattered {
             let definer = repository.scopes[*home].file;
-            for scope in &repository.scopes {
-                let names_it =
-                    arrows.between.get(&(scope.file, definer)).is_some_and(|arrow| arrow.names.contains(name));
-                if !names_it && !scattered.files.contains(&scope.file) {
-                    continue;
-                }
-                let crate_of_it = &repository.files[definer].home;
-                for method in &scope.module.calls {
+            let names_it =
+                |file: FileId| arrows.between.get(&(file, definer)).is_some_and(|arrow| arrow.names.contains(name));
+            let knows_it = |file: FileId| scattered.files.contains(&file) || names_it(file);
+            for scope in repository.scopes.iter().filter(|scope| knows_it(scope.file)) {
+                for method in scope.module.calls.iter().filter(|method| !STANDARD.contains(&method.as_str())) {
                     if let Some(callee) = scattered.only_definer(method)
-                        && self.owners[&(crate_of_it.clone(), method.clone())] == 1
+                        && self.owners[&owned(repository, definer, method)] == 1
                     {
                         found.push((scope.file, callee, method.clone()));
                     }
@@ -82,4 +84,9 @@ impl Types {
         }
         found
     }
+}
+
+fn owned(repository: &Repository, definer: FileId, method: &str) -> (String, bool, String) {
+    let file = &repository.files[definer];
+    (file.home.clone(), file.is_sim, method.to_owned())
 }

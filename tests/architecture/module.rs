@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
-    Attribute, Expr, ImplItem, Item, ItemImpl, Meta, Type, UseTree,
+    Attribute, Expr, ImplItem, Item, ItemImpl, Meta, TraitItem, Type, UseTree,
     visit::{self, Visit},
 };
 
@@ -26,7 +26,7 @@ pub struct Module {
     pub methods: Vec<Method>,
     /// Name and lines of each function.
     pub functions: Vec<(String, usize)>,
-    /// The type of the `impl` that is being read.
+    /// The type or trait whose functions are being read.
     of_impl: Option<Path>,
 }
 
@@ -37,10 +37,11 @@ pub struct Use {
     pub path: Path,
 }
 
-/// A function of an `impl` that is not of a trait.
+/// A function of an `impl`, or of a trait that is declared.
 pub struct Method {
     pub of: Path,
     pub name: String,
+    pub is_of_trait: bool,
 }
 
 /// Whether `attributes` say that only tests see what they stand at.
@@ -152,7 +153,7 @@ impl Module {
         }
     }
 
-    /// Notes a path; `Self` is the type of the `impl` around it.
+    /// Notes a path; `Self` is the type or trait around it.
     fn name(&mut self, mut path: Path) {
         if path[0] == "Self" {
             let Some(of) = &self.of_impl else { return };
@@ -207,6 +208,12 @@ impl Module {
         }
     }
 
+    fn add_method(&mut self, name: &syn::Ident, is_of_trait: bool) {
+        if let Some(of) = self.of_impl.clone() {
+            self.methods.push(Method { of, name: name.to_string(), is_of_trait });
+        }
+    }
+
     fn measure(&mut self, signature: &syn::Signature, body: &syn::Block) {
         let lines = body.brace_token.span.close().end().line - signature.fn_token.span.start().line + 1;
         self.functions.push((signature.ident.to_string(), lines));
@@ -234,17 +241,26 @@ impl<'ast> Visit<'ast> for Module {
             Type::Path(path) => Some(segments(&path.path)),
             _ => None,
         };
-        if let (Some(of), None) = (&of, &item.trait_) {
-            for function in &item.items {
-                if let ImplItem::Fn(function) = function
-                    && !is_for_tests(&function.attrs)
-                {
-                    self.methods.push(Method { of: of.clone(), name: function.sig.ident.to_string() });
-                }
+        let around = std::mem::replace(&mut self.of_impl, of);
+        for function in &item.items {
+            if let ImplItem::Fn(function) = function
+                && !is_for_tests(&function.attrs)
+            {
+                self.add_method(&function.sig.ident, item.trait_.is_some());
             }
         }
-        let around = std::mem::replace(&mut self.of_impl, of);
         visit::visit_item_impl(self, item);
+        self.of_impl = around;
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        let around = self.of_impl.replace(vec![item.ident.to_string()]);
+        for function in &item.items {
+            if let TraitItem::Fn(function) = function {
+                self.add_method(&function.sig.ident, true);
+            }
+        }
+        visit::visit_item_trait(self, item);
         self.of_impl = around;
     }
 
