@@ -1,4 +1,4 @@
-//! The arrows between files: who names what of whom. `mod` lines are none.
+//! The arrows between files: who names what of whom. `mod x;` and `use x;` of a module are none; what is then named of it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,12 +57,6 @@ impl Arrows {
                 self.add_name(scope.file, repository.scopes[to].file, name);
             }
             // One word is as likely a variable of that name.
-            Target::Module(to) if is_use || path.len() > 1 => {
-                let to = repository.scopes[to].file;
-                if !repository.files[to].is_face {
-                    self.add_name(scope.file, to, path[path.len() - 1].clone());
-                }
-            }
             Target::Outside(path) if is_use || path.len() > 1 => {
                 self.outside.entry(scope.file).or_default().insert(path.join("::"));
             }

@@ -1,9 +1,6 @@
-//! What is wrong in a repository, line by line, and what is known to be.
+//! What is wrong in a repository, line by line.
 
 use std::fmt;
-
-/// Breaches that are known, as `kind: place`. This list only shrinks.
-pub const KNOWN: &[&str] = &[];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

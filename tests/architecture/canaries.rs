@@ -26,8 +26,12 @@ const CLEAN: Tree<'_> = &[
     ),
     (
         "src/log/count.rs",
-        "use super::rows::Log; impl Log { pub fn count(&self) { self.rows() } }
-        #[cfg(test)] mod tests { use crate::session::Page; } #[cfg(test)] use crate::edge;",
+        "use super::rows::Log;
+        impl Log {
+            pub fn count(&self) { #[cfg(test)] use crate::session::send; #[cfg(test)] let page = crate::session::Page; self.rows() }
+            #[cfg(test)] fn page(&self) -> crate::session::Page {}
+        }
+        #[cfg(all(test, unix))] use crate::session::Page; #[cfg(test)] mod checks { use crate::session::Page; }",
     ),
     ("src/store/mod.rs", "//! See [`crate::log`].\nmod engine;\nmod fjall;\npub use engine::{Engine, StoreError};"),
     ("src/store/engine.rs", "pub struct Engine; pub enum StoreError { Io } impl Engine { pub fn commit(&self) { self.commit() } }"),
@@ -61,10 +65,23 @@ fn nothing_is_found_where_all_is_well() {
 
 #[test]
 fn an_upward_import_is_found() {
-    let breach = "room: src/store/fjall/writer.rs → src/log/rows.rs (Log; log is above store)";
-    assert_found(&[("src/store/fjall/writer.rs", "use crate::log::Log; struct Writer(Log);")], &[breach]);
-    let behind_tests = "#[cfg(test)]\nmod tests;\nfn f() { vec![crate::log::Log::new()] }";
-    assert_found(&[("src/store/fjall/writer.rs", behind_tests)], &[breach]);
+    let forms = [
+        "use crate::log::Log; struct Writer(Log);",
+        "use super::super::super::log::{self as above, Row as Other}; struct Writer(above::Log); use crate::log::Log as L;",
+        "use crate::log::*; struct Writer(Log);",
+        "use crate::log; #[writes(log::Log)] struct Writer;",
+        "#[cfg(test)]\nmod tests;\nfn f() { vec![crate::log::Log::new()] }",
+        "fn f() { use crate::log::Log; }",
+        "fn f(log: Option<crate::log::Log>) {}",
+        "#[cfg(any(test, unix))] use crate::log::Log;",
+        "#[cfg(not(test))] use crate::log::Log;",
+        "use above::Log; use crate::log as above;",
+    ];
+    for form in forms {
+        let names = if form.contains("Row") { "Log, Row" } else { "Log" };
+        let breach = format!("room: src/store/fjall/writer.rs → src/log/rows.rs ({names}; log is above store)");
+        assert_found(&[("src/store/fjall/writer.rs", form)], &[&breach]);
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn rooms(repository: &Repository, arrows: &Arrows) -> String {
     let mut by_floor: Vec<_> = rooms.keys().map(|room| (floor(&rooms, room, &mut BTreeSet::new()), *room)).collect();
     by_floor.sort_by_key(|(floor, room)| (std::cmp::Reverse(*floor), MAY.iter().position(|(name, _)| name == room)));
     let between: usize = rooms.values().map(BTreeMap::len).sum();
-    let mut out = format!("{} rooms, {between} arrows between them\n", rooms.len());
+    let mut out = format!("\n{} rooms, {between} arrows between them\n", rooms.len());
     for (floor, room) in by_floor {
         let named: Vec<_> = rooms[room].iter().map(|(to, count)| format!("{to} {count}")).collect();
         let _ = writeln!(out, "{floor:>3}  {room} ({} files) → {}", files(room), named.join(", "));
@@ -53,7 +53,7 @@ fn floor<'a>(rooms: &Rooms<'a>, room: &'a str, above: &mut BTreeSet<&'a str>) ->
 
 /// The files of one room, or of one folder of another crate, with what each names.
 pub fn files(repository: &Repository, arrows: &Arrows, of: &str) -> String {
-    let mut out = String::new();
+    let mut out = "\n".to_owned();
     for (id, file) in repository.files.iter().enumerate() {
         if room(file) != Some(of) && !file.name.starts_with(of) {
             continue;

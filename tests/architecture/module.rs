@@ -3,10 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{
     Attribute, Expr, ImplItem, Item, ItemImpl, Meta, TraitItem, Type, UseTree,
     visit::{self, Visit},
+};
+
+use crate::{
+    items::{attributes, defined, is_for_tests},
+    tokens::{self, Said},
 };
 
 /// `a::b::c`, without what stands in angle brackets.
@@ -42,66 +47,6 @@ pub struct Method {
     pub of: Path,
     pub name: String,
     pub is_of_trait: bool,
-}
-
-/// Whether `attributes` say that only tests see what they stand at.
-pub fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        Meta::List(list) if list.path.is_ident("cfg") => demands_test(list.tokens.clone()),
-        _ => false,
-    })
-}
-
-/// `test` and `all(test, …)` do, `not(test)` and `any(test, …)` do not.
-fn demands_test(predicate: TokenStream) -> bool {
-    let mut in_all = false;
-    predicate.into_iter().any(|token| match token {
-        TokenTree::Ident(word) => {
-            in_all = word == "all";
-            word == "test"
-        }
-        TokenTree::Group(group) => in_all && demands_test(group.stream()),
-        _ => false,
-    })
-}
-
-pub fn attributes(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::ExternCrate(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::ForeignMod(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::TraitAlias(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Union(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
-}
-
-/// The name that `item` gives to something, if it gives one.
-pub fn defined(item: &Item) -> Option<String> {
-    let name = match item {
-        Item::Const(item) => &item.ident,
-        Item::Enum(item) => &item.ident,
-        Item::Fn(item) => &item.sig.ident,
-        Item::Macro(item) => item.ident.as_ref()?,
-        Item::Static(item) => &item.ident,
-        Item::Struct(item) => &item.ident,
-        Item::Trait(item) => &item.ident,
-        Item::TraitAlias(item) => &item.ident,
-        Item::Type(item) => &item.ident,
-        Item::Union(item) => &item.ident,
-        _ => return None,
-    };
-    Some(name.to_string())
 }
 
 fn segments(path: &syn::Path) -> Path {
@@ -171,40 +116,12 @@ impl Module {
         }
     }
 
-    /// What a macro is given is no code yet: paths are `a::b`, calls `.m(`.
-    fn read_tokens(&mut self, tokens: TokenStream) {
-        let tokens: Vec<_> = tokens.into_iter().collect();
-        let word = |at: usize| match tokens.get(at) {
-            Some(TokenTree::Ident(word)) => Some(word.to_string()),
-            _ => None,
-        };
-        let is =
-            |at: usize, sign: char| matches!(tokens.get(at), Some(TokenTree::Punct(found)) if found.as_char() == sign);
-        let is_call = |at: usize| matches!(tokens.get(at), Some(TokenTree::Group(found)) if found.delimiter() == Delimiter::Parenthesis);
-        let mut at = 0;
-        while at < tokens.len() {
-            if let TokenTree::Group(group) = &tokens[at] {
-                self.read_tokens(group.stream());
+    fn read_tokens(&mut self, tokens: &TokenStream) {
+        for said in tokens::read(tokens.clone()) {
+            match said {
+                Said::Path(path) => self.name(path),
+                Said::Call { method, is_own } => self.call(method, is_own),
             }
-            let follows_dot = at > 0 && is(at - 1, '.') && !(at > 1 && is(at - 2, '.'));
-            let Some(first) = word(at) else {
-                at += 1;
-                continue;
-            };
-            at += 1;
-            if follows_dot {
-                if is_call(at) {
-                    self.call(first, at > 2 && word(at - 3).is_some_and(|word| word == "self"));
-                }
-                continue;
-            }
-            let mut path = vec![first];
-            while is(at, ':') && is(at + 1, ':') {
-                let Some(next) = word(at + 2) else { break };
-                path.push(next);
-                at += 3;
-            }
-            self.name(path);
         }
     }
 
@@ -307,13 +224,13 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        self.read_tokens(call.tokens.clone());
+        self.read_tokens(&call.tokens);
         visit::visit_macro(self, call);
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         if let Meta::List(list) = &attribute.meta {
-            self.read_tokens(list.tokens.clone());
+            self.read_tokens(&list.tokens);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Whom a path names: followed through imports, `pub use`, globs and faces to the module that defines it.
 
-use crate::tree::{Repository, ScopeId};
+use crate::{
+    module::Use,
+    tree::{Repository, ScopeId},
+};
 
 pub enum Target {
     /// `name`, which `scope` defines; `rest` is what the path goes on to name of it.
@@ -81,7 +84,7 @@ impl<'a> Search<'a> {
         let mut next = 0;
         while let Some(&at) = seen.get(next) {
             if let Some(found) = self.look_into(at, name, is_prefix) {
-                return found.map(|found| (at, found));
+                return Some((at, found));
             }
             for glob in self.repository.scopes[at].module.uses.iter().filter(|import| import.name.is_none()) {
                 if let Target::Module(behind) = Search::new(self.repository).follow_glob(at, &glob.path)
@@ -98,21 +101,21 @@ impl<'a> Search<'a> {
         seen.iter().find(|at| is_trusted(at) && may_define(at)).map(|at| (*at, Found::Item))
     }
 
-    /// `name` where a module says it. Some(None): it is that of another crate.
-    fn look_into(&self, at: ScopeId, name: &str, is_prefix: bool) -> Option<Option<Found>> {
+    /// `name` where a module itself says it.
+    fn look_into(&self, at: ScopeId, name: &str, is_prefix: bool) -> Option<Found> {
         let scope = &self.repository.scopes[at];
-        let is_item = scope.module.defines.contains(name);
-        // A module and a function may share a name.
-        if let Some(child) = scope.children.get(name)
-            && (is_prefix || !is_item)
-        {
-            return Some(Some(Found::Module(*child)));
+        let child = scope.children.get(name).map(|child| Found::Module(*child));
+        if is_prefix && child.is_some() {
+            return child;
         }
-        if is_item {
-            return Some(Some(Found::Item));
+        if scope.module.defines.contains(name) {
+            return Some(Found::Item);
         }
-        let import = scope.module.uses.iter().find(|import| import.name.as_deref() == Some(name))?;
-        Some((import.path != [name]).then(|| Found::Alias(import.path.clone())))
+        // `use rand;` is about another crate, it leads nowhere in this one.
+        let is_of_it = |import: &&Use| import.name.as_deref() == Some(name) && import.path != [name];
+        let import = scope.module.uses.iter().find(is_of_it).map(|import| Found::Alias(import.path.clone()));
+        // A module may share its name with a function that is imported from it.
+        import.or(child)
     }
 
     /// A glob whose path begins with a name that only a glob could bring is not followed: looking it up would not end.

@@ -8,7 +8,10 @@ use std::{
 
 use syn::{Item, ItemMod};
 
-use crate::module::{self, Module};
+use crate::{
+    items::{attributes, defined, is_for_tests},
+    module::Module,
+};
 
 pub type FileId = usize;
 pub type ScopeId = usize;
@@ -26,7 +29,6 @@ pub struct File {
     pub name: String,
     /// Where its crate has its sources, with a slash at the end: `src/`, `crates/proto/src/`.
     pub home: String,
-    pub is_face: bool,
     /// The simulator is compiled for tests alone, and may name anything.
     pub is_sim: bool,
     /// What it defines, if it is a face.
@@ -93,7 +95,7 @@ impl Repository {
         let is_face = stem == "mod" || stem == "lib" && items.iter().any(has_files);
         let defects = if is_face { items.iter().filter_map(defect).collect() } else { Vec::new() };
         let file = self.files.len();
-        self.files.push(File { name, home: home.to_owned(), is_face, is_sim, defects });
+        self.files.push(File { name, home: home.to_owned(), is_sim, defects });
         let is_top = ["mod", "lib", "main"].contains(&stem);
         let folder = if is_top { folder.to_owned() } else { folder.join(stem) };
         self.add_scope(Place { file, parent, folder }, &items)
@@ -107,7 +109,7 @@ impl Repository {
         for item in items {
             match item {
                 Item::Mod(item) => self.add_child(id, &place, item),
-                item if module::is_for_tests(module::attributes(item)) => {}
+                item if is_for_tests(attributes(item)) => {}
                 item => self.scopes[id].module.read(item),
             }
         }
@@ -117,7 +119,7 @@ impl Repository {
     fn add_child(&mut self, parent: ScopeId, place: &Place, item: &ItemMod) {
         let name = item.ident.to_string();
         let is_sim = self.files[place.file].is_sim || name == "sim";
-        if name == "tests" || !is_sim && module::is_for_tests(&item.attrs) {
+        if name == "tests" || !is_sim && is_for_tests(&item.attrs) {
             return;
         }
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {
@@ -140,12 +142,12 @@ impl Repository {
 /// What an item of a face defines, which it should not: a face has `mod x;` and `use` alone.
 fn defect(item: &Item) -> Option<String> {
     match item {
-        _ if module::is_for_tests(module::attributes(item)) => None,
+        _ if is_for_tests(attributes(item)) => None,
         Item::Use(_) => None,
         Item::Mod(item) if item.content.is_none() => None,
         Item::Mod(item) => Some(format!("mod {}", item.ident)),
         Item::Impl(_) => Some("an impl".to_owned()),
-        item => Some(module::defined(item).unwrap_or_else(|| "a macro call".to_owned())),
+        item => Some(defined(item).unwrap_or_else(|| "a macro call".to_owned())),
     }
 }
 

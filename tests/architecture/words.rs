@@ -36,6 +36,12 @@ const WORDS: &[Word] = &[
         within: "src/",
         only: &["src/store/", "src/committer/commit.rs", "src/log/epoch.rs", "src/host/open.rs"],
     },
+    // A channel of the session map, by the committer's effects; sockets.
+    Word {
+        what: &[".bind"],
+        within: "src/",
+        only: &["src/live/", "src/committer/effect.rs", "src/edge/port/", "src/host/"],
+    },
     Word {
         what: CLOCKS,
         within: "src/",
