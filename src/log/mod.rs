@@ -22,7 +22,7 @@ pub use record::{
     AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
     MembershipRecord, MessageRunRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
-pub use rows::{Log, missing};
+pub use rows::{Log, encode, missing};
 pub use seen::{is_member, message_of};
 pub use timeline::{Bounds, LogEntry};
 pub use view::View;
