@@ -8,9 +8,9 @@ use hongyan_proto::{
 use crate::{
     base::{environment::Now, number::UserNo},
     committer::{
-        Committer,
         plan::{Done, Ruled, announced, refused},
         rules::publish::Publication,
+        state::Committer,
     },
     log::Of,
 };

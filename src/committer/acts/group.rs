@@ -9,8 +9,8 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         plan::{Done, Ruled, announced, done, ensure},
+        state::Committer,
     },
     log::{ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},

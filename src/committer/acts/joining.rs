@@ -12,9 +12,9 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         plan::{Done, Ruled, announced, done, ensure, refused},
         rules::member::{MAX_LARGE_GROUPS, Named},
+        state::Committer,
     },
     log::{MemberRecord, Of, is_member, keys},
     store::{StoreError, Table},

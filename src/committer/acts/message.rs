@@ -13,11 +13,11 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer, encode,
         plan::{Done, Ruled, announced, done, ensure, refused},
         rules::messages::no_such_message,
+        state::Committer,
     },
-    log::{Reaction, ReactionsRecord, keys},
+    log::{Reaction, ReactionsRecord, encode, keys},
     store::Table,
 };
 

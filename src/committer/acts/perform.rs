@@ -9,9 +9,9 @@ use hongyan_proto::{
 use crate::{
     base::{environment::Now, number::UserNo},
     committer::{
-        Committer,
         plan::{Done, Ruled, refused},
         rules::place::Destination,
+        state::Committer,
     },
 };
 

@@ -1,5 +1,5 @@
-//! Who leaves: connections that end, devices that are forgotten, users with nothing to do, who need not be in memory. And the
-//! hours by which all that is counted.
+//! Who leaves: connections that end, devices that are forgotten, users with nothing to do, who need not be in memory. And
+//! the hours by which that is counted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
         number::{DeviceNo, UserNo},
     },
     committer::{
-        CURSOR_DELAY, Committer, NumberMap,
+        state::{Committer, NumberMap},
         user::{Change, User},
     },
     live::channel::Channel,
@@ -21,8 +21,6 @@ use crate::{
 
 /// A user with nothing to do for so long leaves memory.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often idle users are looked for.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 impl Committer {
     /// A connection has ended: from now on its device is silent. Up to here it was live, for what it has said came before:
@@ -56,14 +54,14 @@ impl Committer {
         if user.device_mut(device_no).is_some_and(|device| silent(device.record.last_seen_hour)) {
             user.devices.retain(|device| device.no != device_no);
             self.batch.remove(Table::Devices, keys::device(no, device_no));
-            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+            self.due.put_off(now);
         }
     }
 
     pub fn count_hour(&mut self, now: Now) {
         self.hours += 1;
         self.put_meta(meta::HOURS, self.hours);
-        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+        self.due.put_off(now);
     }
 
     /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
@@ -80,7 +78,7 @@ impl Committer {
 
     /// Keeps memory small: who has had nothing to do for a while is read from the log again when there is something.
     pub fn let_go_of_idle_users(&mut self, now: Now) {
-        if self.sweep_due.is_none_or(|due| due > now.instant) {
+        if self.due.sweep.is_none_or(|due| due > now.instant) {
             return;
         }
         let names = &mut self.names;
@@ -98,6 +96,9 @@ impl Committer {
         if self.pairs.len() > 2 * self.users.len() {
             self.pairs = NumberMap::default();
         }
-        self.sweep_due = (!self.users.is_empty()).then(|| now.instant + SWEEP_EVERY);
+        self.due.sweep = None;
+        if !self.users.is_empty() {
+            self.due.expect_sweep(now);
+        }
     }
 }

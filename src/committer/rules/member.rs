@@ -13,9 +13,9 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         effect::Effect,
         plan::{Ruled, ensure, refused},
+        state::Committer,
         user::Change,
     },
     log::{GroupRecord, MemberRecord, MembershipRecord, Of, keys},

@@ -14,8 +14,8 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         plan::{Ruled, refused},
+        state::Committer,
     },
     log::{MessageRun, keys, message_of, message_rows},
     store::{Batch, StoreError, Table},

@@ -11,9 +11,9 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         conversation::two,
         plan::{Ruled, ensure, refused},
+        state::Committer,
     },
     log::{AccountRecord, ContactRecord, ConversationRecord, MemberRecord, MembershipRecord, is_member, keys},
     store::{StoreError, Table},

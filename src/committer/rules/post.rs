@@ -17,8 +17,8 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         plan::{Ruled, ensure, refused},
+        state::Committer,
     },
     live::channel::Channel,
     log::{Answer, Of},

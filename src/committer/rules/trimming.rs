@@ -5,7 +5,7 @@ use hongyan_proto::canary;
 
 use crate::{
     base::number::UserNo,
-    committer::Committer,
+    committer::state::Committer,
     log::keys,
     store::{Scan, Table},
 };
