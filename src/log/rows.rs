@@ -63,6 +63,10 @@ pub(super) fn decode<T: Message + Default>(value: Option<Bytes>) -> Result<Optio
     value.map(|value| parse(&value)).transpose()
 }
 
+pub fn encode(record: &impl Message) -> Bytes {
+    record.encode_to_vec().into()
+}
+
 /// A row is not there that another names, though none is removed before those that name it.
 pub fn missing(what: String) -> StoreError {
     StoreError::Corrupt(format!("{what} is referred to but not there"))
