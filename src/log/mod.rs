@@ -4,6 +4,7 @@
 mod answers;
 mod conversations;
 pub mod epoch;
+mod export;
 mod fate;
 pub mod keys;
 mod messages;
