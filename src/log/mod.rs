@@ -13,6 +13,7 @@ mod answers;
 mod conversations;
 mod entries;
 pub mod epoch;
+mod export;
 mod fate;
 pub mod keys;
 mod messages;

@@ -27,7 +27,6 @@ use super::{
     plan::{self, Fault, Plan, Wanted},
     rogue,
 };
-use crate::committer::op::Op;
 
 /// What a run has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,11 +197,11 @@ impl Run {
 
     /// No queue is longer than it may be (I6).
     fn check_bounds(&self) {
-        let Some(core) = self.world.host.core() else { return };
+        let Some(service) = self.world.host.service() else { return };
         let mut ledger = self.world.ledger.borrow_mut();
-        core.sessions.for_each(|channel| {
+        service.sessions().for_each(|channel| {
             let (entries, all) = channel.waiting();
-            let most = 64 + core.protocol.send_window as usize + 32;
+            let most = 64 + service.protocol().send_window as usize + 32;
             ledger.check(entries <= 64 && all <= most, || format!("I6: a channel holds {entries} entries of {all}"));
         });
     }
@@ -222,13 +221,13 @@ impl Run {
             Act::DiskIsGood => self.mend_disk(),
             Act::On(device) => self.devices[device].borrow_mut().turn_off(false),
             Act::DrainClose => {
-                if let Some(core) = self.world.host.core().filter(|core| core.is_draining()) {
-                    core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
+                if let Some(service) = self.world.host.service().filter(|service| service.is_draining()) {
+                    service.end_all(CloseCode::GOING_AWAY, "the server stops");
                 }
             }
             Act::DrainEnd => {
-                if let Some(core) = self.world.host.core().filter(|core| core.is_draining()) {
-                    core.queue.close();
+                if let Some(service) = self.world.host.service().filter(|service| service.is_draining()) {
+                    service.close();
                     self.act_after(Duration::from_millis(500), Act::Restart);
                 }
             }
@@ -267,9 +266,10 @@ impl Run {
                 self.world.ledger.borrow_mut().has_time_passed = true;
             }
             Fault::Hours(hours) => {
-                let core = self.world.host.core();
-                core.iter()
-                    .for_each(|core| (0..hours).for_each(|_| assert!(core.queue.put(Op::Hour) || core.is_draining())));
+                let service = self.world.host.service();
+                service.iter().for_each(|service| {
+                    (0..hours).for_each(|_| assert!(service.count_hour() || service.is_draining()))
+                });
             }
             _ => self.fault_of_server(fault),
         }
@@ -282,10 +282,10 @@ impl Run {
             Fault::Kill => self.kill(false),
             Fault::PowerCut => self.kill(true),
             Fault::Drain => {
-                let Some(core) = self.world.host.core() else { return };
-                core.start_draining();
+                let Some(service) = self.world.host.service() else { return };
+                service.start_draining();
                 let second = Duration::from_secs(1);
-                core.sessions.for_each(|channel| channel.go_away(2 * second, second));
+                service.ask_to_move(2 * second, second);
                 self.act_after(2 * second, Act::DrainClose);
                 self.act_after(3 * second, Act::DrainEnd);
             }

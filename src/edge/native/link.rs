@@ -12,7 +12,7 @@ use std::{
 };
 
 use hongyan_proto::{
-    BytesMut, CloseCode, canary,
+    BytesMut, CloseCode,
     server::{Connection, Event},
     wire,
 };
@@ -22,17 +22,8 @@ use tracing::field::{DisplayValue, display};
 use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
-    committer::op::LoggedIn,
     edge::port::headcount::Admission,
-    live::channel::{Channel, Outbound},
-    session::{
-        catch_up::{self, Page},
-        dispatch::Session,
-        gate::{Attempt, Rejection},
-        login::{self, CameBack},
-        service::Core,
-    },
-    store::StoreError,
+    session::{Attempt, CameBack, LoggedIn, Outbound, Page, Rejection, Service, Session},
 };
 
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
@@ -45,7 +36,7 @@ const GREASE_ONE_IN: u8 = 16;
 /// One connection's transport, protocol and session.
 pub struct Link<S> {
     wire: Wire<S>,
-    core: Arc<Core>,
+    service: Arc<Service>,
     connection: Connection,
     /// Until the login.
     stranger: Option<Box<Stranger>>,
@@ -78,11 +69,11 @@ enum Due {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
-        let connection = Connection::new(core.protocol.clone(), accepted_at);
+    pub fn new(stream: S, address: IpAddr, service: Arc<Service>, admission: Admission, accepted_at: Instant) -> Self {
+        let connection = Connection::new(service.protocol().clone(), accepted_at);
         Self {
             wire: Wire::new(stream),
-            core,
+            service,
             connection,
             stranger: Some(Box::new(Stranger::new(address, accepted_at, admission))),
             session: None,
@@ -106,11 +97,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             match poll_fn(|context| self.poll_wake(context, timer.as_mut())).await? {
                 Wake::Io(read) => self.on_io(read),
                 Wake::Rung => {}
-                Wake::Timer => self.connection.handle_timeout(self.core.environment.now()),
+                Wake::Timer => self.connection.handle_timeout(self.service.now()),
             }
         }
         drop(self.session.take());
-        let now = self.core.environment.now();
+        let now = self.service.now();
         Box::pin(self.wire.linger(&mut self.connection, now, timer)).await
     }
 
@@ -128,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         // would only pile them up here.
         if self.connection.output_len() < OUT_HIGH_WATER
             && !self.connection.is_saturated()
-            && self.core.queue.has_room(context)
+            && self.service.has_room(context)
             && let Poll::Ready(read) = self.wire.poll_read(context)?
         {
             return Poll::Ready(Ok(Wake::Io(Some(read))));
@@ -143,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn on_io(&mut self, read: Option<BytesMut>) {
-        let now = self.core.environment.now();
+        let now = self.service.now();
         match read {
             Some(bytes) if bytes.is_empty() => self.wire.end(),
             Some(bytes) => self.connection.handle_bytes(bytes, now),
@@ -162,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
-        let now = self.core.environment.now();
+        let now = self.service.now();
         // A peer that does not read its answers gets no further questions read.
         while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
             let question = match self.connection.poll_event(now)? {
@@ -211,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     fn on_closed(&mut self, code: CloseCode, reason: &str, by_peer: bool) {
         let uid = self.session.as_ref().map(|session| session.uid().as_str());
         tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = self.address(), "a connection ends");
-        self.core.metrics.on_close(code);
+        self.service.metrics().on_close(code);
         self.wire.end();
     }
 
@@ -224,12 +215,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// None: it has logged in already, and asks for that no more.
     fn attempt(&self) -> Option<Attempt> {
-        self.stranger.as_ref().map(|stranger| stranger.attempt(&*self.core.environment))
+        self.stranger.as_ref().map(|stranger| stranger.attempt(self.service.environment()))
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
         let Some(attempt) = self.attempt() else { return };
-        match login::hello(&self.core, hello, &attempt).await {
+        match self.service.hello(hello, &attempt).await {
             Ok(login) => self.welcome(login),
             Err(rejection) => self.reject(&rejection),
         }
@@ -239,23 +230,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let welcome = wire::Welcome {
             conn_epoch: login.channel.conn_epoch,
             resume_token: login.resume_token.clone(),
-            resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
+            resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
             head: login.head,
             last_send_no: login.last_send_no,
-            log_epoch: self.core.log_epoch,
+            log_epoch: self.service.log_epoch(),
             cursor: login.cursor,
-            time_ms: self.core.environment.unix_ms(),
+            time_ms: self.service.environment().unix_ms(),
             uid: login.uid.as_str().into(),
             ..Default::default()
         };
-        self.connection.welcome(welcome, self.core.environment.now());
+        self.connection.welcome(welcome, self.service.now());
         self.on_logged_in(login);
     }
 
     async fn on_resume(&mut self, resume: wire::Resume) {
         let Some(attempt) = self.attempt() else { return };
         let (cursor, limits_id) = (resume.cursor, resume.limits_id);
-        match login::resume(&self.core, resume, &attempt).await {
+        match self.service.resume(resume, &attempt).await {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
@@ -265,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     last_send_no: login.last_send_no,
                     ..Default::default()
                 };
-                self.connection.resumed(resumed, cursor, limits_id, self.core.environment.now());
+                self.connection.resumed(resumed, cursor, limits_id, self.service.now());
                 self.on_logged_in(login);
             }
             Err(rejection) => self.reject(&rejection),
@@ -282,12 +273,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(reset) = login.reset {
             self.connection.sync_reset(reset);
         }
-        let [chance, random, ..] = self.core.environment.random();
+        let [chance, random, ..] = self.service.environment().random();
         if chance % GREASE_ONE_IN == 0 {
             self.connection.grease(random);
         }
         tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
-        self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
+        self.session = Some(Session::new(self.service.clone(), login.uid, login.channel));
         self.stranger = None;
     }
 
@@ -301,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.connection.close(code, reason);
             return None;
         }
-        let now = self.core.environment.now();
+        let now = self.service.now();
         while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
@@ -327,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
-                    self.core.metrics.entries_pushed.inc();
+                    self.service.metrics().entries_pushed.inc();
                 }
             }
             Outbound::Passed { item } => self.connection.pass(&item),
@@ -340,10 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Pushes what is due. If the log cannot be read, the device is asked to come back later.
     async fn read_log(&mut self, due: Due) {
-        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        let Some(session) = &self.session else { return };
         let read = match due {
-            Due::Entries(after) => self.push_from_log(&channel, after).await,
-            Due::Hints => self.pass_hints(&channel).await,
+            Due::Entries(after) => {
+                let room = self.connection.push_room();
+                self.connection.on_head(session.channel().head());
+                session.next_page(after, room, PAGE_BYTES).await.map(|page| self.push_page(page))
+            }
+            Due::Hints => {
+                let hints = session.hints().await;
+                hints.map(|hints| hints.iter().for_each(|hint| self.connection.pass(hint)))
+            }
         };
         if let Err(error) = read {
             let uid = self.session.as_ref().map(|session| session.uid().as_str());
@@ -352,28 +350,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    async fn push_from_log(&mut self, channel: &Channel, after: u64) -> Result<(), StoreError> {
-        let room = self.connection.push_room();
-        self.connection.on_head(channel.head());
-        match catch_up::next_page(&self.core, channel, after, room, PAGE_BYTES).await? {
+    fn push_page(&mut self, page: Page) {
+        match page {
             Page::CaughtUp => self.connection.caught_up(),
             Page::Reset(reset) => self.connection.sync_reset(reset),
             Page::Entries(entries) => {
-                let now = self.core.environment.now();
+                let now = self.service.now();
                 for entry in entries {
-                    let is_own = entry.own_device == channel.device.0 && !canary::is("own-message-as-news");
-                    let own = if is_own { entry.own_send_no } else { 0 };
-                    self.connection.push(entry.useq, own, &entry.item, now);
+                    self.connection.push(entry.useq, entry.own_send_no, &entry.item, now);
                 }
             }
         }
-        Ok(())
-    }
-
-    async fn pass_hints(&mut self, channel: &Channel) -> Result<(), StoreError> {
-        let hints = catch_up::hints(&self.core, channel.user).await?;
-        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
-        Ok(())
     }
 }
 

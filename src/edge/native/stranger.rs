@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use crate::{base::environment::Environment, edge::port::headcount::Admission, session::gate::Attempt};
+use crate::{base::environment::Environment, edge::port::headcount::Admission, session::Attempt};
 
 /// Who has connected and not yet shown who it is.
 pub struct Stranger {

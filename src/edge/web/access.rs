@@ -170,7 +170,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Message<T> {
 
 /// The largest content, written in base64 or with its quotes escaped, and what surrounds it.
 fn max_body(gateway: &Gateway) -> usize {
-    2 * gateway.core.limits().max_content as usize + 4096
+    2 * gateway.service.limits().max_content as usize + 4096
 }
 
 async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {

@@ -17,13 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     base::{environment, rate::Bucket},
-    committer::op::LoggedIn,
-    session::{
-        dispatch::Session,
-        gate::{Attempt, Rejection},
-        login,
-        service::Core,
-    },
+    session::{Attempt, LoggedIn, Rejection, Service, Session},
 };
 
 /// Devices that come back at the same time with tokens of different classes do not wait for each other.
@@ -161,7 +155,7 @@ impl Device {
 
 /// All of them, by token; and the tickets that stand for one.
 pub struct Devices {
-    core: Arc<Core>,
+    service: Arc<Service>,
     limits: DeviceLimits,
     table: Mutex<HashMap<Key, Arc<Device>>>,
     tickets: Mutex<HashMap<Key, (Bytes, Instant)>>,
@@ -169,9 +163,9 @@ pub struct Devices {
 }
 
 impl Devices {
-    pub fn new(core: Arc<Core>, limits: DeviceLimits) -> Self {
+    pub fn new(service: Arc<Service>, limits: DeviceLimits) -> Self {
         let opening = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { core, limits, table: Mutex::default(), tickets: Mutex::default(), opening }
+        Self { service, limits, table: Mutex::default(), tickets: Mutex::default(), opening }
     }
 
     /// A place for one more, or word that there is none.
@@ -184,8 +178,8 @@ impl Devices {
 
     /// A device that has just logged in.
     pub fn insert(&self, login: LoggedIn) -> Present {
-        let (token, log_epoch) = (login.resume_token.clone(), self.core.log_epoch);
-        let session = Session::new(self.core.clone(), login.uid, login.channel);
+        let (token, log_epoch) = (login.resume_token.clone(), self.service.log_epoch());
+        let session = Session::new(self.service.clone(), login.uid, login.channel);
         let now = Instant::now();
         let state = State {
             turn: CancellationToken::new(),
@@ -213,7 +207,7 @@ impl Devices {
                     Some(device) => device,
                     None => {
                         self.check_room()?;
-                        let login = login::reopen(&self.core, token, &attempt()).await?;
+                        let login = self.service.reopen(token, &attempt()).await?;
                         self.insert(login)
                     }
                 }

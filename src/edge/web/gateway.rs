@@ -13,12 +13,12 @@ use crate::{
     base::alarms::Alarms,
     config::Web,
     edge::port::headcount::Headcount,
-    session::{gate::Attempt, service::Core},
+    session::{Attempt, Service},
 };
 
 /// The state of every handler.
 pub struct Gateway {
-    pub(super) core: Arc<Core>,
+    pub(super) service: Arc<Service>,
     pub(super) config: Web,
     pub(super) devices: Devices,
     pub(super) alarms: Arc<Alarms>,
@@ -29,7 +29,7 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn new(
-        core: Arc<Core>,
+        service: Arc<Service>,
         config: Web,
         alarms: Arc<Alarms>,
         strangers: Arc<Headcount>,
@@ -40,13 +40,13 @@ impl Gateway {
             requests_per_second: config.requests_per_second as u32,
             requests_burst: config.requests_burst as u32,
         };
-        let devices = Devices::new(core.clone(), limits);
-        Arc::new(Self { core, config, devices, alarms, strangers, links })
+        let devices = Devices::new(service.clone(), limits);
+        Arc::new(Self { service, config, devices, alarms, strangers, links })
     }
 
     /// The circumstances of a login that is made now.
     pub fn attempt(&self, address: IpAddr) -> Attempt {
-        let environment = &self.core.environment;
+        let environment = self.service.environment();
         let now = environment.now();
         let unix_s = environment.unix_ms() / 1000;
         Attempt { address, now, accepted_at: now, unix_s, next_secret: environment.random() }

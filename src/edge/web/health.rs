@@ -10,28 +10,28 @@ use axum::{
     routing::get,
 };
 
-use crate::session::service::Core;
+use crate::session::Service;
 
-pub fn router(core: Arc<Core>) -> Router {
+pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(core)
+        .with_state(service)
 }
 
 /// 503 while draining and when the store takes no writes: a load balancer should send people elsewhere.
-async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
-    if core.is_draining() {
+async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, &'static str) {
+    if service.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    match core.metrics.is_store_failing() {
+    match service.metrics().is_store_failing() {
         true => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes\n"),
         false => (StatusCode::OK, "ready\n"),
     }
 }
 
-async fn metrics(State(core): State<Arc<Core>>) -> impl IntoResponse {
+async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], core.metrics.render())
+    ([(header::CONTENT_TYPE, content_type)], service.metrics().render())
 }

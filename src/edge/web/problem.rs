@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::DeviceError;
-use crate::session::gate::Rejection;
+use crate::session::Rejection;
 
 /// When to try again where there is no room.
 const ROOM_MAY_COME: Duration = Duration::from_secs(5);

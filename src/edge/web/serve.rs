@@ -24,7 +24,7 @@ use crate::{
         headcount::Headcount,
         tls::{self, Tls},
     },
-    session::service::Core,
+    session::Service,
 };
 
 /// How long a connection may take to bring the next request's head, and may idle between two.
@@ -45,7 +45,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What is served at the port, and to whom.
 pub struct HttpPort {
-    pub core: Arc<Core>,
+    pub service: Arc<Service>,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Arc<Tls>>,
     /// Those at the port.
@@ -58,7 +58,7 @@ impl HttpPort {
     pub async fn run(self, mut door: Door, stop: CancellationToken) {
         let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let acceptor = self.tls.as_ref().map(|tls| (acceptor(tls), is_loopback));
-        let router = router(&self.core, &self.gateway);
+        let router = router(&self.service, &self.gateway);
         let connections = TaskTracker::new();
         loop {
             let (stream, address, place) = tokio::select! {
@@ -67,7 +67,7 @@ impl HttpPort {
             };
             let Ok(stream) = TcpStream::from_std(stream) else { continue };
             let Some(admission) = self.headcount.admit(address) else {
-                self.core.metrics.connections_turned_away.inc();
+                self.service.metrics().connections_turned_away.inc();
                 continue;
             };
             let peer = Peer::new(address, (place, admission));
@@ -105,8 +105,8 @@ async fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Everything that is served at the port.
-pub fn router(core: &Arc<Core>, gateway: &Arc<Gateway>) -> Router {
-    routes::router(gateway).merge(health::router(core.clone()))
+pub fn router(service: &Arc<Service>, gateway: &Arc<Gateway>) -> Router {
+    routes::router(gateway).merge(health::router(service.clone()))
 }
 
 /// Serves one connection.

@@ -20,14 +20,8 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    auth::{Secret, password::PasswordError},
-    committer::op::LoggedIn,
     edge::port::headcount::Admission,
-    session::{
-        accounts::{self, RegisterError},
-        dispatch::AccountError,
-        login::{self, CameBack},
-    },
+    session::{AccountError, CameBack, LoggedIn, RegisterError},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server
@@ -55,7 +49,7 @@ pub async fn log_in(
     }
     let _admission = admit(&gateway, &peer)?;
     gateway.devices.check_room()?;
-    let login = login::hello(&gateway.core, hello, &gateway.attempt(peer.address)).await?;
+    let login = gateway.service.hello(hello, &gateway.attempt(peer.address)).await?;
     Ok(logged_in(&gateway, login, wants_cookie.then(|| is_secure(&peer, &headers))))
 }
 
@@ -76,7 +70,7 @@ pub async fn resume(
     gateway.devices.check_room()?;
     // A device that has more than its token logs in by POST /v1/login.
     resume.fallback = None;
-    let CameBack { login, .. } = login::resume(&gateway.core, resume, &gateway.attempt(peer.address)).await?;
+    let CameBack { login, .. } = gateway.service.resume(resume, &gateway.attempt(peer.address)).await?;
     Ok(logged_in(&gateway, login, wants_cookie.then(|| is_secure(&peer, &headers))))
 }
 
@@ -125,17 +119,15 @@ pub async fn register(
     let _admission = admit(&gateway, &peer)?;
     let uid = Uid::new(&body.uid)
         .map_err(|_| Problem::closed(CloseCode::BAD_FIELD, "uid: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
-    login::count_registration(&gateway.core, &gateway.attempt(peer.address))?;
-    match accounts::register(&gateway.core, &uid, Secret::from(body.password)).await {
+    match gateway.service.register(&uid, body.password, &gateway.attempt(peer.address)).await {
         Ok(()) => Ok((StatusCode::CREATED, Json(json!({ "uid": uid.as_str() }))).into_response()),
+        Err(RegisterError::TooMany(rejection)) => Err(rejection.into()),
         Err(RegisterError::Account(error)) => Err(account_problem(error)),
-        Err(RegisterError::Password(PasswordError::Busy)) => {
+        Err(RegisterError::Busy) => {
             Err(Problem::closed(CloseCode::OVERLOADED, "too many passwords are being checked, wait"))
         }
-        Err(RegisterError::Password(error @ PasswordError::BadLength { .. })) => {
-            Err(Problem::closed(CloseCode::BAD_FIELD, &error.to_string()))
-        }
-        Err(RegisterError::Password(error)) => {
+        Err(RegisterError::BadPassword(error)) => Err(Problem::closed(CloseCode::BAD_FIELD, &error.to_string())),
+        Err(RegisterError::Hashing(error)) => {
             tracing::error!(%error, "a password could not be hashed");
             Err(Problem::closed(CloseCode::INTERNAL, "the password could not be stored"))
         }
@@ -195,13 +187,13 @@ fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Respon
     let device: Present = gateway.devices.insert(login);
     let welcome = wire::Welcome {
         conn_epoch: device.session().channel().conn_epoch,
-        resume_ttl_s: gateway.core.resume_ttl.as_secs() as u32,
+        resume_ttl_s: gateway.service.resume_ttl().as_secs() as u32,
         head,
         last_send_no,
-        log_epoch: gateway.core.log_epoch,
+        log_epoch: gateway.service.log_epoch(),
         cursor,
-        limits: Some(*gateway.core.limits()),
-        time_ms: gateway.core.environment.unix_ms(),
+        limits: Some(*gateway.service.limits()),
+        time_ms: gateway.service.environment().unix_ms(),
         uid: device.session().uid().as_str().into(),
         ..Default::default()
     };
@@ -218,7 +210,7 @@ fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Respon
         }
         Some(is_secure) => {
             let secure = if is_secure { "; Secure" } else { "" };
-            let age = gateway.core.resume_ttl.as_secs();
+            let age = gateway.service.resume_ttl().as_secs();
             let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/v1; Max-Age={age}{secure}");
             ([no_store], [(header::SET_COOKIE, cookie)], Json(body)).into_response()
         }
