@@ -39,6 +39,7 @@ pub mod edge;
 pub mod host;
 mod live;
 pub mod log;
+mod ops;
 pub mod session;
 #[cfg(test)]
 mod sim;

@@ -62,8 +62,7 @@ impl ResumeToken {
 
     /// What the server keeps instead of the token.
     pub fn hash(&self) -> TokenHash {
-        let hash = digest::digest(&digest::SHA256, &self.secret);
-        TokenHash(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        TokenHash::of(&self.secret)
     }
 
     /// The bytes for the client.
@@ -88,6 +87,20 @@ impl ResumeToken {
 pub struct TokenHash([u8; HASH_LEN]);
 
 impl TokenHash {
+    /// Of a token with this random part, whosever it is.
+    pub fn of(secret: &[u8; SECRET_LEN]) -> Self {
+        let hash = digest::digest(&digest::SHA256, secret);
+        Self(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    pub fn from_bytes(bytes: [u8; HASH_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn to_bytes(self) -> [u8; HASH_LEN] {
+        self.0
+    }
+
     fn is(&self, slot: Option<&TokenHash>) -> Choice {
         slot.map_or(Choice::from(0), |hash| hash.0.ct_eq(&self.0))
     }

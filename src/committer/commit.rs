@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use hongyan_proto::canary;
 
-use super::{op::Op, state::Committer, syncing::Syncing};
+use super::{state::Committer, syncing::Syncing};
 use crate::{
     base::{environment::Now, number::UserNo},
+    ops::op::Op,
     store::{Batch, Durability, StoreError},
 };
 
@@ -72,9 +73,8 @@ impl Committer {
     }
 
     fn apply_effects(&mut self) {
-        for effect in self.effects.drain(..) {
-            effect.apply(&self.sessions);
-        }
+        self.bound.keep();
+        self.effects.drain(..).for_each(&mut self.outlet);
     }
 
     /// The commit failed: everybody who waits is told, and memory is made to agree with the log again.
@@ -83,9 +83,9 @@ impl Committer {
         if canary::is("effects-of-a-failed-commit") {
             self.apply_effects();
         }
-        for effect in self.effects.drain(..) {
-            effect.fail(error);
-        }
+        self.bound.take_back();
+        let words = error.to_string();
+        self.effects.drain(..).filter_map(|effect| effect.failed(&words)).for_each(&mut self.outlet);
         touched.append(&mut self.touched_lazily);
         self.remember_acks(&touched, now);
         if let Err(error) = self.forget_memory().await {

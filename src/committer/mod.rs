@@ -6,7 +6,7 @@
 //! and quickly, commits begin a moment apart (`gathering`), since a sync costs as much for one as for many.
 //!
 //! ```text
-//!   CommitQueue ──▶ stage: submit, login, account, upkeep ──▶ Engine::commit ──▶ effects: answer, offer, bind
+//!   OpQueue ──▶ stage: submit, login, account, upkeep ──▶ Engine::commit ──▶ effects: answer, offer, bind
 //!                        numbers and rows, nothing visible        durable             visible
 //! ```
 //!
@@ -20,15 +20,13 @@
 //! *Architecture Invariant*: nobody else writes to the store, and nobody else binds and unbinds channels.
 
 mod acts;
+mod bound;
 mod commit;
 mod conversation;
 mod draft;
 mod due;
-mod effect;
 mod gathering;
-pub mod op;
 mod plan;
-mod queue;
 mod rules;
 mod run;
 mod settings;
@@ -40,7 +38,6 @@ mod syncing;
 mod tests;
 mod user;
 
-pub use queue::CommitQueue;
 pub use run::run;
 pub use settings::CommitterSettings;
 pub use state::Committer;

@@ -3,8 +3,7 @@
 
 use hongyan_proto::wire::NackCode;
 
-use super::op::Refusal;
-use crate::store::StoreError;
+use crate::{ops::op::Refusal, store::StoreError};
 
 /// What an act has come to.
 #[derive(Default)]
@@ -44,7 +43,7 @@ pub fn ensure(holds: bool, code: NackCode, reason: &'static str) -> Ruled<()> {
 }
 
 pub fn refused<T>(code: NackCode, reason: &'static str) -> Ruled<T> {
-    Err(Stop::Refused(Refusal { code, reason }))
+    Err(Stop::Refused(Refusal { code, reason: reason.into() }))
 }
 
 /// Done, without a number in the conversation.

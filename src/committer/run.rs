@@ -7,13 +7,16 @@ use std::{
     time::Instant,
 };
 
-use super::{gathering::Gathering, queue::CommitQueue, state::Committer};
-use crate::base::environment::{Environment, Now, Timer};
+use super::{gathering::Gathering, state::Committer};
+use crate::{
+    base::environment::{Environment, Now, Timer},
+    ops::queue::OpQueue,
+};
 
 /// Runs a committer until its queue is closed. True: everything is on stable storage.
 pub async fn run(
     mut committer: Committer,
-    queue: &CommitQueue,
+    queue: &OpQueue,
     environment: &dyn Environment,
     mut timer: Pin<&mut impl Timer>,
 ) -> bool {

@@ -8,9 +8,9 @@ use hongyan_proto::{Uid, canary};
 use rustc_hash::FxBuildHasher;
 
 use super::{
+    bound::BoundDevices,
     conversation::Conversation,
     due::Due,
-    effect::Effect,
     settings::CommitterSettings,
     user::{Ack, User},
 };
@@ -20,8 +20,8 @@ use crate::{
         metrics::Metrics,
         number::{ConversationNo, DeviceNo, UserNo},
     },
-    live::sessions::Sessions,
     log::{Log, keys::meta},
+    ops::effect::{Effect, Outlet},
     store::{Batch, StoreError},
 };
 
@@ -31,9 +31,10 @@ pub type NumberMap<K, V> = HashMap<K, V, FxBuildHasher>;
 /// The state between commits. See the room's page.
 pub struct Committer {
     pub(super) log: Log,
-    pub(super) sessions: Arc<Sessions>,
+    pub(super) outlet: Outlet,
     pub(super) metrics: Arc<Metrics>,
     pub(super) settings: CommitterSettings,
+    pub(super) bound: BoundDevices,
     pub(super) log_epoch: u64,
     pub(super) hours: u64,
     /// As in the log: since when the store's files may hold bodies that are gone; and when the newest one went.
@@ -67,17 +68,18 @@ impl Committer {
     /// Reads where the log stands.
     pub async fn open(
         log: Log,
-        sessions: Arc<Sessions>,
         metrics: Arc<Metrics>,
         settings: CommitterSettings,
+        outlet: Outlet,
     ) -> Result<Self, StoreError> {
         let due = Due::new(settings.receipt_delay);
         let mut committer = Self {
             log_epoch: log.meta(meta::LOG_EPOCH).await?,
             log,
-            sessions,
             metrics,
             settings,
+            outlet,
+            bound: BoundDevices::default(),
             hours: 0,
             old_bodies_ms: 0,
             newest_old_body_ms: 0,

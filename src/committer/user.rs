@@ -5,15 +5,17 @@ use std::{collections::VecDeque, time::Instant};
 use hongyan_proto::{Uid, canary, wire};
 use smallvec::SmallVec;
 
-use super::op::SendNumber;
 use crate::{
     auth::resume::Slots,
     base::{
         number::{DeviceNo, UserNo},
         rate::Bucket,
     },
-    live::channel::Channel,
     log::{AccountRecord, Answer, Bounds, DeviceRecord, EntryRef, Log},
+    ops::{
+        answer::Reply,
+        id::{ChannelId, SendNumber},
+    },
     store::StoreError,
 };
 
@@ -42,8 +44,6 @@ pub struct Device {
     pub record: DeviceRecord,
     pub answers: VecDeque<Answer>,
     pub slots: Slots,
-    /// When its newest connection was accepted, if its login is in the commit under way.
-    pub accepted_at: Option<Instant>,
     pub change: Change,
 }
 
@@ -70,9 +70,7 @@ impl Change {
 /// A device says that it has stored everything up to `useq`.
 #[derive(Clone, Copy)]
 pub struct Ack {
-    pub user: UserNo,
-    pub device: DeviceNo,
-    pub conn_epoch: u64,
+    pub by: ChannelId,
     pub useq: u64,
 }
 
@@ -162,7 +160,7 @@ impl Device {
         record.answer_steps = Vec::new();
         record.odd_answers = Vec::new();
         let slots = Slots::decode(&record.resume_slots).unwrap_or_default();
-        Self { no, record, answers, slots, accepted_at: None, change: Change::None }
+        Self { no, record, answers, slots, change: Change::None }
     }
 
     pub fn classify(&self, send_no: u64) -> SendNo {
@@ -220,14 +218,8 @@ impl Device {
     }
 }
 
-impl Ack {
-    pub fn new(channel: &Channel, useq: u64) -> Self {
-        Self { user: channel.user, device: channel.device, conn_epoch: channel.conn_epoch, useq }
-    }
-}
-
 /// The frame that says again what was answered to `send_no`.
-pub fn answer_frame(send_no: u64, answer: &Answer) -> Result<wire::SendAck, wire::SendNack> {
+pub fn answer_frame(send_no: u64, answer: &Answer) -> Reply {
     let Answer { cseq, useq, time_ms, nack, group, key: _ } = *answer;
     match nack {
         0 => Ok(wire::SendAck { send_no, cseq, useq, time_ms, group }),

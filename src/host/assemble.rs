@@ -20,11 +20,12 @@ use crate::{
         environment::{self, Environment},
         metrics::Metrics,
     },
-    committer::{CommitQueue, Committer, CommitterSettings, Syncing},
+    committer::{Committer, CommitterSettings, Syncing},
     config::{self, Config, KeyMaterial, Limits, Sync},
     edge::port::headcount::Headcount,
-    live::sessions::Sessions,
+    live::{apply::apply, sessions::Sessions},
     log::{Log, keys::meta},
+    ops::desk::Desk,
     session::{Gate, Parts, Service},
     store::StoreError,
 };
@@ -61,7 +62,7 @@ pub enum OpenError {
 pub struct Assembled {
     pub service: Arc<Service>,
     /// From the one to the other.
-    pub queue: Arc<CommitQueue>,
+    pub desk: Arc<Desk>,
     /// It does not run yet.
     pub committer: Committer,
 }
@@ -77,12 +78,14 @@ pub async fn assemble(
     let metrics = Arc::new(Metrics::default());
     let protocol = protocol_settings(config);
     let settings = committer_settings(config, protocol.limits);
-    let committer = Committer::open(log.clone(), sessions.clone(), metrics.clone(), settings).await?;
-    let queue = Arc::new(CommitQueue::new(config.limits.committer_queue as usize));
+    let desk = Arc::new(Desk::new(config.limits.committer_queue as usize));
+    let (live, answered) = (sessions.clone(), desk.clone());
+    let outlet = Box::new(move |effect| apply(effect, &live, &answered));
+    let committer = Committer::open(log.clone(), metrics.clone(), settings, outlet).await?;
     let service = Service::new(Parts {
         log_epoch: log.meta(meta::LOG_EPOCH).await?,
         log,
-        queue: queue.clone(),
+        desk: desk.clone(),
         sessions,
         metrics,
         gate,
@@ -90,7 +93,7 @@ pub async fn assemble(
         resume_ttl: config.auth.resume_ttl,
         environment,
     });
-    Ok(Assembled { service: Arc::new(service), queue, committer })
+    Ok(Assembled { service: Arc::new(service), desk, committer })
 }
 
 pub(super) fn tokens(config: &Config) -> Result<Tokens, OpenError> {

@@ -26,7 +26,7 @@ use crate::{
     committer,
     config::Config,
     edge::{
-        native::link::Link,
+        native::{link::Link, stranger::Stranger},
         port::headcount::Headcount,
         web::{access::Peer, gateway::Gateway, serve},
     },
@@ -63,7 +63,7 @@ pub async fn run<T>(parts: Parts, visit: impl AsyncFnOnce(&Enclosed) -> T) -> Re
     let [log_epoch, ..] = environment.random();
     open::prepare(&log, Path::new("the engine"), u64::from(log_epoch).max(1)).await?;
     let gate = assemble::gate(&config, tokens, passwords);
-    let Assembled { service, queue, committer } = assemble::assemble(&config, log, gate, environment).await?;
+    let Assembled { service, desk, committer } = assemble::assemble(&config, log, gate, environment).await?;
     let alarms = Alarms::new(service.now());
     let (strangers, stop) = (strangers(&config.limits), CancellationToken::new());
     let links = TaskTracker::new();
@@ -77,7 +77,7 @@ pub async fn run<T>(parts: Parts, visit: impl AsyncFnOnce(&Enclosed) -> T) -> Re
         result
     };
     let timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let committing = committer::run(committer, &queue, service.environment(), timer);
+    let committing = committer::run(committer, desk.queue(), service.environment(), timer);
     let (result, ..) = tokio::join!(
         visiting,
         committing,
@@ -96,7 +96,8 @@ impl Enclosed {
         address: IpAddr,
     ) -> Option<impl Future<Output = io::Result<()>> + Send + use<S>> {
         let admission = self.strangers.admit(address)?;
-        let mut link = Link::new(stream, address, self.service.clone(), admission, self.service.now());
+        let stranger = Stranger::new(address, self.service.accept(), admission);
+        let mut link = Link::new(stream, self.service.clone(), stranger, self.service.now());
         let mut alarm = self.alarms.alarm();
         Some(async move { link.run(Pin::new(&mut alarm)).await })
     }

@@ -91,12 +91,12 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
     let gate = gate(config, Arc::new(tokens), Arc::new(passwords(config)?));
-    let Assembled { service, queue, committer } = assemble(config, log, gate, Box::new(System)).await?;
+    let Assembled { service, desk, committer } = assemble(config, log, gate, Box::new(System)).await?;
     let committing = service.clone();
     let (finished, committer_finished) = oneshot::channel();
     let run = move || {
         let is_synced = parking::block_on(|mut timer| {
-            let (queue, environment) = (&queue, committing.environment());
+            let (queue, environment) = (desk.queue(), committing.environment());
             async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
         });
         // The store is closed before anybody hears of it.

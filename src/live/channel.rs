@@ -2,6 +2,7 @@
 //! them out. One bounded queue, and a bell.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -11,10 +12,7 @@ use std::{
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, canary, wire};
 
-use crate::base::{
-    number::{DeviceNo, UserNo},
-    rate::Bucket,
-};
+use crate::{base::rate::Bucket, ops::id::ChannelId};
 
 /// Entries that may wait for a link. More, and the device reads them from the log instead.
 const MAX_WAITING: u32 = 64;
@@ -32,6 +30,8 @@ pub enum Outbound {
     /// A live entry: the next one of the user's log.
     Entry {
         useq: u64,
+        /// The number under which this device sent it itself, where it was answered apart from the channel; 0: it did not.
+        own_send_no: u64,
         item: Bytes,
     },
     /// Something in a large group, numbered by its cseq alone.
@@ -51,11 +51,7 @@ pub enum Outbound {
 /// One live device of a user.
 #[derive(Debug)]
 pub struct Channel {
-    pub user: UserNo,
-    pub device: DeviceNo,
-    pub conn_epoch: u64,
-    /// When its connection was accepted.
-    pub accepted_at: Instant,
+    pub id: ChannelId,
     queue: Mutex<Queue>,
 }
 
@@ -72,7 +68,7 @@ struct Queue {
     hints_due: bool,
     signals_sent: Bucket,
     /// The connection is to end, with this code and reason.
-    close: Option<Box<(CloseCode, &'static str)>>,
+    close: Option<Box<(CloseCode, Cow<'static, str>)>>,
     /// Something was put in since the link looked.
     rung: bool,
     /// The link that waits for the bell.
@@ -81,20 +77,14 @@ struct Queue {
 
 impl Channel {
     /// A channel begins lagging: first the device reads what it missed.
-    pub fn new(user: UserNo, device: DeviceNo, conn_epoch: u64, head: u64, accepted_at: Instant) -> Arc<Self> {
+    pub fn new(id: ChannelId, head: u64) -> Arc<Self> {
         let queue = Queue { head, lagging: true, ..Queue::default() };
-        Arc::new(Self { user, device, conn_epoch, accepted_at, queue: Mutex::new(queue) })
-    }
-
-    /// The same device on the same connection, with a queue of its own: for an answer that its asker waits for apart
-    /// from what is pushed.
-    pub fn apart(&self) -> Arc<Self> {
-        Self::new(self.user, self.device, self.conn_epoch, 0, self.accepted_at)
+        Arc::new(Self { id, queue: Mutex::new(queue) })
     }
 
     /// Offers the newest entry of the log. Never blocks and never grows beyond its bound: a device that does not keep up
     /// finds the entry in the log.
-    pub fn offer(&self, useq: u64, item: &Bytes) {
+    pub fn offer(&self, useq: u64, own_send_no: u64, item: &Bytes) {
         let mut queue = self.lock();
         queue.head = useq;
         if !queue.lagging {
@@ -103,7 +93,7 @@ impl Channel {
             } else {
                 queue.entries += 1;
                 queue.entry_bytes += item.len() as u32;
-                queue.waiting.push_back(Outbound::Entry { useq, item: item.clone() });
+                queue.waiting.push_back(Outbound::Entry { useq, own_send_no, item: item.clone() });
             }
         }
         queue.ring();
@@ -176,15 +166,15 @@ impl Channel {
     }
 
     /// Ends the connection. What still waits is in the log.
-    pub fn close(&self, code: CloseCode, reason: &'static str) {
+    pub fn close(&self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
         let mut queue = self.lock();
-        queue.close.get_or_insert_with(|| Box::new((code, reason)));
+        queue.close.get_or_insert_with(|| Box::new((code, reason.into())));
         queue.ring();
     }
 
     /// Whether and why the connection is to end. It stands outside the queue, so that a device that does not read is
     /// cut off as soon as any other.
-    pub fn take_close(&self) -> Option<(CloseCode, &'static str)> {
+    pub fn take_close(&self) -> Option<(CloseCode, Cow<'static, str>)> {
         self.lock().close.take().map(|close| *close)
     }
 
@@ -292,19 +282,20 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::number::{DeviceNo, UserNo};
 
     fn channel() -> Arc<Channel> {
-        Channel::new(UserNo(1), DeviceNo(1), 1, 5, Instant::now())
+        Channel::new(ChannelId { user: UserNo(1), device: DeviceNo(1), conn_epoch: 1 }, 5)
     }
 
     #[test]
     fn a_channel_is_live_only_from_the_head_on() {
         let channel = channel();
-        channel.offer(6, &Bytes::from_static(b"six"));
+        channel.offer(6, 0, &Bytes::from_static(b"six"));
         assert!(channel.take(true).is_none(), "a lagging device reads the log");
         assert!(!channel.catch_up(5));
         assert!(channel.catch_up(6));
-        channel.offer(7, &Bytes::from_static(b"seven"));
+        channel.offer(7, 0, &Bytes::from_static(b"seven"));
         assert!(channel.take(false).is_none(), "no room in the window");
         assert!(matches!(channel.take(true), Some(Outbound::Entry { useq: 7, .. })));
     }
@@ -315,9 +306,9 @@ mod tests {
         assert!(channel.catch_up(5));
         let item = Bytes::from_static(b"entry");
         let ack = |send_no| Outbound::Acked(wire::SendAck { send_no, ..Default::default() });
-        channel.offer(6, &item);
+        channel.offer(6, 0, &item);
         channel.answer(ack(1));
-        channel.offer(7, &item);
+        channel.offer(7, 0, &item);
         channel.answer(ack(2));
         for expected in 1..=2 {
             assert!(matches!(channel.take(false), Some(Outbound::Acked(ack)) if ack.send_no == expected));
@@ -336,10 +327,10 @@ mod tests {
             channel.answer(Outbound::Refused(wire::SendNack::default()));
             let item = Bytes::from(vec![0; size]);
             for useq in 6..6 + fits {
-                channel.offer(useq, &item);
+                channel.offer(useq, 0, &item);
                 assert!(!channel.is_lagging());
             }
-            channel.offer(6 + fits, &item);
+            channel.offer(6 + fits, 0, &item);
             assert!(channel.is_lagging());
             assert!(matches!(channel.take(true), Some(Outbound::Refused(_))), "answers are kept");
             assert!(channel.take(true).is_none(), "entries are not");

@@ -13,7 +13,7 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{channel::Channel, sessions::Sessions};
-use crate::base::number::{DeviceNo, UserNo};
+use crate::{base::number::UserNo, ops::id::ChannelId};
 
 /// Users that one connection follows.
 pub const MAX_FOLLOWED: usize = 500;
@@ -28,8 +28,6 @@ const MARKS_PER_TICK: usize = 100_000;
 /// Presences told in one tick, rounded up to a follower's.
 const TOLD_PER_TICK: usize = 20_000;
 
-/// One connection of a device.
-type FollowerId = (UserNo, DeviceNo, u64);
 type Numbers<K, V> = HashMap<K, V, FxBuildHasher>;
 pub type Users = HashSet<UserNo, FxBuildHasher>;
 
@@ -37,20 +35,20 @@ pub type Users = HashSet<UserNo, FxBuildHasher>;
 #[derive(Default)]
 pub struct Registry {
     followed: Numbers<UserNo, Followed>,
-    followers: Numbers<FollowerId, Follower>,
+    followers: Numbers<ChannelId, Follower>,
     /// Users who may have gone, and when that is told; in rising time.
     leaving: VecDeque<(Instant, UserNo)>,
     /// Users whose followers are still to be marked.
     turned: VecDeque<UserNo>,
     /// Followers with something to hear, each once.
-    waiting: VecDeque<FollowerId>,
+    waiting: VecDeque<ChannelId>,
 }
 
 struct Followed {
     /// As followers are told; for a while longer than it is so.
     is_online: bool,
     leaves_at: Option<Instant>,
-    followers: HashSet<FollowerId, FxBuildHasher>,
+    followers: HashSet<ChannelId, FxBuildHasher>,
 }
 
 struct Follower {
@@ -77,7 +75,7 @@ impl Registry {
         users: &[UserNo],
         replace: bool,
     ) -> Option<Users> {
-        let id = id_of(channel);
+        let id = channel.id;
         if replace {
             self.forget(channel);
         }
@@ -114,7 +112,7 @@ impl Registry {
 
     /// The connection has ended, or follows others instead.
     pub fn forget(&mut self, channel: &Channel) {
-        let id = id_of(channel);
+        let id = channel.id;
         let Some(follower) = self.followers.remove(&id) else { return };
         for user in follower.follows {
             self.let_go(id, user);
@@ -123,7 +121,7 @@ impl Registry {
 
     /// The connection follows `user` no more.
     pub fn unfollow(&mut self, channel: &Channel, user: UserNo) {
-        let id = id_of(channel);
+        let id = channel.id;
         if let Some(follower) = self.followers.get_mut(&id) {
             follower.follows.remove(&user);
             follower.marked.remove(&user);
@@ -131,7 +129,7 @@ impl Registry {
         self.let_go(id, user);
     }
 
-    fn let_go(&mut self, id: FollowerId, user: UserNo) {
+    fn let_go(&mut self, id: ChannelId, user: UserNo) {
         if let Some(followed) = self.followed.get_mut(&user) {
             followed.followers.remove(&id);
             if followed.followers.is_empty() {
@@ -143,7 +141,7 @@ impl Registry {
     /// The connections that follow `user`; if `watcher` is named, only theirs.
     pub fn followers_of(&self, user: UserNo, watcher: Option<UserNo>) -> Vec<Arc<Channel>> {
         let followers = self.followed.get(&user).into_iter().flat_map(|followed| &followed.followers);
-        let asked = followers.filter(|(follower, _, _)| watcher.is_none_or(|watcher| watcher == *follower));
+        let asked = followers.filter(|follower| watcher.is_none_or(|watcher| watcher == follower.user));
         asked.filter_map(|id| self.followers.get(id)).map(|follower| follower.channel.clone()).collect()
     }
 
@@ -225,7 +223,7 @@ impl Registry {
 
     /// What it was to be told was dropped: once more in the next tick.
     pub fn mark_again(&mut self, channel: &Channel, users: &[(UserNo, bool)]) {
-        let id = id_of(channel);
+        let id = channel.id;
         let Some(follower) = self.followers.get_mut(&id) else { return };
         let waits = !follower.marked.is_empty();
         let still = users.iter().map(|(user, _)| *user).filter(|user| follower.follows.contains(user));
@@ -234,10 +232,6 @@ impl Registry {
             self.waiting.push_back(id);
         }
     }
-}
-
-fn id_of(channel: &Channel) -> FollowerId {
-    (channel.user, channel.device, channel.conn_epoch)
 }
 
 #[cfg(test)]

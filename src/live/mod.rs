@@ -1,6 +1,7 @@
 //! What lives while connections do: a [`channel`] for each live device, the map of them, [`sessions`], and who of them
 //! follows whose presence, [`followers`].
 
+pub mod apply;
 pub mod channel;
 pub mod followers;
 pub mod sessions;

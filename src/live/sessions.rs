@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use dashmap::DashMap;
@@ -13,7 +12,10 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::channel::Channel;
-use crate::base::number::{ConversationNo, DeviceNo, UserNo};
+use crate::{
+    base::number::{ConversationNo, DeviceNo, UserNo},
+    ops::id::ChannelId,
+};
 
 /// The channels of one user; mostly one.
 pub type Channels = SmallVec<[Arc<Channel>; 1]>;
@@ -42,32 +44,41 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Makes `channel` the only one of its device; an older connection of the device is closed.
-    pub fn bind(&self, channel: &Arc<Channel>) {
-        let mut channels = self.users.entry(channel.user).or_default();
+    /// Makes a channel, the only one of its device from now on; an older connection of the device is closed.
+    pub fn bind(&self, id: ChannelId, head: u64, owes_hints: bool) {
+        let channel = Channel::new(id, head);
+        if owes_hints {
+            channel.owe_hints();
+        }
+        let mut channels = self.users.entry(id.user).or_default();
         channels.retain(|old| {
-            let replaced = old.device == channel.device && !canary::is("replaced-stays-bound");
+            let replaced = old.id.device == id.device && !canary::is("replaced-stays-bound");
             if replaced && !canary::is("replaced-not-closed") {
                 old.close(CloseCode::REPLACED, "the same device connected again");
             }
             !replaced
         });
         let is_first = channels.is_empty();
-        channels.push(channel.clone());
+        channels.push(channel);
         drop(channels);
         if is_first {
-            self.note(|news| news.turned.insert(channel.user));
+            self.note(|news| news.turned.insert(id.user));
         }
     }
 
     /// Takes a channel out, unless it was replaced already.
-    pub fn unbind(&self, channel: &Channel) {
-        if let Some(mut channels) = self.users.get_mut(&channel.user) {
-            channels.retain(|bound| bound.device != channel.device || bound.conn_epoch != channel.conn_epoch);
+    pub fn unbind(&self, id: ChannelId) {
+        if let Some(mut channels) = self.users.get_mut(&id.user) {
+            channels.retain(|bound| bound.id != id);
         }
-        if self.users.remove_if(&channel.user, |_, channels| channels.is_empty()).is_some() {
-            self.note(|news| news.turned.insert(channel.user));
+        if self.users.remove_if(&id.user, |_, channels| channels.is_empty()).is_some() {
+            self.note(|news| news.turned.insert(id.user));
         }
+    }
+
+    /// The channel of this very connection, if it is live.
+    pub fn channel(&self, id: ChannelId) -> Option<Arc<Channel>> {
+        self.users.get(&id.user)?.iter().find(|channel| channel.id == id).cloned()
     }
 
     /// What a user shows of themselves has changed: to everybody, or to one watcher.
@@ -149,14 +160,8 @@ impl Sessions {
         self.users.iter().for_each(|channels| channels.iter().for_each(&mut each));
     }
 
-    /// When the live connection of a device was accepted.
-    pub fn accepted_at(&self, user: UserNo, device: DeviceNo) -> Option<Instant> {
-        let channels = self.users.get(&user)?;
-        channels.iter().find(|channel| channel.device == device).map(|channel| channel.accepted_at)
-    }
-
     pub fn is_live(&self, user: UserNo, device: DeviceNo) -> bool {
-        self.users.get(&user).is_some_and(|channels| channels.iter().any(|channel| channel.device == device))
+        self.users.get(&user).is_some_and(|channels| channels.iter().any(|channel| channel.id.device == device))
     }
 
     /// How many devices are live.
@@ -176,18 +181,21 @@ mod tests {
     #[test]
     fn a_device_has_one_channel_and_the_newest_wins() {
         let sessions = Sessions::default();
-        let channel = |device, epoch| Channel::new(UserNo(1), DeviceNo(device), epoch, 0, Instant::now());
-        let (old, other, new) = (channel(1, 1), channel(2, 1), channel(1, 2));
-        sessions.bind(&old);
-        sessions.bind(&other);
-        sessions.bind(&new);
+        let id = |device, conn_epoch| ChannelId { user: UserNo(1), device: DeviceNo(device), conn_epoch };
+        let bind = |id| {
+            sessions.bind(id, 0, false);
+            sessions.channel(id).unwrap()
+        };
+        let (old, other) = (bind(id(1, 1)), bind(id(2, 1)));
+        bind(id(1, 2));
+        assert!(sessions.channel(id(1, 1)).is_none());
         assert!(matches!(old.take_close(), Some((CloseCode::REPLACED, _))));
         assert!(other.take_close().is_none());
         assert_eq!(sessions.channels(UserNo(1)).len(), 2);
-        sessions.unbind(&old);
+        sessions.unbind(id(1, 1));
         assert!(sessions.is_live(UserNo(1), DeviceNo(1)), "the late farewell of a replaced connection changes nothing");
-        sessions.unbind(&new);
-        sessions.unbind(&other);
+        sessions.unbind(id(1, 2));
+        sessions.unbind(id(2, 1));
         assert!(sessions.is_empty());
     }
 }

@@ -1,16 +1,16 @@
 //! Changing accounts: what operators do, and what users may do to their own.
 
 use hongyan_proto::Uid;
-use tokio::sync::oneshot;
 
 use super::gate::{Attempt, Gate, REGISTRATIONS, Rejection};
 use crate::{
     auth::{Secret, password::PasswordError},
-    committer::{
-        CommitQueue,
-        op::{AccountAction, AccountChange, AccountError, Op},
-    },
     live::channel::Channel,
+    ops::{
+        answer::{AccountError, Answer},
+        desk::Desk,
+        op::{AccountAction, AccountChange, Op},
+    },
 };
 
 /// Why there is no new account.
@@ -38,18 +38,19 @@ impl From<PasswordError> for RegisterError {
 }
 
 /// Makes a change and waits until it is durable.
-pub async fn change(queue: &CommitQueue, uid: &Uid, action: AccountAction) -> Result<(), AccountError> {
-    let (reply, answer) = oneshot::channel();
-    let change = AccountChange { uid: uid.clone(), action, reply };
-    queue.put(Op::Account(Box::new(change)));
-    answer.await.unwrap_or(Err(AccountError::Stopping))
+pub async fn change(desk: &Desk, uid: &Uid, action: AccountAction) -> Result<(), AccountError> {
+    let asked = desk.ask(|op| Op::Account(Box::new(AccountChange { op, uid: uid.clone(), action })));
+    match asked.ok_or(AccountError::Stopping)?.await {
+        Answer::Changed(changed) => changed,
+        _ => Err(AccountError::Stopping),
+    }
 }
 
 /// A new account with a password, made by whoever wants one. It is counted as a failed login is: too many at once have
 /// to wait.
 pub async fn register(
     gate: &Gate,
-    queue: &CommitQueue,
+    desk: &Desk,
     uid: &Uid,
     password: Secret,
     attempt: &Attempt,
@@ -58,10 +59,10 @@ pub async fn register(
         .map_err(RegisterError::TooMany)?;
     gate.on_failure(REGISTRATIONS, attempt);
     let password_hash = Some(gate.passwords.hash(password).await?);
-    change(queue, uid, AccountAction::Add { password_hash }).await.map_err(RegisterError::Account)
+    change(desk, uid, AccountAction::Add { password_hash }).await.map_err(RegisterError::Account)
 }
 
 /// The device cannot come back with what it has: it has to log in with a credential again.
-pub async fn log_out(queue: &CommitQueue, uid: &Uid, channel: &Channel) -> Result<(), AccountError> {
-    change(queue, uid, AccountAction::LogOut(channel.device)).await
+pub async fn log_out(desk: &Desk, uid: &Uid, channel: &Channel) -> Result<(), AccountError> {
+    change(desk, uid, AccountAction::LogOut(channel.id.device)).await
 }

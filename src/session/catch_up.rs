@@ -50,7 +50,7 @@ pub async fn next_page(
         return Ok(Page::CaughtUp);
     }
     let head = channel.head();
-    let entries = log.entries(channel.user, after, head, limit as usize, max_bytes).await?;
+    let entries = log.entries(channel.id.user, after, head, limit as usize, max_bytes).await?;
     match entries.first() {
         Some(first) if first.useq == after + 1 => {
             metrics.entries_read_from_log.inc_by(entries.len() as u64);
@@ -65,7 +65,7 @@ pub async fn next_page(
 
 fn for_device(channel: &Channel, entry: LogEntry) -> Entry {
     let LogEntry { useq, item, own_device, own_send_no, .. } = entry;
-    let is_own = own_device == channel.device.0 && !canary::is("own-message-as-news");
+    let is_own = own_device == channel.id.device.0 && !canary::is("own-message-as-news");
     Entry { useq, own_send_no: if is_own { own_send_no } else { 0 }, item }
 }
 

@@ -15,8 +15,12 @@ use super::{
     signals,
 };
 use crate::{
-    committer::op::{AccountError, Op, SendNumber},
-    live::channel::{Channel, Outbound},
+    live::channel::Channel,
+    ops::{
+        answer::{AccountError, Reply},
+        id::SendNumber,
+        op::Op,
+    },
     store::StoreError,
 };
 
@@ -45,31 +49,20 @@ impl Session {
 
     /// A message. The sender is this session's user, whatever the frame may say.
     pub fn submit(&self, send: wire::Send) {
-        let number = SendNumber::Given(send.send_no);
-        self.hand_over(&self.channel, send, number);
+        self.service.metrics().messages_received.inc();
+        send::submit(&self.parts().desk, self.service.limits(), &self.channel, send);
     }
 
     /// A message whose sender waits for this one answer, not for the channel. None: this device has connected again
     /// since, and nobody answers here any more.
-    pub async fn send(&self, send: wire::Send, number: SendNumber) -> Option<Result<wire::SendAck, wire::SendNack>> {
+    pub async fn send(&self, send: wire::Send, number: SendNumber) -> Option<Reply> {
         poll_fn(|context| match self.service.has_room(context) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
         .await;
-        let apart = self.channel.apart();
-        self.hand_over(&apart, send, number);
-        poll_fn(|context| apart.poll_rung(context)).await;
-        match apart.take(false)? {
-            Outbound::Acked(ack) => Some(Ok(ack)),
-            Outbound::Refused(nack) => Some(Err(nack)),
-            _ => None,
-        }
-    }
-
-    fn hand_over(&self, answered_to: &Arc<Channel>, send: wire::Send, number: SendNumber) {
         self.service.metrics().messages_received.inc();
-        send::submit(&self.parts().queue, self.service.limits(), answered_to, send, number);
+        send::ask(&self.parts().desk, self.service.limits(), self.channel.id, send, number).await
     }
 
     /// The entries behind `after`, as [`catch_up::next_page`].
@@ -80,7 +73,7 @@ impl Session {
 
     /// How far the user's large groups have come: encoded entries.
     pub async fn hints(&self) -> Result<Vec<Bytes>, StoreError> {
-        catch_up::hints(&self.parts().log, self.channel.user).await
+        catch_up::hints(&self.parts().log, self.channel.id.user).await
     }
 
     /// The device has shown that it has stored its resume token.
@@ -90,13 +83,13 @@ impl Session {
 
     /// Ends the session for good: its resume tokens are void.
     pub async fn log_out(&self) -> Result<(), AccountError> {
-        accounts::log_out(&self.parts().queue, &self.uid, &self.channel).await
+        accounts::log_out(&self.parts().desk, &self.uid, &self.channel).await
     }
 
     /// The device has stored everything up to `useq`.
     pub fn acked(&self, useq: u64) {
         // A server that is stopping needs no ack: the device names its cursor when it comes back.
-        let _ = self.parts().queue.put(Op::Acked { channel: self.channel.clone(), useq });
+        let _ = self.parts().desk.put(Op::Acked { by: self.channel.id, useq });
     }
 
     pub async fn signal(&self, signal: wire::Signal) {
@@ -123,7 +116,7 @@ impl Drop for Session {
         self.service.presence.forget(&self.channel);
         self.service.metrics().sessions.dec();
         // A server that is stopping has no use for the map.
-        let _ = self.parts().queue.put(Op::Left(self.channel.clone()));
+        let _ = self.parts().desk.put(Op::Left(self.channel.id));
     }
 }
 

@@ -6,7 +6,7 @@ use hongyan_proto::{
 };
 use prost::Message;
 
-use crate::committer::op::{Addressed, Asked, Refusal};
+use crate::ops::op::{Addressed, Asked, Refusal};
 
 /// uids in one act.
 const MAX_UIDS: usize = 500;
@@ -46,7 +46,7 @@ pub fn check(send: wire::Send, limits: &wire::Limits) -> Checked<Addressed> {
 const TO: &str = "to: use a uid (1 to 64 of the characters A-Z a-z 0-9 . _ @ -) or # and the number of a group";
 
 fn invalid(reason: &'static str) -> Refusal {
-    Refusal { code: NackCode::NackInvalid, reason }
+    Refusal { code: NackCode::NackInvalid, reason: reason.into() }
 }
 
 fn ensure(holds: bool, reason: &'static str) -> Checked<()> {
@@ -60,12 +60,12 @@ fn check_size(send: &wire::Send, limits: &wire::Limits) -> Checked<()> {
         + send.act.as_ref().map_or(0, |act| act.encoded_len());
     let reason = "the message with its mentions, or the act, does not fit a frame of max_frame in WELCOME";
     let fits = carried + PUSH_RESERVE <= limits.max_frame as usize;
-    if fits { Ok(()) } else { Err(Refusal { code: NackCode::NackTooLarge, reason }) }
+    if fits { Ok(()) } else { Err(Refusal { code: NackCode::NackTooLarge, reason: reason.into() }) }
 }
 
 fn check_content(len: usize, max: usize) -> Checked<()> {
     let reason = "the content is larger than max_content in WELCOME";
-    if len <= max { Ok(()) } else { Err(Refusal { code: NackCode::NackTooLarge, reason }) }
+    if len <= max { Ok(()) } else { Err(Refusal { code: NackCode::NackTooLarge, reason: reason.into() }) }
 }
 
 /// What a client may set in them; None if that is nothing.

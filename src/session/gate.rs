@@ -1,6 +1,7 @@
 //! What decides who may come in, and why somebody may not.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,7 @@ use hongyan_proto::CloseCode;
 
 use crate::{
     auth::{backoff::Backoff, password::PasswordPool, token::Tokens},
-    committer::op::LoginError,
+    ops::{answer::LoginError, id::AcceptNo},
     store::StoreError,
 };
 
@@ -75,8 +76,7 @@ impl Gate {
 pub struct Attempt {
     pub address: IpAddr,
     pub now: Instant,
-    /// When the connection was accepted.
-    pub accepted_at: Instant,
+    pub accepted: AcceptNo,
     pub unix_s: u64,
     /// 32 random bytes for the next resume token.
     pub next_secret: [u8; 32],
@@ -86,13 +86,13 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct Rejection {
     pub code: CloseCode,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub retry_after: Duration,
 }
 
 impl Rejection {
-    pub(super) fn new(code: CloseCode, reason: &'static str) -> Self {
-        Self { code, reason, retry_after: Duration::ZERO }
+    pub(super) fn new(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, reason: reason.into(), retry_after: Duration::ZERO }
     }
 }
 
@@ -100,7 +100,7 @@ impl From<LoginError> for Rejection {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::Refused { code, reason } => Self::new(code, reason),
-            LoginError::Store(error) => {
+            LoginError::Unavailable(error) => {
                 tracing::error!(%error, "a login failed");
                 Self::new(CloseCode::UNAVAILABLE, "the store takes no writes now")
             }
@@ -110,6 +110,6 @@ impl From<LoginError> for Rejection {
 
 impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
-        LoginError::Store(error).into()
+        LoginError::Unavailable(error.to_string()).into()
     }
 }

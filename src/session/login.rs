@@ -1,23 +1,32 @@
 //! Logging in: from a HELLO or RESUME to a bound device, or to a refusal that tells an attacker nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hongyan_proto::{
     CloseCode, DeviceName, Uid,
     wire::{self, hello},
 };
-use tokio::sync::oneshot;
 
 use super::gate::{Attempt, BAD_CREDENTIALS, BEARERS, Gate, RESUMES, Rejection};
 use crate::{
-    auth::{Secret, password::PasswordError, resume::ResumeToken, token::TokenError},
-    base::metrics::Metrics,
-    committer::{
-        CommitQueue,
-        op::{Credential, LoggedIn, Login, LoginError, Op, Who},
+    auth::{
+        Secret,
+        password::PasswordError,
+        resume::{ResumeToken, TokenHash},
+        token::TokenError,
     },
-    live::channel::Channel,
+    base::{
+        metrics::Metrics,
+        number::{DeviceNo, UserNo},
+    },
+    live::{channel::Channel, sessions::Sessions},
     log::Log,
+    ops::{
+        answer::{Answer, Bound},
+        desk::Desk,
+        op::{Credential, Login, Op, Who},
+    },
 };
 
 /// The longest `agent`, in bytes.
@@ -29,9 +38,22 @@ const MAX_NUMBER: u64 = 1 << 62;
 #[derive(Clone, Copy)]
 pub struct Entrance<'a> {
     pub gate: &'a Gate,
-    pub queue: &'a CommitQueue,
+    pub desk: &'a Desk,
+    pub sessions: &'a Sessions,
     pub log: &'a Log,
     pub metrics: &'a Metrics,
+}
+
+/// A device is bound: its channel gets everything after `cursor`.
+pub struct LoggedIn {
+    pub uid: Uid,
+    pub channel: Arc<Channel>,
+    pub resume_token: Bytes,
+    pub head: u64,
+    pub cursor: u64,
+    pub last_send_no: u64,
+    /// The cursor could not be continued.
+    pub reset: Option<wire::SyncReset>,
 }
 
 /// A HELLO: verifies its credential and binds the device.
@@ -106,7 +128,11 @@ async fn resume_by(
     let Some(token) = token else {
         return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
     };
-    let login = bind(entrance, Who::Resume { token, cursor }, attempt).await?;
+    let (Ok(user), Ok(device)) = (token.user_no().try_into(), token.device_no().try_into()) else {
+        return Err(Rejection::new(CloseCode::RESUME_REFUSED, "the resume token is not valid any more"));
+    };
+    let (user, device, hash) = (UserNo(user), DeviceNo(device), token.hash().to_bytes());
+    let login = bind(entrance, Who::Resume { user, device, hash, cursor }, attempt).await?;
     entrance.metrics.resumes.inc();
     Ok(login)
 }
@@ -126,34 +152,22 @@ pub async fn reopen(entrance: Entrance<'_>, token: &[u8], attempt: &Attempt) -> 
 }
 
 async fn bind(entrance: Entrance<'_>, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
-    let Entrance { gate, queue, .. } = entrance;
-    let (reply, answer) = oneshot::channel();
-    let mut answer = Answer { answer, queue };
-    let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
+    let Entrance { gate, desk, sessions, .. } = entrance;
+    let next_hash = TokenHash::of(&attempt.next_secret).to_bytes();
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
-    if gate.is_closed() || !queue.put(Op::Login(Box::new(login))) {
+    if gate.is_closed() {
         return Err(stopping());
     }
-    let logged_in = (&mut answer.answer).await.map_err(|_| stopping())??;
-    let Channel { user, device, .. } = *logged_in.channel;
-    gate.on_success(&claim(user.0.into(), device.0.into()), attempt);
-    Ok(logged_in)
-}
-
-/// What the committer answers to a login. Who stops waiting for it, as the peer of a request does who hangs up, leaves.
-struct Answer<'a> {
-    answer: oneshot::Receiver<Result<LoggedIn, LoginError>>,
-    queue: &'a CommitQueue,
-}
-
-impl Drop for Answer<'_> {
-    fn drop(&mut self) {
-        // From here on the committer finds that nobody waits; before, it may have answered.
-        self.answer.close();
-        if let Ok(Ok(login)) = self.answer.try_recv() {
-            let _ = self.queue.put(Op::Left(login.channel));
-        }
-    }
+    let accepted = attempt.accepted;
+    let asked = desk.ask(|op| Op::Login(Box::new(Login { op, who, next_hash, accepted }))).ok_or_else(stopping)?;
+    let Answer::LoggedIn(bound) = asked.await else { return Err(stopping()) };
+    let Bound { uid, channel: id, head, cursor, last_send_no, reset } = *bound?;
+    let replaced = || Rejection::new(CloseCode::REPLACED, "the same device has connected again since");
+    let channel = sessions.channel(id).ok_or_else(replaced)?;
+    let (user, device) = (id.user.0.into(), id.device.0.into());
+    gate.on_success(&claim(user, device), attempt);
+    let resume_token = ResumeToken::new(user, device, attempt.next_secret).encode().into();
+    Ok(LoggedIn { uid, channel, resume_token, head, cursor, last_send_no, reset })
 }
 
 fn check_fields(hello: &wire::Hello) -> Result<DeviceName, Rejection> {

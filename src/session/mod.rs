@@ -25,12 +25,9 @@ pub(crate) use self::{
     catch_up::{Entry, Page},
     dispatch::Session,
     gate::{Attempt, Gate, Rejection},
-    login::CameBack,
+    login::{CameBack, LoggedIn},
     service::{Parts, Service},
     upkeep::Silence,
 };
-// What the committer answers, and what a channel carries: named here until they have rooms that ways in may name.
-pub(crate) use crate::{
-    committer::op::{AccountError, LoggedIn, SendNumber},
-    live::channel::Outbound,
-};
+// What a channel carries: named here until the reader of the log is all that ways in know of it.
+pub(crate) use crate::live::channel::Outbound;

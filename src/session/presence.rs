@@ -59,7 +59,7 @@ impl Presence {
         let mut shown = Vec::with_capacity(request.uids.len());
         for uid in &request.uids {
             shown.push(match log.user_no(uid).await? {
-                Some(user) if log.shows_presence_to(user, channel.user).await? => Some(user),
+                Some(user) if log.shows_presence_to(user, channel.id.user).await? => Some(user),
                 // Who does not exist and who does not show it look alike.
                 _ => None,
             });
@@ -111,7 +111,7 @@ impl Presence {
     async fn veil(&self, log: &Log, user: UserNo, watcher: Option<UserNo>) -> Result<(), StoreError> {
         let followers = self.lock().followers_of(user, watcher);
         for channel in followers {
-            if !log.shows_presence_to(user, channel.user).await? {
+            if !log.shows_presence_to(user, channel.id.user).await? {
                 self.lock().unfollow(&channel, user);
                 let hidden = wire::Presence { uid: log.uid(user).await?, ..Default::default() };
                 channel.signal(wire::Signal { presence: vec![hidden], ..Default::default() });

@@ -13,7 +13,7 @@ use hongyan_proto::{CloseCode, Uid, server::Settings, wire};
 use super::{
     accounts::{self, RegisterError},
     gate::{Attempt, Gate, Rejection},
-    login::{self, CameBack, Entrance},
+    login::{self, CameBack, Entrance, LoggedIn},
     operator::{
         execute::{Reach, execute},
         request::{Request, Response},
@@ -24,12 +24,9 @@ use super::{
 use crate::{
     auth::Secret,
     base::{environment::Environment, metrics::Metrics},
-    committer::{
-        CommitQueue,
-        op::{LoggedIn, Op},
-    },
     live::sessions::Sessions,
     log::Log,
+    ops::{desk::Desk, id::AcceptNo, op::Op},
     store::StoreError,
 };
 
@@ -37,7 +34,7 @@ use crate::{
 pub struct Parts {
     pub log: Log,
     pub log_epoch: u64,
-    pub queue: Arc<CommitQueue>,
+    pub desk: Arc<Desk>,
     pub sessions: Arc<Sessions>,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
@@ -96,10 +93,15 @@ impl Service {
 
     /// Whether more may be read from clients. If not, the caller is woken when there is room again.
     pub fn has_room(&self, context: &Context<'_>) -> bool {
-        self.parts.queue.has_room(context)
+        self.parts.desk.queue().has_room(context)
     }
 
     // ------------------------------------------------------------ coming in
+
+    /// A connection has been accepted: its place in the order of all.
+    pub fn accept(&self) -> AcceptNo {
+        self.parts.desk.accept()
+    }
 
     /// A HELLO: verifies its credential and binds the device.
     pub fn hello(
@@ -126,32 +128,32 @@ impl Service {
 
     /// A new account with a password, made by whoever wants one.
     pub async fn register(&self, uid: &Uid, password: String, attempt: &Attempt) -> Result<(), RegisterError> {
-        accounts::register(&self.parts.gate, &self.parts.queue, uid, Secret::from(password), attempt).await
+        accounts::register(&self.parts.gate, &self.parts.desk, uid, Secret::from(password), attempt).await
     }
 
     fn entrance(&self) -> Entrance<'_> {
-        let Parts { gate, queue, log, metrics, .. } = &self.parts;
-        Entrance { gate, queue, log, metrics }
+        let Parts { gate, desk, sessions, log, metrics, .. } = &self.parts;
+        Entrance { gate, desk, sessions, log, metrics }
     }
 
     // ------------------------------------------------------------ operators
 
     /// Does what an operator asks for.
     pub async fn operate(&self, request: Request) -> Response {
-        let Parts { gate, queue, log, sessions, environment, .. } = &self.parts;
-        execute(Reach { gate, queue, log, sessions, environment: &**environment }, request).await
+        let Parts { gate, desk, log, sessions, environment, .. } = &self.parts;
+        execute(Reach { gate, desk, log, sessions, environment: &**environment }, request).await
     }
 
     // ------------------------------------------------------------ upkeep
 
     /// The server has run for another hour. False: it takes no changes any more.
     pub fn count_hour(&self) -> bool {
-        self.parts.queue.put(Op::Hour)
+        self.parts.desk.put(Op::Hour)
     }
 
     /// Has those devices forgotten that have been silent for too long, by the hours that the server ran.
     pub async fn forget_silent_devices(&self, silence: Silence) -> Result<(), StoreError> {
-        upkeep::forget_silent_devices(&self.parts.log, &self.parts.queue, silence).await
+        upkeep::forget_silent_devices(&self.parts.log, &self.parts.desk, silence).await
     }
 
     /// How long it takes until [`Self::purge`] is due, `after` the first body went that the store's files still hold.
@@ -161,7 +163,7 @@ impl Service {
 
     /// Takes everything that was overwritten out of the store's files.
     pub async fn purge(&self) -> Result<(), StoreError> {
-        upkeep::purge(&self.parts.log, &self.parts.queue, self.environment()).await
+        upkeep::purge(&self.parts.log, &self.parts.desk, self.environment()).await
     }
 
     /// Ready when somebody may have to be told who has come or gone.
@@ -204,7 +206,7 @@ impl Service {
 
     /// Takes no more changes; what was handed over is still committed.
     pub fn close(&self) {
-        self.parts.queue.close();
+        self.parts.desk.close();
     }
 
     /// What is live, for tests of what the map and the channels hold.

@@ -25,9 +25,9 @@ pub async fn pass_on(log: &Log, sessions: &Sessions, channel: &Channel, from: &U
     let (from, wire::Signal { body, typing, .. }) = (from.as_str().into(), signal);
     let passed = wire::Signal { from, body, typing, ..Default::default() };
     let done = match to {
-        ConversationId::User(uid) => pass_to_user(log, sessions, channel.user, &uid, passed).await,
+        ConversationId::User(uid) => pass_to_user(log, sessions, channel.id.user, &uid, passed).await,
         ConversationId::Group(number) => {
-            pass_to_group(log, sessions, channel.user, ConversationNo(number), passed).await
+            pass_to_group(log, sessions, channel.id.user, ConversationNo(number), passed).await
         }
     };
     if let Err(error) = done {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{
     base::environment::Environment,
-    committer::{CommitQueue, op::Op},
     log::{Log, keys::meta},
+    ops::{desk::Desk, op::Op},
     store::StoreError,
 };
 
@@ -38,19 +38,19 @@ pub async fn time_to_purge(log: &Log, environment: &dyn Environment, after: Dura
 ///
 /// # Errors
 /// As [`crate::store::Engine::purge`].
-pub async fn purge(log: &Log, queue: &CommitQueue, environment: &dyn Environment) -> Result<(), StoreError> {
+pub async fn purge(log: &Log, desk: &Desk, environment: &dyn Environment) -> Result<(), StoreError> {
     // A commit may be under way that is older than its end.
     let began_ms = environment.unix_ms().saturating_sub(LONGEST_COMMIT.as_millis() as u64);
     let purging = log.clone();
     let purged = tokio::task::spawn_blocking(move || purging.engine().purge()).await;
     purged.unwrap_or_else(|_| Err(StoreError::Failed("the purge ended in a panic".into())))?;
     tracing::info!("the store's files hold nothing any more that was taken back before");
-    queue.put(Op::Purged { began_ms });
+    desk.put(Op::Purged { began_ms });
     Ok(())
 }
 
 /// Has those devices forgotten that have been silent for too long.
-pub async fn forget_silent_devices(log: &Log, queue: &CommitQueue, silence: Silence) -> Result<(), StoreError> {
+pub async fn forget_silent_devices(log: &Log, desk: &Desk, silence: Silence) -> Result<(), StoreError> {
     let hours = log.meta(meta::HOURS).await?;
     let mut after = None;
     loop {
@@ -63,7 +63,7 @@ pub async fn forget_silent_devices(log: &Log, queue: &CommitQueue, silence: Sile
                 false => silence.usual,
             };
             if record.last_seen_hour + kept.as_secs().div_ceil(3600) <= hours {
-                queue.put(Op::Forget { user, device, last_seen_hour: record.last_seen_hour });
+                desk.put(Op::Forget { user, device, last_seen_hour: record.last_seen_hour });
             }
         }
         tokio::task::yield_now().await;

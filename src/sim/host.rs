@@ -29,7 +29,10 @@ use crate::{
     },
     committer,
     config::Config,
-    edge::{native::link::Link, port::headcount::Headcount},
+    edge::{
+        native::{link::Link, stranger::Stranger},
+        port::headcount::Headcount,
+    },
     host::{
         assemble::{Assembled, assemble},
         open,
@@ -122,9 +125,9 @@ impl Host {
                 // The operator starts it again when the disk answers.
                 Err(_) => return,
             };
-            let Ok(Assembled { service, queue, committer }) = assembled else { return };
+            let Ok(Assembled { service, desk, committer }) = assembled else { return };
             *slot.borrow_mut() = Some(service.clone());
-            committer::run(committer, &queue, service.environment(), pin!(SimTimer::new(&clock))).await;
+            committer::run(committer, desk.queue(), service.environment(), pin!(SimTimer::new(&clock))).await;
         });
     }
 
@@ -157,11 +160,12 @@ impl Host {
         let Some(service) = self.service().filter(|service| !service.is_draining()) else { return false };
         let Some(admission) = self.strangers.borrow().admit(address) else { return false };
         let (clock, links) = (self.clock.clone(), self.links.clone());
+        let stranger = Stranger::new(address, service.accept(), admission);
         let accepted_at = clock.now();
         links.set(links.get() + 1);
         let counted = Counted(links);
         self.spawner.spawn(Owner::Server, async move {
-            let mut link = Link::new(end, address, service, admission, accepted_at);
+            let mut link = Link::new(end, service, stranger, accepted_at);
             // How a link ends is for the log only.
             let _ = link.run(pin!(SimTimer::new(&clock))).await;
             drop(counted);

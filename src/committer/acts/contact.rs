@@ -11,12 +11,12 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        effect::Effect,
         plan::{Done, Ruled, done, refused},
         state::Committer,
         user::Change,
     },
     log::{ContactRecord, Of, encode, keys},
+    ops::effect::Effect,
     store::{StoreError, Table},
 };
 

@@ -14,13 +14,13 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        effect::Effect,
         plan::{Done, Ruled, done, refused},
         rules::receipts::Reached,
         state::Committer,
         user::Change,
     },
     log::{HistoryRange, Of, message_of},
+    ops::effect::Effect,
     store::StoreError,
 };
 

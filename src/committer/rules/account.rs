@@ -4,20 +4,22 @@ use hongyan_proto::CloseCode;
 
 use crate::{
     base::{environment::Now, number::UserNo},
-    committer::{
+    committer::{state::Committer, user::Change},
+    ops::{
+        answer::{AccountError, Answer},
         effect::Effect,
-        op::{AccountAction, AccountChange, AccountError},
-        state::Committer,
-        user::Change,
+        id::OpId,
+        op::{AccountAction, AccountChange},
     },
+    store::StoreError,
 };
 
 impl Committer {
     pub async fn change_account(&mut self, change: AccountChange, now: Now) {
-        let AccountChange { uid, action, reply } = change;
+        let AccountChange { op, uid, action } = change;
         let known = match self.user_no(uid.as_str(), now).await {
             Ok(known) => known,
-            Err(error) => return drop(reply.send(Err(error.into()))),
+            Err(error) => return self.answer_change(op, Err(unavailable(&error))),
         };
         let changed = match (known, action) {
             (Some(_), AccountAction::Add { .. }) => Err(AccountError::Exists(uid)),
@@ -29,11 +31,15 @@ impl Committer {
             (None, _) => Err(AccountError::Unknown(uid)),
             (Some(no), action) => self.apply_action(no, action, now).await,
         };
-        match changed {
-            Ok((user, close)) => self.effects.push(Effect::Account { user, close, reply }),
-            // Whether the operator still listens changes nothing.
-            Err(error) => drop(reply.send(Err(error))),
+        if let Ok((user, Some(code))) = changed {
+            let reason = "an operator ended all sessions of this user".into();
+            self.effects.push(Effect::Close { user, device: None, code, reason });
         }
+        self.answer_change(op, changed.map(|_| ()));
+    }
+
+    fn answer_change(&mut self, op: OpId, changed: Result<(), AccountError>) {
+        self.effects.push(Effect::Answer { op, answer: Answer::Changed(changed) });
     }
 
     async fn apply_action(
@@ -42,7 +48,8 @@ impl Committer {
         action: AccountAction,
         now: Now,
     ) -> Result<(UserNo, Option<CloseCode>), AccountError> {
-        let Some(user) = self.user(no, now).await? else { return Ok((no, None)) };
+        let user = self.user(no, now).await.map_err(|error| unavailable(&error))?;
+        let Some(user) = user else { return Ok((no, None)) };
         let close = match action {
             AccountAction::Add { .. } | AccountAction::Ensure => return Ok((no, None)),
             AccountAction::LogOut(device) => {
@@ -79,4 +86,8 @@ impl Committer {
         self.touch(no);
         Ok((no, close))
     }
+}
+
+fn unavailable(error: &StoreError) -> AccountError {
+    AccountError::Unavailable(error.to_string())
 }

@@ -1,25 +1,25 @@
 //! Binding a device: its row, its epoch, its next resume token, its place in the log, its channel: one step.
 
-use std::time::Instant;
-
-use bytes::Bytes;
 use hongyan_proto::{CloseCode, canary, wire};
 
 use crate::{
-    auth::resume::ResumeToken,
+    auth::resume::TokenHash,
     base::{
         environment::Now,
         number::{ConversationNo, DeviceNo, UserNo},
     },
     committer::{
-        effect::Effect,
-        op::{Credential, LoggedIn, Login, LoginError, Who},
         state::Committer,
         user::{Change, Device},
     },
-    live::channel::Channel,
     log::{DeviceRecord, keys},
-    store::Table,
+    ops::{
+        answer::{Answer, Bound, LoginError},
+        effect::Effect,
+        id::{AcceptNo, ChannelId},
+        op::{Credential, Login, Who},
+    },
+    store::{StoreError, Table},
 };
 
 /// Where a device goes on in the log.
@@ -33,34 +33,33 @@ struct Place {
 
 impl Committer {
     pub async fn log_in(&mut self, login: Login, now: Now) {
-        let Login { who, next_secret, accepted_at, reply } = login;
+        let Login { op, who, next_hash, accepted } = login;
         let placed = match who {
-            Who::Credential(credential) => self.log_in_by_credential(&credential, accepted_at, now).await,
-            Who::Resume { token, cursor } => self.resume(&token, cursor, accepted_at, now).await,
-        };
-        match placed {
-            Ok((user, device, place)) => {
-                let is_proved = place.is_proved;
-                let login = Box::new(self.bind(user, device, place, next_secret, accepted_at));
-                self.effects.push(Effect::LoggedIn { login, reply });
-                self.visitors.push(user);
-                if is_proved {
-                    // The ack, or the receipt that would have followed it, may have been lost with a connection.
-                    self.schedule_receipts(user, now);
-                }
+            Who::Credential(credential) => self.log_in_by_credential(&credential, accepted, now).await,
+            Who::Resume { user, device, hash, cursor } => {
+                self.resume(user, device, TokenHash::from_bytes(hash), cursor, accepted, now).await
             }
-            // Nobody may be waiting any more, which changes nothing.
-            Err(error) => drop(reply.send(Err(error))),
-        }
+        };
+        let bound = placed.map(|(user, device, place)| {
+            let is_proved = place.is_proved;
+            let bound = self.bind(user, device, place, TokenHash::from_bytes(next_hash), accepted);
+            self.visitors.push(user);
+            if is_proved {
+                // The ack, or the receipt that would have followed it, may have been lost with a connection.
+                self.schedule_receipts(user, now);
+            }
+            Box::new(bound)
+        });
+        self.effects.push(Effect::Answer { op, answer: Answer::LoggedIn(bound) });
     }
 
     async fn log_in_by_credential(
         &mut self,
         credential: &Credential,
-        accepted_at: Instant,
+        accepted: AcceptNo,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
-        let no = match self.user_no(credential.uid.as_str(), now).await? {
+        let no = match self.user_no(credential.uid.as_str(), now).await.map_err(unavailable)? {
             Some(no) => no,
             None if credential.by_token && !self.has_room_for_user() => {
                 return Err(refused(CloseCode::OVERLOADED, "this server has as many users as its operator allows"));
@@ -70,10 +69,10 @@ impl Committer {
         };
         let log_epoch = self.log_epoch;
         let devices_per_user = self.settings.devices_per_user;
-        let sessions = self.sessions.clone();
-        let Some(user) = self.user(no, now).await? else {
+        if self.user(no, now).await.map_err(unavailable)?.is_none() {
             return Err(refused(CloseCode::BAD_CREDENTIALS, "unknown user, wrong password or invalid token"));
-        };
+        }
+        let user = &self.users[&no];
         let account = &user.account;
         let old_epoch = credential.token_epoch.is_some_and(|epoch| epoch < account.revocation_epoch);
         // A token that says neither could be an old one.
@@ -84,8 +83,7 @@ impl Committer {
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
         if let Some(index) = known {
-            let device = &user.devices[index];
-            device.check_order(sessions.accepted_at(no, device.no), accepted_at)?;
+            self.check_order(no, user.devices[index].no, accepted)?;
         }
         let known = known.map(|index| {
             let Device { no, record, .. } = &user.devices[index];
@@ -119,26 +117,23 @@ impl Committer {
 
     async fn resume(
         &mut self,
-        token: &ResumeToken,
+        no: UserNo,
+        device_no: DeviceNo,
+        hash: TokenHash,
         cursor: Option<u64>,
-        accepted_at: Instant,
+        accepted: AcceptNo,
         now: Now,
     ) -> Result<(UserNo, DeviceNo, Place), LoginError> {
-        const REFUSED: LoginError =
-            LoginError::Refused { code: CloseCode::RESUME_REFUSED, reason: "the resume token is not valid any more" };
-        let (Ok(no), Ok(device_no)) = (u32::try_from(token.user_no()), u32::try_from(token.device_no())) else {
-            return Err(REFUSED);
-        };
-        let (no, device_no) = (UserNo(no), DeviceNo(device_no));
+        let not_valid = || Err(refused(CloseCode::RESUME_REFUSED, "the resume token is not valid any more"));
         let oldest_hour = self.hours.saturating_sub(self.settings.resume_ttl.as_secs().div_ceil(3600));
-        let sessions = self.sessions.clone();
-        let Some(user) = self.user(no, now).await? else { return Err(REFUSED) };
+        let in_order = self.check_order(no, device_no, accepted);
+        let Some(user) = self.user(no, now).await.map_err(unavailable)? else { return not_valid() };
         let (disabled, bounds) = (user.account.disabled, user.bounds);
-        let Some(device) = user.device_mut(device_no) else { return Err(REFUSED) };
-        if disabled || device.record.last_seen_hour < oldest_hour || device.slots.accept(&token.hash()).is_none() {
-            return Err(REFUSED);
+        let Some(device) = user.device_mut(device_no) else { return not_valid() };
+        if disabled || device.record.last_seen_hour < oldest_hour || device.slots.accept(&hash).is_none() {
+            return not_valid();
         }
-        device.check_order(sessions.accepted_at(no, device_no), accepted_at)?;
+        in_order?;
         device.change = Change::Urgent;
         let cursor = cursor.unwrap_or(device.record.cursor);
         self.check_channels(no, Some(device_no))?;
@@ -159,9 +154,8 @@ impl Committer {
 
     /// Too many devices: one that was made for one errand and is gone gives way; others never do.
     fn make_room_for_device(&mut self, no: UserNo) -> Result<(), LoginError> {
-        let user = self.users.get_mut(&no).expect("the user has just been looked up");
-        let sessions = &self.sessions;
-        let gone = |device: &&Device| device.record.ephemeral && !sessions.is_live(no, device.no);
+        let (bound, user) = (&self.bound, self.users.get_mut(&no).expect("the user has just been looked up"));
+        let gone = |device: &&Device| device.record.ephemeral && !bound.is_live(no, device.no);
         let Some(oldest) = user.devices.iter().filter(gone).min_by_key(|device| device.record.last_seen_hour) else {
             return Err(refused(CloseCode::TOO_MANY_DEVICES, "this user has as many devices as the server allows"));
         };
@@ -190,19 +184,27 @@ impl Committer {
             let older = user.devices.remove(index);
             record.conn_epoch = older.record.conn_epoch;
             self.batch.remove(Table::Devices, keys::device(no, older.no));
-            self.sessions.for_each_of(no, |channel| {
-                if channel.device == older.no {
-                    channel.close(CloseCode::REPLACED, "the same device connected again, with a new device epoch");
-                }
-            });
+            self.bound.remove(no, older.no);
+            let reason = "the same device connected again, with a new device epoch".into();
+            self.effects.push(Effect::Close { user: no, device: Some(older.no), code: CloseCode::REPLACED, reason });
         }
         user.devices.push(Device::new(device_no, record));
         device_no
     }
 
+    /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
+    /// client has given it up.
+    fn check_order(&self, no: UserNo, device: DeviceNo, accepted: AcceptNo) -> Result<(), LoginError> {
+        let is_older = self.bound.accepted(no, device).is_some_and(|newest| newest > accepted);
+        match is_older && !canary::is("older-connection-wins") {
+            true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
+            false => Ok(()),
+        }
+    }
+
     fn check_channels(&self, no: UserNo, device: Option<DeviceNo>) -> Result<(), LoginError> {
-        let mut others = 0;
-        self.sessions.for_each_of(no, |channel| others += usize::from(Some(channel.device) != device));
+        let live = self.users[&no].devices.iter().filter(|known| self.bound.is_live(no, known.no));
+        let others = live.filter(|known| Some(known.no) != device).count();
         match others < self.settings.channels_per_user {
             true => Ok(()),
             false => Err(refused(CloseCode::TOO_MANY_DEVICES, "this user has too many devices connected")),
@@ -230,18 +232,16 @@ impl Committer {
         no: UserNo,
         device_no: DeviceNo,
         place: Place,
-        next_secret: [u8; 32],
-        accepted_at: Instant,
-    ) -> LoggedIn {
+        next_hash: TokenHash,
+        accepted: AcceptNo,
+    ) -> Bound {
         let hours = self.hours;
         let log_epoch = self.log_epoch;
         let user = self.users.get_mut(&no).expect("the user has just been looked up");
         let (uid, bounds) = (user.uid.clone(), user.bounds);
-        let large_groups: Vec<_> = user.account.large_groups.iter().copied().map(ConversationNo).collect();
+        let attends: Vec<_> = user.account.large_groups.iter().copied().map(ConversationNo).collect();
         let device = user.device_mut(device_no).expect("the device has just been looked up");
-        let token = ResumeToken::new(no.0.into(), device_no.0.into(), next_secret);
-        device.slots.offer(token.hash());
-        device.accepted_at = Some(accepted_at);
+        device.slots.offer(next_hash);
         device.record.conn_epoch += 1;
         device.record.last_seen_hour = hours;
         // Until the device says more it may not have heard of the reset, and is told again when it comes without a cursor.
@@ -250,35 +250,17 @@ impl Committer {
         let (conn_epoch, last_send_no) = (device.record.conn_epoch, device.record.last_send_no);
         let reset = place.reset.then_some(wire::SyncReset { log_epoch, low: bounds.low, head: bounds.head });
         self.touch(no);
-        let channel = Channel::new(no, device_no, conn_epoch, bounds.head, accepted_at);
-        if !large_groups.is_empty() {
-            channel.owe_hints();
-        }
-        LoggedIn {
-            uid,
-            channel,
-            resume_token: Bytes::from(token.encode()),
-            head: bounds.head,
-            cursor: place.cursor,
-            last_send_no,
-            reset,
-            large_groups,
-        }
-    }
-}
-
-impl Device {
-    /// Of two connections the one that was accepted later stands, also if the login of the other was read later: its
-    /// client has given it up.
-    fn check_order(&self, live: Option<Instant>, accepted_at: Instant) -> Result<(), LoginError> {
-        let is_older = self.accepted_at.max(live).is_some_and(|newest| newest > accepted_at);
-        match is_older && !canary::is("older-connection-wins") {
-            true => Err(refused(CloseCode::REPLACED, "the same device has connected again since")),
-            false => Ok(()),
-        }
+        let channel = ChannelId { user: no, device: device_no, conn_epoch };
+        self.bound.bind(channel, accepted);
+        self.effects.push(Effect::Bind { channel, head: bounds.head, attends });
+        Bound { uid, channel, head: bounds.head, cursor: place.cursor, last_send_no, reset }
     }
 }
 
 fn refused(code: CloseCode, reason: &'static str) -> LoginError {
-    LoginError::Refused { code, reason }
+    LoginError::Refused { code, reason: reason.into() }
+}
+
+fn unavailable(error: StoreError) -> LoginError {
+    LoginError::Unavailable(error.to_string())
 }

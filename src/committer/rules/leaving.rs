@@ -1,7 +1,7 @@
 //! Who leaves: connections that end, devices that are forgotten, users with nothing to do, who need not be in memory. And
 //! the hours by which that is counted.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use hongyan_proto::canary;
 
@@ -14,8 +14,8 @@ use crate::{
         state::{Committer, NumberMap},
         user::{Change, User},
     },
-    live::channel::Channel,
     log::keys::{self, meta},
+    ops::{effect::Effect, id::ChannelId},
     store::Table,
 };
 
@@ -25,13 +25,16 @@ const IDLE: Duration = Duration::from_secs(30);
 impl Committer {
     /// A connection has ended: from now on its device is silent. Up to here it was live, for what it has said came before:
     /// had an older connection of the device logged in meanwhile, that would have counted for nothing.
-    pub async fn left(&mut self, channel: &Arc<Channel>, now: Now) {
+    pub async fn left(&mut self, channel: ChannelId, now: Now) {
         if !canary::is("route-not-removed") {
-            self.sessions.unbind(channel);
+            self.bound.unbind(channel);
+            self.effects.push(Effect::Unbind(channel));
         }
-        let (hours, is_online) = (self.hours, self.sessions.is_online(channel.user));
-        self.visitors.push(channel.user);
-        let Ok(Some(user)) = self.user(channel.user, now).await else { return };
+        let (no, hours) = (channel.user, self.hours);
+        self.visitors.push(no);
+        let Ok(Some(_)) = self.user(no, now).await else { return };
+        let (bound, user) = (&self.bound, self.users.get_mut(&no).expect("the user has just been looked up"));
+        let is_online = user.devices.iter().any(|device| bound.is_live(no, device.no));
         if !is_online {
             user.account.last_seen_ms = now.unix_ms;
             user.account_change.raise(Change::Lazy);
@@ -41,12 +44,12 @@ impl Committer {
             device.record.last_seen_hour = hours;
             device.change.raise(Change::Lazy);
         }
-        self.touch_lazily(channel.user, now);
+        self.touch_lazily(no, now);
     }
 
     /// Forgets a device, unless it is live or has been seen since.
     pub async fn forget_device(&mut self, no: UserNo, device_no: DeviceNo, last_seen_hour: u64, now: Now) {
-        if self.sessions.is_live(no, device_no) {
+        if self.bound.is_live(no, device_no) {
             return;
         }
         let Ok(Some(user)) = self.user(no, now).await else { return };

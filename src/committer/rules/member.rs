@@ -13,12 +13,12 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        effect::Effect,
         plan::{Ruled, ensure, refused},
         state::Committer,
         user::Change,
     },
     log::{GroupRecord, MemberRecord, MembershipRecord, Of, keys},
+    ops::effect::Effect,
     store::{StoreError, Table},
 };
 

@@ -1,7 +1,5 @@
 //! Messages: who may post where, what a message carries, its numbers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hongyan_proto::{
     ConversationId, canary,
@@ -10,7 +8,10 @@ use hongyan_proto::{
     wire::{self, NackCode, Role, entry::Item},
 };
 
-use super::{place::Destination, publish::Publication};
+use super::{
+    place::Destination,
+    publish::{Origin, Publication},
+};
 use crate::{
     base::{
         environment::Now,
@@ -20,7 +21,6 @@ use crate::{
         plan::{Ruled, ensure, refused},
         state::Committer,
     },
-    live::channel::Channel,
     log::{Answer, Of},
 };
 
@@ -28,23 +28,22 @@ impl Committer {
     /// A plain message.
     pub async fn post(
         &mut self,
-        origin: &Arc<Channel>,
+        origin: Origin,
         send_no: u64,
         to: Option<&ConversationId>,
         content: Bytes,
         extras: Option<Box<wire::Extras>>,
         now: Now,
     ) -> Ruled<Answer> {
-        let destination = self.place_to_post(origin.user, to, extras.as_deref(), now).await?;
-        let no = self.arrive(origin.user, destination, now);
-        let (cseq, item) = self.write(origin.user, no, content, extras, now);
-        let (author, time_ms) = (origin.user, now.unix_ms);
-        let origin_of = Some((origin, send_no));
+        let destination = self.place_to_post(origin.from.user, to, extras.as_deref(), now).await?;
+        let no = self.arrive(origin.from.user, destination, now);
+        let (cseq, item) = self.write(origin.from.user, no, content, extras, now);
+        let (author, time_ms) = (origin.from.user, now.unix_ms);
         let useq = self.distribute(Publication {
             no,
             cseq,
             author,
-            origin: origin_of,
+            origin: Some((origin, send_no)),
             of: Of::Message,
             time_ms,
             item,

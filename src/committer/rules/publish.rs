@@ -1,6 +1,6 @@
 //! What is written in a conversation: its number there, its place in one run, a reference in the timeline of each reader.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use hongyan_proto::{
@@ -14,19 +14,29 @@ use crate::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{effect::Effect, state::Committer},
-    live::channel::Channel,
+    committer::state::Committer,
     log::{EntryRef, Of},
+    ops::{
+        effect::Effect,
+        id::{ChannelId, OpId},
+    },
     store::StoreError,
 };
 
+/// Where a SEND came from, and who waits for its answer apart from the channel.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    pub from: ChannelId,
+    pub op: Option<OpId>,
+}
+
 /// Something with a cseq, ready to be stored and pushed.
-pub struct Publication<'a> {
+pub struct Publication {
     pub no: ConversationNo,
     pub cseq: u64,
     pub author: UserNo,
     /// Of a plain message: the device that sent it and its send_no. The SEND_ACK stands for the entry there.
-    pub origin: Option<(&'a Arc<Channel>, u64)>,
+    pub origin: Option<(Origin, u64)>,
     pub of: Of,
     pub time_ms: u64,
     pub item: Bytes,
@@ -56,20 +66,20 @@ impl Committer {
 
     /// The message is written already. In a large group the online members get the item as it is, and nobody but its
     /// author's own devices a line in the log. Gives the author's useq for a plain message, otherwise 0.
-    pub fn distribute(&mut self, publication: Publication<'_>) -> u64 {
+    pub fn distribute(&mut self, publication: Publication) -> u64 {
         let Publication { no, cseq, author, origin, of, time_ms, item, by_reader } = publication;
         let (readers, is_large, is_group) = {
             let conversation = self.in_use(no);
             (std::mem::take(&mut conversation.readers), conversation.is_large(), conversation.group().is_some())
         };
         let mut own_useq = 0;
-        if let Some((channel, send_no)) = origin {
-            let (own_device, own_send_no) = (channel.device.0, send_no);
+        if let Some((Origin { from, op }, send_no)) = origin {
+            let (own_device, own_send_no) = (from.device.0, send_no);
             let reference =
                 EntryRef { conversation: no.0, cseq, own_device, own_send_no, of: of.into(), ..Default::default() };
             own_useq = self.append(author, reference);
             let ack = wire::SendAck { send_no, cseq, useq: own_useq, time_ms, group: 0 };
-            self.effects.push(Effect::Taken { origin: channel.clone(), ack, item: item.clone() });
+            self.effects.push(Effect::Taken { from, op, ack, item: item.clone() });
         }
         for reader in readers.iter().copied().filter(|reader| origin.is_none() || *reader != author) {
             let by = if is_group && reader != author { author.0 } else { 0 };

@@ -15,11 +15,11 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        effect::Effect,
         state::Committer,
         user::{Ack, Change},
     },
     log::{DeviceRecord, EntryRef, Of, missing},
+    ops::{effect::Effect, id::ChannelId},
     store::StoreError,
 };
 
@@ -33,13 +33,13 @@ impl Committer {
     pub async fn acked(&mut self, ack: Ack, now: Now) {
         if let Err(error) = self.try_acked(ack, now).await {
             tracing::error!(%error, "an ack could not be noted");
-            self.lost_acks.insert((ack.user, ack.device), ack);
+            self.lost_acks.insert((ack.by.user, ack.by.device), ack);
             self.due.put_off(now);
         }
     }
 
     async fn try_acked(&mut self, ack: Ack, now: Now) -> Result<(), StoreError> {
-        let Ack { user: no, device, conn_epoch, useq } = ack;
+        let Ack { by: ChannelId { user: no, device, conn_epoch }, useq } = ack;
         let Some(user) = self.user(no, now).await? else { return Ok(()) };
         let Some(device) = user
             .device_mut(device)
@@ -68,8 +68,8 @@ impl Committer {
         for user in touched.iter().filter_map(|no| self.users.get(no)) {
             for device in &user.devices {
                 let DeviceRecord { conn_epoch, cursor, .. } = device.record;
-                let ack = Ack { user: user.no, device: device.no, conn_epoch, useq: cursor };
-                self.lost_acks.insert((ack.user, ack.device), ack);
+                let by = ChannelId { user: user.no, device: device.no, conn_epoch };
+                self.lost_acks.insert((by.user, by.device), Ack { by, useq: cursor });
                 self.due.put_off(now);
             }
         }

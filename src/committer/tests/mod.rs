@@ -193,7 +193,7 @@ async fn a_failed_login_binds_nothing() {
     let login = rig.log_in_as(Who::Credential(credential("alice", "phone"))).await;
     assert!(matches!(login, Err(LoginError::Store(_))));
     assert!(rig.sessions.is_empty());
-    assert_eq!(rig.log_in("alice", "phone").await.channel.conn_epoch, 1);
+    assert_eq!(rig.log_in("alice", "phone").await.channel.id.conn_epoch, 1);
 }
 
 #[tokio::test]

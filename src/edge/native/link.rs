@@ -22,7 +22,6 @@ use tracing::field::{DisplayValue, display};
 use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
-    edge::port::headcount::Admission,
     session::{Attempt, CameBack, LoggedIn, Outbound, Page, Rejection, Service, Session},
 };
 
@@ -69,15 +68,9 @@ enum Due {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub fn new(stream: S, address: IpAddr, service: Arc<Service>, admission: Admission, accepted_at: Instant) -> Self {
+    pub fn new(stream: S, service: Arc<Service>, stranger: Stranger, accepted_at: Instant) -> Self {
         let connection = Connection::new(service.protocol().clone(), accepted_at);
-        Self {
-            wire: Wire::new(stream),
-            service,
-            connection,
-            stranger: Some(Box::new(Stranger::new(address, accepted_at, admission))),
-            session: None,
-        }
+        Self { wire: Wire::new(stream), service, connection, stranger: Some(Box::new(stranger)), session: None }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
@@ -228,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn welcome(&mut self, login: LoggedIn) {
         let welcome = wire::Welcome {
-            conn_epoch: login.channel.conn_epoch,
+            conn_epoch: login.channel.id.conn_epoch,
             resume_token: login.resume_token.clone(),
             resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
             head: login.head,
@@ -250,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
-                    conn_epoch: login.channel.conn_epoch,
+                    conn_epoch: login.channel.id.conn_epoch,
                     resume_token: login.resume_token.clone(),
                     head: login.head,
                     last_send_no: login.last_send_no,
@@ -264,9 +257,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn reject(&mut self, rejection: &Rejection) {
-        let Rejection { code, reason, retry_after } = *rejection;
-        tracing::debug!(%code, reason, address = self.address(), "a login was refused");
-        self.connection.reject(code, reason, retry_after);
+        let Rejection { code, reason, retry_after } = rejection;
+        tracing::debug!(%code, %reason, address = self.address(), "a login was refused");
+        self.connection.reject(*code, reason, *retry_after);
     }
 
     fn on_logged_in(&mut self, login: LoggedIn) {
@@ -289,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     fn pump(&mut self) -> Option<Due> {
         let channel = self.session.as_ref()?.channel().clone();
         if let Some((code, reason)) = channel.take_close() {
-            self.connection.close(code, reason);
+            self.connection.close(code, &reason);
             return None;
         }
         let now = self.service.now();
@@ -316,8 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn write(&mut self, outbound: Outbound, now: Instant) {
         match outbound {
-            Outbound::Entry { useq, item } => {
-                if self.connection.push(useq, 0, &item, now) {
+            Outbound::Entry { useq, own_send_no, item } => {
+                if self.connection.push(useq, own_send_no, &item, now) {
                     self.service.metrics().entries_pushed.inc();
                 }
             }

@@ -2,6 +2,6 @@
 //! [`stranger`] until the login.
 
 pub mod link;
-mod stranger;
+pub mod stranger;
 mod transport;
 pub mod way;

@@ -1,20 +1,20 @@
 //! What matters of a connection only until it has logged in.
 
-use std::{net::IpAddr, time::Instant};
+use std::net::IpAddr;
 
-use crate::{base::environment::Environment, edge::port::headcount::Admission, session::Attempt};
+use crate::{base::environment::Environment, edge::port::headcount::Admission, ops::id::AcceptNo, session::Attempt};
 
 /// Who has connected and not yet shown who it is.
 pub struct Stranger {
     pub address: IpAddr,
-    accepted_at: Instant,
+    accepted: AcceptNo,
     /// Counts against the limits for strangers.
     _admission: Admission,
 }
 
 impl Stranger {
-    pub fn new(address: IpAddr, accepted_at: Instant, admission: Admission) -> Self {
-        Self { address, accepted_at, _admission: admission }
+    pub fn new(address: IpAddr, accepted: AcceptNo, admission: Admission) -> Self {
+        Self { address, accepted, _admission: admission }
     }
 
     /// The circumstances of a login that it tries now.
@@ -22,7 +22,7 @@ impl Stranger {
         Attempt {
             address: self.address,
             now: environment.now(),
-            accepted_at: self.accepted_at,
+            accepted: self.accepted,
             unix_s: environment.unix_ms() / 1000,
             next_secret: environment.random(),
         }

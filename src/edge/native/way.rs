@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::link::Link;
+use super::{link::Link, stranger::Stranger};
 use crate::{
     base::alarms::{Alarm, Alarms},
     edge::port::{
         door::{Door, Place},
-        headcount::{Admission, Headcount},
+        headcount::Headcount,
         socket::{QuietSockets, Socket},
         tls,
     },
@@ -54,7 +53,8 @@ impl NativePort {
                 service.metrics().connections_turned_away.inc();
                 continue;
             };
-            let visitor = Visitor { address, admission, accepted_at: service.now(), service: service.clone() };
+            let stranger = Stranger::new(address, service.accept(), admission);
+            let visitor = Visitor { stranger, accepted_at: service.now(), service: service.clone() };
             let alarm = alarms.alarm();
             match &tls {
                 None => drop(links.spawn(drive(visitor.into_link(stream), alarm, place))),
@@ -91,15 +91,14 @@ fn note(ended: io::Result<()>) {
 
 /// A connection that has just been accepted.
 struct Visitor {
-    address: IpAddr,
-    admission: Admission,
+    stranger: Stranger,
     accepted_at: Instant,
     service: Arc<Service>,
 }
 
 impl Visitor {
     fn into_link<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) -> Link<S> {
-        Link::new(stream, self.address, self.service, self.admission, self.accepted_at)
+        Link::new(stream, self.service, self.stranger, self.accepted_at)
     }
 
     /// Boxed: a link with TLS is four times as large, and the handshake larger still.

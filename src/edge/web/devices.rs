@@ -4,6 +4,7 @@
 //! again by the way.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -47,7 +48,7 @@ pub enum DeviceError {
     /// The device makes more requests than it may.
     TooManyRequests { retry_after: Duration },
     /// Its session is over.
-    Ended(CloseCode, &'static str),
+    Ended(CloseCode, Cow<'static, str>),
     /// Its token does not bring it back.
     Refused(Rejection),
 }
@@ -74,7 +75,7 @@ struct State {
     last_used: Instant,
     is_confirmed: bool,
     cursor: u64,
-    ended: Option<(CloseCode, &'static str)>,
+    ended: Option<(CloseCode, Cow<'static, str>)>,
 }
 
 /// A device while somebody works with it: it is not forgotten meanwhile.
@@ -122,12 +123,12 @@ impl Device {
     }
 
     /// Why the session has ended, if it has: replaced, revoked, the server is stopping.
-    pub fn ended(&self) -> Option<(CloseCode, &'static str)> {
+    pub fn ended(&self) -> Option<(CloseCode, Cow<'static, str>)> {
         let mut state = self.lock();
         if state.ended.is_none() {
             state.ended = self.session.channel().take_close();
         }
-        state.ended
+        state.ended.clone()
     }
 
     /// Makes the caller the one reader of this device, and tells the one before.

@@ -112,7 +112,7 @@ async fn poll(mut feed: Feed, wait: Duration, headers: &HeaderMap) -> Result<Res
         Some(Next::Signal(signal)) => body["signal"] = to_value(&signal),
         Some(Next::Reset(reset)) => body["syncReset"] = to_value(&reset),
         Some(Next::GoAway(_)) => return Err(going_away()),
-        Some(Next::Closed(code, reason)) => return Err(Problem::closed(code, reason)),
+        Some(Next::Closed(code, reason)) => return Err(Problem::closed(code, &reason)),
         Some(Next::Superseded) => return Err(superseded()),
     }
     let next = feed.position().to_string();

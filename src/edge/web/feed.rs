@@ -1,9 +1,12 @@
 //! One reader of a device's log: entries after a number, from the channel while it is live, out of the log where it is
 //! behind. Event streams and polls of every kind read through this.
 
-use std::{future::poll_fn, time::Duration};
+use std::{borrow::Cow, future::poll_fn, time::Duration};
 
-use hongyan_proto::{CloseCode, wire, wire::entry::Item};
+use hongyan_proto::{
+    CloseCode,
+    wire::{self},
+};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +29,7 @@ pub enum Next {
     Reset(wire::SyncReset),
     GoAway(wire::GoAway),
     /// The feed is over.
-    Closed(CloseCode, &'static str),
+    Closed(CloseCode, Cow<'static, str>),
     /// A newer reader of the same device has taken its place. The feed is over.
     Superseded,
 }
@@ -111,17 +114,11 @@ impl Feed {
         {
             let other = match outbound {
                 Outbound::Entry { useq, .. } if useq <= self.after => continue,
-                Outbound::Entry { useq, item } if useq == self.after + 1 => match self.live_entry(useq, &item) {
-                    Some(entry) => {
-                        self.after = useq;
-                        entries.push(entry);
-                        continue;
-                    }
-                    None => {
-                        channel.fall_behind();
-                        break;
-                    }
-                },
+                Outbound::Entry { useq, own_send_no, item } if useq == self.after + 1 => {
+                    self.after = useq;
+                    entries.push(to_wire(Entry { useq, own_send_no, item }));
+                    continue;
+                }
                 Outbound::Entry { .. } => {
                     channel.fall_behind();
                     break;
@@ -145,14 +142,6 @@ impl Feed {
         (!entries.is_empty()).then_some(Next::Entries(entries))
     }
 
-    /// None: an own message. Whether this device sent it stands in the log only.
-    fn live_entry(&self, useq: u64, item: &bytes::Bytes) -> Option<wire::Entry> {
-        let entry = wire::Entry::decode(item.clone()).ok()?;
-        let is_own =
-            matches!(&entry.item, Some(Item::Message(message)) if message.from == self.device.session().uid().as_str());
-        (!is_own).then_some(wire::Entry { useq, ..entry })
-    }
-
     /// None: everything has been given out, and what comes next comes live.
     async fn read_log(&mut self) -> Option<Next> {
         let session = self.device.session();
@@ -169,17 +158,17 @@ impl Feed {
             }
             Ok(Page::Entries(entries)) => {
                 self.after = entries.last().map_or(self.after, |entry| entry.useq);
-                Some(Next::Entries(entries.into_iter().map(logged_entry).collect()))
+                Some(Next::Entries(entries.into_iter().map(to_wire).collect()))
             }
             Err(error) => {
                 tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
-                Some(Next::Closed(CloseCode::UNAVAILABLE, "the log cannot be read now"))
+                Some(Next::Closed(CloseCode::UNAVAILABLE, "the log cannot be read now".into()))
             }
         }
     }
 }
 
-fn logged_entry(entry: Entry) -> wire::Entry {
+fn to_wire(entry: Entry) -> wire::Entry {
     // What the store holds was encoded here. An entry that does not decode is shown as one of an unknown kind.
     let item = wire::Entry::decode(entry.item).unwrap_or_default().item;
     wire::Entry { useq: entry.useq, own_send_no: entry.own_send_no, item }

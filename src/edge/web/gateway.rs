@@ -49,7 +49,7 @@ impl Gateway {
         let environment = self.service.environment();
         let now = environment.now();
         let unix_s = environment.unix_ms() / 1000;
-        Attempt { address, now, accepted_at: now, unix_s, next_secret: environment.random() }
+        Attempt { address, now, accepted: self.service.accept(), unix_s, next_secret: environment.random() }
     }
 
     /// Forgets devices that have gone, until `stop`.

@@ -19,7 +19,7 @@ use super::{
     origin::IDEMPOTENCY_KEY,
     problem::Problem,
 };
-use crate::session::SendNumber;
+use crate::ops::id::SendNumber;
 
 /// How long an answer to a SEND may take. The message may be taken all the same; the sender finds out by sending it again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -37,8 +37,12 @@ pub async fn send(
     match tokio::time::timeout(ANSWER_TIMEOUT, sending).await {
         Ok(Some(Ok(ack))) => Ok(Json(to_value(&ack))),
         Ok(Some(Err(nack))) => Err(Problem::nack(nack)),
-        Ok(None) | Err(_) => Err(match device.ended() {
-            Some((code, reason)) => Problem::closed(code, reason),
+        Ok(None) => Err(match device.ended() {
+            Some((code, reason)) => Problem::closed(code, &reason),
+            None => Problem::closed(CloseCode::REPLACED, "the same device has connected again since"),
+        }),
+        Err(_) => Err(match device.ended() {
+            Some((code, reason)) => Problem::closed(code, &reason),
             None => Problem::closed(CloseCode::UNAVAILABLE, "there is no answer yet: send the same again, to be told")
                 .after(Duration::from_secs(1)),
         }),

@@ -143,7 +143,7 @@ fn status_of_close(code: CloseCode) -> StatusCode {
 
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
-        Self::closed(rejection.code, rejection.reason).after(rejection.retry_after)
+        Self::closed(rejection.code, &rejection.reason).after(rejection.retry_after)
     }
 }
 
@@ -161,7 +161,7 @@ impl From<DeviceError> for Problem {
                 let detail = "this device makes more requests than this server allows";
                 Self::http(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", detail).after(retry_after)
             }
-            DeviceError::Ended(code, reason) => Self::closed(code, reason),
+            DeviceError::Ended(code, reason) => Self::closed(code, &reason),
             DeviceError::Refused(rejection) => rejection.into(),
         }
     }

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     edge::port::headcount::Admission,
-    session::{AccountError, CameBack, LoggedIn, RegisterError},
+    ops::answer::AccountError,
+    session::{CameBack, LoggedIn, RegisterError},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server
@@ -153,7 +154,7 @@ fn account_problem(error: AccountError) -> Problem {
             Problem::closed(CloseCode::OVERLOADED, "this server has as many users as its operator allows")
         }
         AccountError::Stopping => Problem::closed(CloseCode::GOING_AWAY, "the server is stopping"),
-        AccountError::Store(error) => {
+        AccountError::Unavailable(error) => {
             tracing::error!(%error, "an account could not be changed");
             Problem::closed(CloseCode::UNAVAILABLE, "the store takes no writes now")
         }
@@ -186,7 +187,7 @@ fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Respon
     let cursor = reset.map_or(login.cursor, |reset| reset.head);
     let device: Present = gateway.devices.insert(login);
     let welcome = wire::Welcome {
-        conn_epoch: device.session().channel().conn_epoch,
+        conn_epoch: device.session().channel().id.conn_epoch,
         resume_ttl_s: gateway.service.resume_ttl().as_secs() as u32,
         head,
         last_send_no,

@@ -193,7 +193,7 @@ impl Streaming {
 fn farewell(next: Next) -> Option<wire::Close> {
     let (code, reason) = match next {
         Next::Closed(code, reason) => (code, reason),
-        Next::Superseded => (CloseCode::REPLACED, "another request of this device reads its events now"),
+        Next::Superseded => (CloseCode::REPLACED, "another request of this device reads its events now".into()),
         _ => return None,
     };
     Some(wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 })

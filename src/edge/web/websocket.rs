@@ -28,7 +28,7 @@ use super::{
     problem::Problem,
     subprotocol::{Binary, Form, Json, close_frame},
 };
-use crate::edge::native::link::Link;
+use crate::edge::native::{link::Link, stranger::Stranger};
 
 /// Native frames in binary messages, cut anywhere.
 const BINARY: &str = "hongyan.v1";
@@ -60,6 +60,7 @@ pub async fn upgrade(
     };
     let busy = || Problem::closed(CloseCode::OVERLOADED, "too many connections without a login, wait");
     let admission = gateway.strangers.admit(peer.address).ok_or_else(busy)?;
+    let stranger = Stranger::new(peer.address, gateway.service.accept(), admission);
     let accepted_at = gateway.service.now();
     let max_message = gateway.service.limits().max_frame as usize * if is_json { 2 } else { 1 } + 4096;
     let upgrade = upgrade.max_message_size(max_message).max_frame_size(max_message);
@@ -69,14 +70,8 @@ pub async fn upgrade(
         let mut alarm = gateway.alarms.alarm();
         let alarm = Pin::new(&mut alarm);
         let ended = match is_json {
-            true => {
-                Link::new(Frames::new(socket, Json::default()), peer.address, service, admission, accepted_at)
-                    .run(alarm)
-                    .await
-            }
-            false => {
-                Link::new(Frames::new(socket, Binary), peer.address, service, admission, accepted_at).run(alarm).await
-            }
+            true => Link::new(Frames::new(socket, Json::default()), service, stranger, accepted_at).run(alarm).await,
+            false => Link::new(Frames::new(socket, Binary), service, stranger, accepted_at).run(alarm).await,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a WebSocket failed");

@@ -87,7 +87,7 @@ fn a_storm_is_spread_over_ticks() {
         let in_tick: usize = tellings.iter().map(|telling| telling.users.len()).sum();
         for Telling { channel, users } in tellings {
             assert!(users.len() <= TOLD_AT_ONCE);
-            let heard = heard.entry(channel.user).or_default();
+            let heard = heard.entry(channel.id.user).or_default();
             assert!(users.into_iter().all(|change| heard.insert(change)), "told twice");
         }
         if ticks == 0 {

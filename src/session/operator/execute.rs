@@ -11,9 +11,9 @@ use super::{
 use crate::{
     auth::Secret,
     base::environment::Environment,
-    committer::{CommitQueue, op::AccountAction},
     live::sessions::Sessions,
     log::Log,
+    ops::{desk::Desk, op::AccountAction},
     session::{accounts, gate::Gate, upkeep},
 };
 
@@ -24,7 +24,7 @@ const USERS_PER_PAGE: usize = 1000;
 #[derive(Clone, Copy)]
 pub struct Reach<'a> {
     pub gate: &'a Gate,
-    pub queue: &'a CommitQueue,
+    pub desk: &'a Desk,
     pub log: &'a Log,
     pub sessions: &'a Sessions,
     pub environment: &'a dyn Environment,
@@ -36,7 +36,7 @@ pub async fn execute(reach: Reach<'_>, request: Request) -> Response {
 }
 
 async fn try_execute(reach: Reach<'_>, request: Request) -> Result<Response, String> {
-    let Reach { gate, queue, log, sessions, environment } = reach;
+    let Reach { gate, desk, log, sessions, environment } = reach;
     let change = match request {
         Request::AddUser { uid, password } => {
             let password_hash = match password {
@@ -61,11 +61,11 @@ async fn try_execute(reach: Reach<'_>, request: Request) -> Result<Response, Str
         }
         Request::Backup { path } => return backup(log, path).await,
         Request::Compact => {
-            upkeep::purge(log, queue, environment).await.map_err(|error| error.to_string())?;
+            upkeep::purge(log, desk, environment).await.map_err(|error| error.to_string())?;
             return Ok(Response::Done);
         }
     };
-    change_account(queue, &change.0, change.1).await?;
+    change_account(desk, &change.0, change.1).await?;
     Ok(Response::Done)
 }
 
@@ -73,20 +73,20 @@ async fn hash(gate: &Gate, password: String) -> Result<String, String> {
     gate.passwords.hash(Secret::from(password)).await.map_err(|error| error.to_string())
 }
 
-async fn change_account(queue: &CommitQueue, uid: &str, action: AccountAction) -> Result<Uid, String> {
+async fn change_account(desk: &Desk, uid: &str, action: AccountAction) -> Result<Uid, String> {
     let uid = Uid::new(uid).map_err(|error| error.to_string())?;
-    accounts::change(queue, &uid, action).await.map_err(|error| error.to_string())?;
+    accounts::change(desk, &uid, action).await.map_err(|error| error.to_string())?;
     Ok(uid)
 }
 
 /// A token for a user who exists from now on.
 async fn mint_token(
-    Reach { gate, queue, log, environment, .. }: Reach<'_>,
+    Reach { gate, desk, log, environment, .. }: Reach<'_>,
     uid: &str,
     ttl: Duration,
     device: Option<String>,
 ) -> Result<Response, String> {
-    let uid = change_account(queue, uid, AccountAction::Ensure).await?;
+    let uid = change_account(desk, uid, AccountAction::Ensure).await?;
     let device = device.map(|device| DeviceName::new(&device)).transpose().map_err(|error| error.to_string())?;
     let account = log.account_of(&uid).await.map_err(|error| error.to_string())?;
     let epoch = account.map_or(0, |(_, account)| account.revocation_epoch);

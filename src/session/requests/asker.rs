@@ -38,7 +38,7 @@ pub struct Asker<'a> {
 
 impl Asker<'_> {
     pub(super) fn user(&self) -> UserNo {
-        self.channel.user
+        self.channel.id.user
     }
 
     /// Bytes that the rows of a page may take.

@@ -20,7 +20,7 @@ pub async fn status(asker: &Asker<'_>, request: wire::StatusRequest) -> Answer {
 
 async fn status_of_sent(asker: &Asker<'_>, send_no: u64) -> Result<wire::Status, Problem> {
     let log = &asker.log;
-    match log.sent(asker.user(), asker.channel.device, send_no).await? {
+    match log.sent(asker.user(), asker.channel.id.device, send_no).await? {
         Sent::Unknown => Err(not_found("nothing is kept of this send_no: ask by the number in the conversation")),
         Sent::Refused(nack) => Ok(wire::Status { nack: nack.into(), ..Default::default() }),
         Sent::Done { time_ms } => Ok(wire::Status { time_ms, ..Default::default() }),

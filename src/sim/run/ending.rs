@@ -89,7 +89,7 @@ impl Run {
             let mut lagging = None;
             self.world.host.service()?.sessions().for_each(|channel| {
                 if channel.is_lagging() {
-                    lagging = Some(format!("a device of {:?} still reads the log", channel.user));
+                    lagging = Some(format!("a device of {:?} still reads the log", channel.id.user));
                 }
             });
             lagging

@@ -78,13 +78,13 @@ impl Device {
                 self.take(outbound);
             }
             if channel.take_hints_due() {
-                let account = log.account(channel.user).await.unwrap().unwrap();
+                let account = log.account(channel.id.user).await.unwrap().unwrap();
                 self.behind.extend(account.large_groups.iter().map(|no| format!("#{no}")));
             }
             if channel.catch_up(self.cursor) {
                 break;
             }
-            for entry in log.entries(channel.user, self.cursor, channel.head(), 7, 1 << 20).await.unwrap() {
+            for entry in log.entries(channel.id.user, self.cursor, channel.head(), 7, 1 << 20).await.unwrap() {
                 assert_eq!(entry.useq, self.cursor + 1, "{} {}: a hole in the log", self.uid, self.name);
                 self.take_entry(entry.useq, entry.item);
             }
@@ -93,9 +93,9 @@ impl Device {
             self.pull(&name, log).await;
         }
         for name in std::mem::take(&mut self.stale) {
-            let view = log.view(channel.user, &ConversationId::new(&name).unwrap()).await.unwrap().unwrap();
-            let row = log.conversation_as_seen(channel.user, view.no).await.unwrap().unwrap();
-            let last = log.last_seen(channel.user, view.no).await.unwrap();
+            let view = log.view(channel.id.user, &ConversationId::new(&name).unwrap()).await.unwrap().unwrap();
+            let row = log.conversation_as_seen(channel.id.user, view.no).await.unwrap().unwrap();
+            let last = log.last_seen(channel.id.user, view.no).await.unwrap();
             self.rows.insert(name, fold::as_kept(wire::Conversation { last, ..row }));
         }
     }

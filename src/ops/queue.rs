@@ -14,7 +14,7 @@ use super::op::Op;
 const EXPECTED: usize = 64;
 
 /// Where links and operators put changes, and the committer finds them.
-pub struct CommitQueue {
+pub struct OpQueue {
     inner: Mutex<Inner>,
     /// Rung when the first thing is put in, and for the first that cannot wait.
     bell: Notify,
@@ -32,7 +32,7 @@ struct Inner {
     waiting: Vec<Waker>,
 }
 
-impl CommitQueue {
+impl OpQueue {
     /// Links pause reading while more than `max_weight` bytes wait.
     pub fn new(max_weight: usize) -> Self {
         Self { inner: Mutex::default(), bell: Notify::new(), max_weight }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn room_is_counted_in_bytes_and_a_commit_makes_it() {
-        let queue = CommitQueue::new(2 * Op::Hour.weight());
+        let queue = OpQueue::new(2 * Op::Hour.weight());
         let context = Context::from_waker(Waker::noop());
         assert!(queue.put(Op::Hour) && queue.has_room(&context));
         assert!(queue.put(Op::Hour) && !queue.has_room(&context));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn links_that_wait_are_kept_once_however_often_they_look() {
-        let queue = CommitQueue::new(0);
+        let queue = OpQueue::new(0);
         let links: Vec<Arc<Link>> = (0..100).map(|_| Arc::default()).collect();
         for _ in 0..1000 {
             for link in &links {

@@ -1,33 +1,29 @@
-//! What the committer is asked to do, and what it answers.
+//! What the committer is asked to do.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use hongyan_proto::{
-    CloseCode, ConversationId, DeviceName, Uid,
+    ConversationId, DeviceName, Uid,
     wire::{self, act::What},
 };
 use prost::Message as _;
-use tokio::sync::oneshot;
 
-use crate::{
-    auth::resume::ResumeToken,
-    base::number::{ConversationNo, DeviceNo, UserNo},
-    live::channel::Channel,
-    store::StoreError,
-};
+use super::id::{AcceptNo, ChannelId, OpId, SendNumber};
+use crate::base::number::{DeviceNo, UserNo};
 
 /// One change to the log. Changes are made in the order in which they are handed over.
+#[derive(Clone, PartialEq)]
 pub enum Op {
     Submit(Submit),
     /// A device has stored everything up to `useq`.
     Acked {
-        channel: Arc<Channel>,
+        by: ChannelId,
         useq: u64,
     },
     Login(Box<Login>),
     /// A connection has ended.
-    Left(Arc<Channel>),
+    Left(ChannelId),
     Account(Box<AccountChange>),
     /// A device that has been silent for too long, unless it came back after `last_seen_hour`.
     Forget {
@@ -62,32 +58,26 @@ impl Op {
     }
 }
 
-/// A SEND. It is answered through the channel it came from, also if it is refused, so that answers keep their order.
+/// A SEND.
+#[derive(Clone, PartialEq)]
 pub struct Submit {
-    pub channel: Arc<Channel>,
+    pub from: ChannelId,
+    /// Who waits for the answer. None: it goes through the channel, so that answers keep their order.
+    pub op: Option<OpId>,
     pub number: SendNumber,
     /// Err: refused for good before it came here; the number is used up all the same.
     pub body: Result<Addressed, Refusal>,
 }
 
-/// How a SEND tells itself from the device's other ones.
-#[derive(Clone, Copy, Debug)]
-pub enum SendNumber {
-    /// By the number that the device gave it.
-    Given(u64),
-    /// By a hashed key, not 0: one that a kept answer has gets that answer again, another the next number.
-    Keyed(u64),
-    /// Not at all: it gets the next number each time it comes.
-    Next,
-}
-
 /// A SEND that has the right form.
+#[derive(Clone, PartialEq)]
 pub struct Addressed {
     /// Which conversation; whether there is one, the committer finds out.
     pub to: Option<ConversationId>,
     pub asked: Asked,
 }
 
+#[derive(Clone, PartialEq)]
 pub enum Asked {
     Message { content: Bytes, extras: Option<Box<wire::Extras>> },
     Act(Box<What>),
@@ -97,29 +87,33 @@ pub enum Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: wire::NackCode,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 /// A login whose credential has been verified, or a resume whose token is still to be looked at.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
+    pub op: OpId,
     pub who: Who,
-    /// The token for the next resume, as 32 random bytes.
-    pub next_secret: [u8; 32],
-    /// When the connection was accepted.
-    pub accepted_at: Instant,
-    pub reply: oneshot::Sender<Result<LoggedIn, LoginError>>,
+    /// The hash of the token for the next resume, which itself stays where it was drawn.
+    pub next_hash: [u8; 32],
+    pub accepted: AcceptNo,
 }
 
+#[derive(Clone, PartialEq, Eq)]
 pub enum Who {
     Credential(Credential),
-    /// Without a cursor: goes on from the server's record of the device.
+    /// By the hash of a resume token. Without a cursor: goes on from the server's record of the device.
     Resume {
-        token: ResumeToken,
+        user: UserNo,
+        device: DeviceNo,
+        hash: [u8; 32],
         cursor: Option<u64>,
     },
 }
 
 /// What a HELLO says, after its credential was found good.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub uid: Uid,
     /// A token proves that the user exists: the account is made if this is the first time.
@@ -138,39 +132,15 @@ pub struct Credential {
     pub ephemeral: bool,
 }
 
-/// A device is bound: its channel gets everything after `cursor`.
-pub struct LoggedIn {
-    pub uid: Uid,
-    pub channel: Arc<Channel>,
-    pub resume_token: Bytes,
-    pub head: u64,
-    pub cursor: u64,
-    pub last_send_no: u64,
-    /// The cursor could not be continued.
-    pub reset: Option<wire::SyncReset>,
-    pub large_groups: Vec<ConversationNo>,
-}
-
-#[derive(Debug)]
-pub enum LoginError {
-    Refused { code: CloseCode, reason: &'static str },
-    Store(StoreError),
-}
-
-impl From<StoreError> for LoginError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// What an operator, or the user, does to an account.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccountChange {
+    pub op: OpId,
     pub uid: Uid,
     pub action: AccountAction,
-    pub reply: oneshot::Sender<Result<(), AccountError>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum AccountAction {
     /// With the PHC string of a password, or without: then only tokens log in.
     Add {
@@ -187,20 +157,6 @@ pub enum AccountAction {
     Revoke,
     /// The device's resume tokens are void from now on.
     LogOut(DeviceNo),
-}
-
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AccountError {
-    #[error("user {0} exists already")]
-    Exists(Uid),
-    #[error("there is no user {0}: add it with `hongyan user add {0}`")]
-    Unknown(Uid),
-    #[error("there are {0} users, as many as limits.accounts allows: raise it for more")]
-    Full(u64),
-    #[error("the server is stopping")]
-    Stopping,
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl fmt::Debug for Op {
