@@ -24,26 +24,8 @@ mod network;
 mod plan;
 mod rogue;
 mod run;
+mod stolen;
 mod tests;
+mod world;
 
 pub use host::{gate, token};
-
-use std::{
-    cell::{Cell, RefCell},
-    sync::Arc,
-};
-
-/// What everybody in a run shares.
-struct World {
-    clock: Arc<clock::Clock>,
-    spawner: executor::Spawner,
-    chance: RefCell<chance::Chance>,
-    host: host::Host,
-    ledger: RefCell<ledger::Ledger>,
-    /// The users' tokens, by their numbers.
-    tokens: Vec<String>,
-    rogue_token: String,
-    stolen_tokens: RefCell<rogue::StolenTokens>,
-    /// Nothing bad has happened to the server so far.
-    is_calm: Cell<bool>,
-}

@@ -14,7 +14,6 @@ use std::{
 use hongyan_proto::CloseCode;
 
 use super::{
-    World,
     chance::Chance,
     clock::Clock,
     conversation::uid,
@@ -26,6 +25,7 @@ use super::{
     network::Cut,
     plan::{self, Fault, Plan, Wanted},
     rogue,
+    world::World,
 };
 use crate::committer::op::Op;
 

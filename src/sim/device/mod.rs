@@ -26,11 +26,11 @@ use hongyan_proto::{
 use tap::Tap;
 
 use super::{
-    World,
     chance::Chance,
     clock::SimTimer,
     conversation::{self, User},
     network::{self, Cut, End, Road},
+    world::World,
 };
 use crate::base::environment::Timer as _;
 use events::Reload;
