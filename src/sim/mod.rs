@@ -14,6 +14,7 @@
 mod canaries;
 mod chance;
 mod clock;
+mod content;
 mod conversation;
 mod device;
 mod disk;
