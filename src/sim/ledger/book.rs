@@ -38,7 +38,7 @@ pub(super) struct Line {
 /// The book of one run.
 #[derive(Default)]
 pub struct Ledger {
-    pub(super) violation: Option<String>,
+    violation: Option<String>,
     pub(super) sent: Vec<Sent>,
     pub(super) lines: FxHashMap<Conversation, BTreeMap<u64, Line>>,
     /// The messages that lines say were taken back.

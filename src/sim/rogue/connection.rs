@@ -23,6 +23,7 @@ use crate::sim::{
     world::World,
 };
 
+/// The user that all rogues are.
 pub const NAME: &str = "mallory";
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));

@@ -6,4 +6,5 @@ mod play;
 mod trick;
 
 pub use begin::begin;
+pub use connection::NAME;
 pub use trick::Trick;
