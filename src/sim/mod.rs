@@ -5,7 +5,7 @@
 //! login, dispatch, deliver, sync, requests, the session map, the channels, the committer and its queue; on the device's
 //! side the client's `Connection`. Simulated are the time ([`clock`]), who runs next ([`executor`]), the network
 //! ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage of each device
-//! ([`device`]).
+//! ([`device`]). What they share is the [`world`].
 //!
 //! One run ([`run`]) follows a [`plan`] that its seed decides: who writes to whom and what goes wrong when. Then all is
 //! healed and must drain. What is done in conversations is in [`conversation`], what is checked meanwhile and afterwards
