@@ -7,6 +7,10 @@ _list:
 check:
     .ci/run
 
+# What takes longer than CI may: kills, power cuts, a crowd, many worlds
+deep:
+    .ci/deep
+
 # Tests whose name contains a word, or all
 test *filter:
     cargo test --workspace --locked {{ filter }}

@@ -39,7 +39,7 @@ pub mod edge;
 pub mod host;
 mod live;
 pub mod log;
-mod session;
+pub mod session;
 #[cfg(test)]
 mod sim;
 pub mod store;

@@ -9,6 +9,9 @@
 //!
 //! What it must add from the store: whether the user exists and is enabled, and that the token's revocation epoch is
 //! not below the user's.
+//!
+//! A password comes here as a [`Secret`], which nobody can print by mistake. `ring_provider` lets the crate for JSON Web
+//! Tokens sign and verify with `ring`.
 
 pub mod backoff;
 pub mod keys;

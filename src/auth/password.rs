@@ -15,7 +15,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::Secret;
+use super::secret::Secret;
 
 /// The shortest password that can be set, in bytes.
 pub const MIN_PASSWORD_LEN: usize = 8;

@@ -1,5 +1,6 @@
-//! What every room may stand on, and what stands on nothing of this program: the [`environment`] (time, waiting, chance),
-//! [`alarms`] and [`parking`] (two ways to wait), [`rate`] and [`metrics`].
+//! What every room may stand on, and what stands on nothing of this program: the [`number`]s of users, devices and
+//! conversations, which addresses are one person's ([`address`]), the [`environment`] (time, waiting, chance), [`alarms`] and
+//! [`parking`] (two ways to wait), [`rate`] and [`metrics`].
 
 pub mod address;
 pub mod alarms;

@@ -9,14 +9,14 @@ use std::{
 use super::command::{StoreAction, TokenRequest, TraceRequest, Traced, UserAction};
 use crate::{
     config::Config,
-    edge::admin::{self, Request, Response, User},
+    edge::admin,
     host::{
         assemble::OpenError,
         inspect::{self, InspectError},
         open,
         restore::{self, RestoreError},
     },
-    session::trace::Message,
+    session::operator::{Request, Response, User, trace::Message},
 };
 
 /// Why a command was not carried out.
@@ -153,7 +153,7 @@ async fn perform(config: &Config, request: Request) -> Result<Response, OperateE
         Some(response) => response,
         None => {
             let opened = open::open(config).await?;
-            let response = admin::execute(&opened.core, request).await;
+            let response = opened.service.operate(request).await;
             opened.close().await;
             response
         }

@@ -1,28 +1,13 @@
-//! What the committer keeps in memory of the conversations it works for, and what it may still find in its own batch.
+//! What the committer keeps in memory of the conversations it works for: record, head, readers, open run.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use hongyan_proto::{
-    ConversationId, Uid, canary,
-    wire::{Audience, NackCode, Role},
-};
-use prost::Message;
 
-use super::{
-    Committer, encode,
-    plan::{Ruled, ensure, refused},
-};
 use crate::{
-    base::{
-        environment::Now,
-        number::{ConversationNo, UserNo},
-    },
-    log::{
-        AccountRecord, ContactRecord, ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, is_member,
-        keys::{self, meta},
-    },
-    store::{StoreError, Table},
+    base::number::{ConversationNo, UserNo},
+    log::{ConversationRecord, GroupRecord, Log, is_member},
+    store::StoreError,
 };
 
 /// A conversation in use. Its row in the log is written with every change of the record.
@@ -38,19 +23,28 @@ pub struct Conversation {
     pub last_used: Instant,
 }
 
-/// Where something is to be written.
-pub enum Destination {
-    /// A conversation that is in memory.
-    There(ConversationNo),
-    /// The first conversation with this user, who is in memory.
-    New(UserNo),
-    /// The same with somebody who has no account yet.
-    NewUser(Uid),
-}
-
 impl Conversation {
-    fn new(record: ConversationRecord, head: u64, readers: Vec<UserNo>, now: Now) -> Self {
-        Self { record, head, readers, run: Vec::new(), last_used: now.instant }
+    pub async fn load(
+        log: &Log,
+        no: ConversationNo,
+        record: ConversationRecord,
+        now: Instant,
+    ) -> Result<Self, StoreError> {
+        let head = log.conversation_head(no).await?;
+        let readers = match &record.group {
+            None => two(UserNo(record.first_user), UserNo(record.second_user)),
+            Some(group) if group.large => Vec::new(),
+            Some(_) => {
+                let members = log.members(no, 0, usize::MAX).await?.into_iter();
+                members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
+            }
+        };
+        Ok(Self { record, head, readers, run: Vec::new(), last_used: now })
+    }
+
+    /// A conversation that is made by the commit under way.
+    pub fn new(record: ConversationRecord, readers: Vec<UserNo>, now: Instant) -> Self {
+        Self { record, head: 0, readers, run: Vec::new(), last_used: now }
     }
 
     /// The group, if it is one.
@@ -69,234 +63,7 @@ impl Conversation {
     }
 }
 
-impl Committer {
-    // ------------------------------------------------------------ rows
-
-    /// A row as the batch under way will leave it.
-    pub async fn row<T: Message + Default>(&mut self, table: Table, key: Bytes) -> Result<Option<T>, StoreError> {
-        let value = match self.batch.find(table, &key) {
-            Some(staged) => staged.cloned(),
-            None => self.log.engine().get(table, key).await?,
-        };
-        let decoded = value.map(T::decode).transpose();
-        decoded.map_err(|error| StoreError::Corrupt(format!("a row of {} does not decode: {error}", table.name())))
-    }
-
-    pub async fn membership(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-    ) -> Result<Option<MembershipRecord>, StoreError> {
-        self.row(Table::Memberships, keys::membership(user, no)).await
-    }
-
-    pub fn put_membership(&mut self, user: UserNo, no: ConversationNo, record: &MembershipRecord) {
-        self.batch.put(Table::Memberships, keys::membership(user, no), encode(record));
-    }
-
-    pub fn put_member(&mut self, no: ConversationNo, user: UserNo, record: &MemberRecord) {
-        self.batch.put(Table::Members, keys::member(no, user), encode(record));
-    }
-
-    /// Writes the record of a conversation in memory.
-    pub fn put_conversation(&mut self, no: ConversationNo) {
-        let record = encode(&self.conversations[&no].record);
-        self.batch.put(Table::Conversations, keys::conversation(no), record);
-    }
-
-    // ------------------------------------------------------------ finding and making
-
-    /// The conversation, loaded if need be. None: there is no such.
-    pub async fn conversation(
-        &mut self,
-        no: ConversationNo,
-        now: Now,
-    ) -> Result<Option<&mut Conversation>, StoreError> {
-        if !self.conversations.contains_key(&no) {
-            let Some(record) = self.log.conversation(no).await? else { return Ok(None) };
-            let head = self.log.conversation_head(no).await?;
-            let readers = match &record.group {
-                None => two(UserNo(record.first_user), UserNo(record.second_user)),
-                Some(group) if group.large => Vec::new(),
-                Some(_) => {
-                    let members = self.log.members(no, 0, usize::MAX).await?.into_iter();
-                    members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
-                }
-            };
-            self.conversations.insert(no, Conversation::new(record, head, readers, now));
-        }
-        let conversation = self.conversations.get_mut(&no).expect("it was there or has just been loaded");
-        conversation.last_used = now.instant;
-        Ok(Some(conversation))
-    }
-
-    /// The conversation of two users, in memory. None: they have none.
-    pub async fn conversation_of_two(
-        &mut self,
-        a: UserNo,
-        b: UserNo,
-        now: Now,
-    ) -> Result<Option<ConversationNo>, StoreError> {
-        let pair = (a.min(b), a.max(b));
-        let known = match self.pairs.get(&pair) {
-            Some(no) => Some(*no),
-            None => self.log.conversation_between(a, b).await?,
-        };
-        let Some(no) = known else { return Ok(None) };
-        if self.conversation(no, now).await?.is_none() {
-            return Ok(None);
-        }
-        self.pairs.insert(pair, no);
-        Ok(Some(no))
-    }
-
-    fn create_conversation_of_two(&mut self, a: UserNo, b: UserNo, now: Now) -> ConversationNo {
-        let (first, second) = (a.min(b), a.max(b));
-        let record = ConversationRecord { first_user: first.0, second_user: second.0, ..Default::default() };
-        let readers = two(first, second);
-        for reader in &readers {
-            let no = ConversationNo(self.last_conversation + 1);
-            self.put_membership(*reader, no, &MembershipRecord::default());
-        }
-        let no = self.create_conversation(record, readers, now);
-        self.batch.put(Table::Pairs, keys::pair(first, second), keys::number(no.0));
-        self.pairs.insert((first, second), no);
-        no
-    }
-
-    pub fn create_conversation(
-        &mut self,
-        record: ConversationRecord,
-        readers: Vec<UserNo>,
-        now: Now,
-    ) -> ConversationNo {
-        self.last_conversation += 1;
-        let no = ConversationNo(self.last_conversation);
-        self.put_meta(meta::LAST_CONVERSATION, no.0);
-        self.conversations.insert(no, Conversation::new(record, 0, readers, now));
-        self.put_conversation(no);
-        no
-    }
-
-    // ------------------------------------------------------------ who may
-
-    /// Where `user` means to write, or to do something. What is not there yet is made by [`Self::arrive`].
-    pub async fn destination(&mut self, user: UserNo, to: &ConversationId, now: Now) -> Ruled<Destination> {
-        let uid = match to {
-            ConversationId::User(uid) => uid,
-            ConversationId::Group(number) => {
-                return self.group_of(user, ConversationNo(*number), now).await.map(Destination::There);
-            }
-        };
-        let known = match self.user_no(uid.as_str(), now).await? {
-            // The user may have been let go of while its name was kept.
-            Some(no) => self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no),
-            None if self.settings.accept_unknown_recipients => {
-                let reason = "there is no such user, and this server has as many as its operator allows";
-                ensure(self.has_room_for_user(), NackCode::NackFull, reason)?;
-                return Ok(Destination::NewUser(uid.clone()));
-            }
-            None => None,
-        };
-        let Some(peer) = known else { return refused(NackCode::NackNotFound, "there is no such user here") };
-        let found = self.conversation_of_two(user, peer, now).await?;
-        Ok(found.map_or(Destination::New(peer), Destination::There))
-    }
-
-    /// The conversation at a destination, made in this batch if it is new: so nothing may be refused any more.
-    pub fn arrive(&mut self, user: UserNo, destination: Destination, now: Now) -> ConversationNo {
-        let peer = match destination {
-            Destination::There(no) => return no,
-            Destination::New(peer) => peer,
-            Destination::NewUser(uid) => self.create_user(&uid, None, now),
-        };
-        self.create_conversation_of_two(user, peer, now)
-    }
-
-    /// A group that `user` is in. To a stranger it looks as if there were none.
-    async fn group_of(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<ConversationNo> {
-        let is_group = self.conversation(no, now).await?.is_some_and(|conversation| conversation.group().is_some());
-        if is_group && (is_member(self.role(no, user).await?) || canary::is("outsiders-may-act")) {
-            return Ok(no);
-        }
-        match is_group && self.membership(user, no).await?.is_some() {
-            true => refused(NackCode::NackForbidden, "you are not in this group any more"),
-            false => refused(NackCode::NackNotFound, "there is no such group"),
-        }
-    }
-
-    /// What somebody is in a group that is in memory.
-    pub async fn role(&mut self, no: ConversationNo, user: UserNo) -> Result<Role, StoreError> {
-        let Some(conversation) = self.conversations.get(&no) else { return Ok(Role::None) };
-        let Some(group) = conversation.group() else { return Ok(Role::None) };
-        if canary::is("role-before-the-batch") {
-            return Ok(self.log.member(no, user).await?.map_or(Role::None, |member| member.role()));
-        }
-        if group.owner == user.0 && group.members > 0 {
-            return Ok(Role::Owner);
-        }
-        if group.admins.contains(&user.0) {
-            return Ok(Role::Admin);
-        }
-        if !group.large && conversation.readers.contains(&user) {
-            return Ok(Role::Member);
-        }
-        let member: Option<MemberRecord> = self.row(Table::Members, keys::member(no, user)).await?;
-        Ok(member.map_or(Role::None, |member| member.role()))
-    }
-
-    /// Whether `user` may write at a destination.
-    pub async fn may_write_at(&mut self, user: UserNo, destination: &Destination, now: Now) -> Ruled<()> {
-        match destination {
-            Destination::There(no) => self.may_write(user, *no, now).await,
-            Destination::New(peer) => self.may_write_to(user, *peer, now).await,
-            Destination::NewUser(_) => Ok(()),
-        }
-    }
-
-    /// Whether `user` may write in this conversation.
-    pub async fn may_write(&mut self, user: UserNo, no: ConversationNo, now: Now) -> Ruled<()> {
-        let conversation = &self.conversations[&no];
-        if let Some(group) = conversation.group() {
-            let (least, dissolved) = (group.may_post, group.dissolved);
-            ensure(!dissolved, NackCode::NackForbidden, "this group was dissolved")?;
-            let is_allowed = self.role(no, user).await? as i32 >= least;
-            return ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow it");
-        }
-        let peer = conversation.record.peer_of(user).unwrap_or(user);
-        self.may_write_to(user, peer, now).await
-    }
-
-    async fn may_write_to(&mut self, user: UserNo, peer: UserNo, now: Now) -> Ruled<()> {
-        let allowed = peer == user || self.is_admitted(peer, user, |account| account.may_write, now).await?;
-        ensure(allowed, NackCode::NackForbidden, "this person takes no messages from you")
-    }
-
-    /// Whether `owner` lets `other` do what `audience` of their account says, and has not blocked them.
-    pub async fn is_admitted(
-        &mut self,
-        owner: UserNo,
-        other: UserNo,
-        audience: impl Fn(&AccountRecord) -> i32,
-        now: Now,
-    ) -> Result<bool, StoreError> {
-        let Some(user) = self.user(owner, now).await? else { return Ok(false) };
-        let (asked, has_contacts) = (audience(&user.account), user.account.has_contacts);
-        let contact: ContactRecord = match has_contacts {
-            true => self.row(Table::Contacts, keys::contact(owner, other)).await?.unwrap_or_default(),
-            false => ContactRecord::default(),
-        };
-        let audience = Audience::try_from(asked).unwrap_or_default();
-        let audience = if audience == Audience::Unspecified { self.settings.default_audience } else { audience };
-        let is_in = match audience {
-            Audience::Contacts => contact.is_mutual(),
-            Audience::Nobody => false,
-            Audience::Everybody | Audience::Unspecified => true,
-        };
-        Ok(is_in && (!contact.blocked || canary::is("blocked-may-write")))
-    }
-}
-
-fn two(a: UserNo, b: UserNo) -> Vec<UserNo> {
+/// Both users of a conversation, each once.
+pub fn two(a: UserNo, b: UserNo) -> Vec<UserNo> {
     if a == b { vec![a] } else { vec![a, b] }
 }

@@ -1,5 +1,5 @@
 //! What a rule comes to: it is done, or it stops, refused or by the store. What each stop means for the sender is decided
-//! where a SEND is taken (`submit`).
+//! where a SEND is staged (`stage`).
 
 use hongyan_proto::wire::NackCode;
 

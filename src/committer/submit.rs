@@ -1,4 +1,5 @@
-//! Taking a SEND: its place in the sender's numbers, and what is done about it.
+//! Taking a SEND: its place in the sender's numbers, what is done about it, and its answer. What its answer is where a rule
+//! stops, `stage` says.
 
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use hongyan_proto::{
 };
 
 use super::{
-    Committer,
     effect::{self, Effect},
-    op::{Addressed, Asked, Refusal, SendNumber, Submit},
-    plan::{Done, Ruled, Stop},
+    op::{Addressed, Asked, Refusal, SendNumber},
+    plan::{Done, Ruled},
+    state::Committer,
     user::{SendNo, answer_frame},
 };
 use crate::{
@@ -22,55 +23,41 @@ use crate::{
 };
 
 impl Committer {
-    pub async fn submit(&mut self, submit: Submit, now: Now) {
-        let (origin, number) = (submit.channel.clone(), submit.number);
-        if let Err(error) = self.try_submit(submit, now).await {
-            tracing::error!(%error, "a message could not be taken");
-            let send_no = if let SendNumber::Given(send_no) = number { send_no } else { 0 };
-            let answer = Outbound::Refused(effect::unavailable(send_no));
-            self.effects.push(Effect::Answer { origin, answer });
-        }
-    }
-
-    async fn try_submit(&mut self, submit: Submit, now: Now) -> Result<(), StoreError> {
-        let Submit { channel: origin, number, body } = submit;
+    /// The number under which a SEND is to be taken. None: it is not, and who waits for an answer has got it.
+    pub async fn number_to_take(
+        &mut self,
+        origin: &Arc<Channel>,
+        number: SendNumber,
+        now: Now,
+    ) -> Result<Option<u64>, StoreError> {
         let limits = self.settings.limits;
-        let Some(user) = self.user(origin.user, now).await? else { return Ok(()) };
-        let Some(device) = user.device_mut(origin.device) else { return Ok(()) };
+        let Some(user) = self.user(origin.user, now).await? else { return Ok(None) };
+        let Some(device) = user.device_mut(origin.device) else { return Ok(None) };
         if device.record.conn_epoch != origin.conn_epoch && !canary::is("send-not-fenced") {
             // The device has connected again since; the number comes again there. Who waits for an answer is told.
             origin.close(CloseCode::REPLACED, "the same device has connected again elsewhere");
-            return Ok(());
+            return Ok(None);
         }
         device.confirm_token();
         let send_no = device.number_of(number);
         let answer = match device.classify(send_no) {
             SendNo::Next => match user.sends.take(limits.sends_per_s, limits.send_burst, now.instant) {
-                Ok(()) => None,
-                Err(wait) => Some(rate_limited(send_no, wait)),
+                Ok(()) => return Ok(Some(send_no)),
+                Err(wait) => rate_limited(send_no, wait),
             },
-            SendNo::Answered(answer) => Some(match answer_frame(send_no, &answer) {
+            SendNo::Answered(answer) => match answer_frame(send_no, &answer) {
                 Ok(ack) => Outbound::Acked(ack),
                 Err(nack) => Outbound::Refused(nack),
-            }),
-            SendNo::Expired => Some(expired(send_no)),
-            SendNo::Gap { expected } => Some(gap(send_no, expected)),
+            },
+            SendNo::Expired => expired(send_no),
+            SendNo::Gap { expected } => gap(send_no, expected),
         };
-        if let Some(answer) = answer {
-            self.effects.push(Effect::Answer { origin, answer });
-            return Ok(());
-        }
-        let key = if let SendNumber::Keyed(key) = number { key } else { 0 };
-        match self.take(&origin, send_no, body, now).await {
-            Ok(answer) => self.record_answer(&origin, Answer { key, ..answer }),
-            Err(Stop::Refused(refusal)) => self.refuse(origin, send_no, key, refusal),
-            Err(Stop::Store(error)) => return Err(error),
-        }
-        Ok(())
+        self.effects.push(Effect::Answer { origin: origin.clone(), answer });
+        Ok(None)
     }
 
     /// Does what is asked. An act's answer stands for no entry: what it has changed comes to this device as to the others.
-    async fn take(
+    pub async fn take(
         &mut self,
         origin: &Arc<Channel>,
         send_no: u64,
@@ -92,20 +79,29 @@ impl Committer {
     }
 
     /// Refuses a SEND for good: the number is used up, durably, so that its repetition is answered alike.
-    fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, key: u64, refusal: Refusal) {
-        self.record_answer(&origin, Answer { nack: refusal.code as u32, key, ..Default::default() });
+    pub fn refuse(&mut self, origin: Arc<Channel>, send_no: u64, number: SendNumber, refusal: Refusal) {
+        self.record_answer(&origin, number, Answer { nack: refusal.code as u32, ..Default::default() });
         let reason = refusal.reason.into();
         let nack = wire::SendNack { send_no, code: refusal.code as i32, reason, retry_after_ms: 0, expected: 0 };
         self.effects.push(Effect::Refused { origin, nack });
     }
 
     /// Uses the next number of the sender's device up.
-    fn record_answer(&mut self, origin: &Channel, answer: Answer) {
+    pub fn record_answer(&mut self, origin: &Channel, number: SendNumber, answer: Answer) {
         let window = self.settings.send_window;
+        let key = if let SendNumber::Keyed(key) = number { key } else { 0 };
         let sender = self.users.get_mut(&origin.user).expect("the sender has just been looked up");
         let device = sender.device_mut(origin.device).expect("the device has just been looked up");
-        device.record_answer(answer, window);
+        device.record_answer(Answer { key, ..answer }, window);
         self.touch(origin.user);
+    }
+
+    /// The store could not be read: whoever waits may send the same again, under the same number.
+    pub fn answer_unavailable(&mut self, origin: Arc<Channel>, number: SendNumber, error: &StoreError) {
+        tracing::error!(%error, "a message could not be taken");
+        let send_no = if let SendNumber::Given(send_no) = number { send_no } else { 0 };
+        let answer = Outbound::Refused(effect::unavailable(send_no));
+        self.effects.push(Effect::Answer { origin, answer });
     }
 }
 

@@ -7,11 +7,7 @@ use std::time::Duration;
 
 use hongyan_proto::canary;
 
-use super::Committer;
-use crate::{
-    base::environment::Now,
-    store::{Batch, Durability},
-};
+use crate::store::Durability;
 
 /// When a commit that somebody waits for is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +28,5 @@ impl Syncing {
         } else {
             Durability::Buffered
         }
-    }
-}
-
-impl Committer {
-    /// A commit was made.
-    pub fn schedule_sync(&mut self, now: Now) {
-        if let Syncing::Within(interval) = self.settings.syncing {
-            self.sync_due.get_or_insert(now.instant + interval);
-        }
-    }
-
-    /// Puts everything committed so far on stable storage. A store that cannot do so now, but may later, is asked again
-    /// after the interval; one that cannot for good takes no more commits, so that nobody is answered in vain.
-    pub async fn sync(&mut self, now: Now) -> bool {
-        self.sync_due = None;
-        let synced = self.commit_rows(Batch::default(), Durability::Synced).await;
-        if let Err(error) = &synced {
-            tracing::error!(%error, "what was committed lately could not be synced");
-            if !error.is_permanent() {
-                self.schedule_sync(now);
-            }
-        }
-        synced.is_ok()
-    }
-
-    /// The last commit, synced in every mode, with cursors that could still have waited. False: the sync failed.
-    pub async fn finish(&mut self, now: Now) -> bool {
-        self.cursors_due = Some(now.instant);
-        self.process(Vec::new(), now).await;
-        self.sync(now).await
     }
 }

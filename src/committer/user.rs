@@ -12,6 +12,7 @@ use crate::{
         number::{DeviceNo, UserNo},
         rate::Bucket,
     },
+    live::channel::Channel,
     log::{AccountRecord, Answer, Bounds, DeviceRecord, EntryRef, Log},
     store::StoreError,
 };
@@ -64,6 +65,15 @@ impl Change {
     pub fn is_unsaved(self) -> bool {
         self != Change::None
     }
+}
+
+/// A device says that it has stored everything up to `useq`.
+#[derive(Clone, Copy)]
+pub struct Ack {
+    pub user: UserNo,
+    pub device: DeviceNo,
+    pub conn_epoch: u64,
+    pub useq: u64,
 }
 
 /// What a send_no is, seen from the numbers a device has used.
@@ -207,6 +217,12 @@ impl Device {
     pub fn to_record(&self) -> DeviceRecord {
         let record = DeviceRecord { resume_slots: self.slots.encode().into(), ..self.record.clone() };
         record.with_answers(self.answers.iter())
+    }
+}
+
+impl Ack {
+    pub fn new(channel: &Channel, useq: u64) -> Self {
+        Self { user: channel.user, device: channel.device, conn_epoch: channel.conn_epoch, useq }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where settings come from: a TOML file, `HONGYAN_*` variables, flags; and putting them over each other.
 //!
-//! Only text is moved here. What the values mean is for [`super::load`].
+//! Only text is moved here. What the values mean is for [`super::load()`].
 
 use std::{
     ffi::{OsStr, OsString},

@@ -8,10 +8,10 @@ use figment::{
 };
 
 use super::{
-    Config,
     kind::{Kind, quoted, shown},
     layers::{Inputs, merged},
     problem::{Problem, Problems},
+    sections::Config,
     setting::{Setting, Visitor},
     validate::{Given, Purpose, check},
 };

@@ -1,6 +1,6 @@
 //! The configuration of a server: what can be set, where it comes from, and what is wrong with it.
 //!
-//! `sections` declares every setting once. [`load`] puts the sources over each other (`layers`), reads each value
+//! `sections` declares every setting once. [`load()`] puts the sources over each other (`layers`), reads each value
 //! by its `kind`, finds unknown keys, and applies the rules between settings (`validate`); all problems come back
 //! together. [`to_toml`] prints a configuration so that it reads back the same.
 //!

@@ -1,8 +1,8 @@
 //! A configuration as commented TOML that reads back as the same configuration.
 
 use super::{
-    Config,
     kind::Kind,
+    sections::Config,
     setting::{Setting, Visitor},
 };
 

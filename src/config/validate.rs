@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Config,
     problem::Problem,
+    sections::Config,
     units::{write_duration, write_size},
 };
 

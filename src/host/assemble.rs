@@ -1,4 +1,4 @@
-//! The parts of a core, each made by what is configured. Nothing here opens a store or starts a thread.
+//! The parts of a service, each made by what is configured. Nothing here opens a store or starts a thread.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -25,11 +25,7 @@ use crate::{
     edge::port::headcount::Headcount,
     live::sessions::Sessions,
     log::{Log, keys::meta},
-    session::{
-        gate::Gate,
-        presence::Presence,
-        service::{Core, CoreParts},
-    },
+    session::{Gate, Parts, Service},
     store::StoreError,
 };
 
@@ -38,7 +34,7 @@ pub const FORMAT: u64 = 3;
 /// Callers that may wait for a place where passwords are hashed.
 const PASSWORDS_WAITING: usize = 64;
 
-/// Why there is no working core.
+/// Why there is no working service.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot create the data directory {}: {source}", path.display())]
@@ -61,31 +57,40 @@ pub enum OpenError {
     Password(#[from] PasswordError),
 }
 
-/// A core and its committer, which does not run yet, over a log that is prepared.
+/// A service, and what commits all that it is told.
+pub struct Assembled {
+    pub service: Arc<Service>,
+    /// From the one to the other.
+    pub queue: Arc<CommitQueue>,
+    /// It does not run yet.
+    pub committer: Committer,
+}
+
+/// Everything over a log that is prepared.
 pub async fn assemble(
     config: &Config,
     log: Log,
     gate: Gate,
     environment: Box<dyn Environment>,
-) -> Result<(Core, Committer), StoreError> {
+) -> Result<Assembled, StoreError> {
     let sessions = Arc::new(Sessions::default());
     let metrics = Arc::new(Metrics::default());
     let protocol = protocol_settings(config);
     let settings = committer_settings(config, protocol.limits);
     let committer = Committer::open(log.clone(), sessions.clone(), metrics.clone(), settings).await?;
-    let core = Core::new(CoreParts {
+    let queue = Arc::new(CommitQueue::new(config.limits.committer_queue as usize));
+    let service = Service::new(Parts {
         log_epoch: log.meta(meta::LOG_EPOCH).await?,
         log,
-        queue: CommitQueue::new(config.limits.committer_queue as usize),
+        queue: queue.clone(),
         sessions,
-        presence: Presence::default(),
         metrics,
         gate,
         protocol: Arc::new(protocol),
         resume_ttl: config.auth.resume_ttl,
         environment,
     });
-    Ok((core, committer))
+    Ok(Assembled { service: Arc::new(service), queue, committer })
 }
 
 pub(super) fn tokens(config: &Config) -> Result<Tokens, OpenError> {

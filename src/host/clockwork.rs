@@ -6,13 +6,8 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    committer::op::Op,
     config::Retention,
-    session::{
-        presence::TICK,
-        service::Core,
-        upkeep::{forget_silent_devices, purge, time_to_purge},
-    },
+    session::{Service, Silence},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -20,43 +15,42 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SHORTLY: Duration = Duration::from_secs(1);
 
 /// Runs until `stop`.
-pub async fn run(core: Arc<Core>, retention: Retention, stop: CancellationToken) {
+pub async fn run(service: Arc<Service>, retention: Retention, stop: CancellationToken) {
+    let silence = Silence { usual: retention.devices_forgotten_after, ephemeral: retention.ephemeral_forgotten_after };
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(HOUR) => {}
         }
-        core.queue.put(Op::Hour);
-        if let Err(error) = forget_silent_devices(&core, &retention).await {
+        service.count_hour();
+        if let Err(error) = service.forget_silent_devices(silence).await {
             tracing::warn!(%error, "silent devices could not be looked for");
         }
     }
 }
 
 /// Tells followers who has come and gone, until `stop`.
-pub async fn tell_presence(core: Arc<Core>, stop: CancellationToken) {
+pub async fn tell_presence(service: Arc<Service>, stop: CancellationToken) {
     loop {
         let next = async {
-            if core.presence.is_idle() {
-                core.sessions.wait_for_news().await;
-            }
-            tokio::time::sleep(TICK).await;
+            service.until_presence_turns().await;
+            tokio::time::sleep(Service::PRESENCE_TICK).await;
         };
         tokio::select! {
             () = stop.cancelled() => return,
             () = next => {}
         }
-        if let Err(error) = core.presence.tick(&core.log, &core.sessions, core.environment.now()).await {
+        if let Err(error) = service.tell_presence().await {
             tracing::warn!(%error, "who came and went could not be told");
         }
     }
 }
 
 /// Takes bodies that are gone out of the store's files, `after` they went, until `stop`.
-pub async fn purge_when_due(core: Arc<Core>, after: Duration, stop: CancellationToken) {
+pub async fn purge_when_due(service: Arc<Service>, after: Duration, stop: CancellationToken) {
     loop {
-        let wait = match time_to_purge(&core, after).await {
-            Ok(wait) if wait.is_zero() => match purge(&core).await {
+        let wait = match service.time_to_purge(after).await {
+            Ok(wait) if wait.is_zero() => match service.purge().await {
                 Ok(()) => Duration::ZERO,
                 Err(error) => {
                     tracing::warn!(%error, "the store's files still hold bodies that were taken back; trying again");

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
-    assemble::{self, OpenError, strangers},
+    assemble::{self, Assembled, OpenError, strangers},
     clockwork, open,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
         web::{access::Peer, gateway::Gateway, serve},
     },
     log::Log,
-    session::service::Core,
+    session::Service,
     store::Engine,
 };
 
@@ -46,7 +46,7 @@ pub struct Parts {
 
 /// The ways into a server that runs.
 pub struct Enclosed {
-    core: Arc<Core>,
+    service: Arc<Service>,
     alarms: Arc<Alarms>,
     strangers: Arc<Headcount>,
     router: Router,
@@ -63,28 +63,27 @@ pub async fn run<T>(parts: Parts, visit: impl AsyncFnOnce(&Enclosed) -> T) -> Re
     let [log_epoch, ..] = environment.random();
     open::prepare(&log, Path::new("the engine"), u64::from(log_epoch).max(1)).await?;
     let gate = assemble::gate(&config, tokens, passwords);
-    let (core, committer) = assemble::assemble(&config, log, gate, environment).await?;
-    let core = Arc::new(core);
-    let alarms = Alarms::new(core.environment.now());
+    let Assembled { service, queue, committer } = assemble::assemble(&config, log, gate, environment).await?;
+    let alarms = Alarms::new(service.now());
     let (strangers, stop) = (strangers(&config.limits), CancellationToken::new());
     let links = TaskTracker::new();
-    let gateway = Gateway::new(core.clone(), config.web.clone(), alarms.clone(), strangers.clone(), links);
-    let router = serve::router(&core, &gateway);
-    let enclosed = Enclosed { core: core.clone(), alarms: alarms.clone(), strangers, router, stop: stop.clone() };
+    let gateway = Gateway::new(service.clone(), config.web.clone(), alarms.clone(), strangers.clone(), links);
+    let router = serve::router(&service, &gateway);
+    let enclosed = Enclosed { service: service.clone(), alarms: alarms.clone(), strangers, router, stop: stop.clone() };
     let visiting = async {
         let result = visit(&enclosed).await;
-        core.queue.close();
+        service.close();
         stop.cancel();
         result
     };
     let timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let committing = committer::run(committer, &core.queue, &*core.environment, timer);
+    let committing = committer::run(committer, &queue, service.environment(), timer);
     let (result, ..) = tokio::join!(
         visiting,
         committing,
         alarms.run(stop.clone()),
         gateway.expire(stop.clone()),
-        clockwork::tell_presence(core.clone(), stop.clone()),
+        clockwork::tell_presence(service.clone(), stop.clone()),
     );
     Ok(result)
 }
@@ -97,7 +96,7 @@ impl Enclosed {
         address: IpAddr,
     ) -> Option<impl Future<Output = io::Result<()>> + Send + use<S>> {
         let admission = self.strangers.admit(address)?;
-        let mut link = Link::new(stream, address, self.core.clone(), admission, self.core.environment.now());
+        let mut link = Link::new(stream, address, self.service.clone(), admission, self.service.now());
         let mut alarm = self.alarms.alarm();
         Some(async move { link.run(Pin::new(&mut alarm)).await })
     }

@@ -1,6 +1,6 @@
 //! What puts the parts together and owns their lives.
 //!
-//! [`open`] goes from a configuration to a working core, whose parts [`assemble`] makes; [`server`] binds, runs and drains it,
+//! [`open`] goes from a configuration to a working service, whose parts [`assemble`] makes; [`server`] binds, runs and drains it,
 //! with the [`clockwork`] of upkeep beside; [`enclosed`] is the same without ports and files. [`boot`] knows whether a power
 //! cut may have taken the end of the log, [`descriptors`] how many connections there can be. [`restore`] and [`inspect`] are
 //! for a store that nobody serves.

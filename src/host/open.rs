@@ -1,4 +1,4 @@
-//! From a configuration to a working core: keys, store, committer. The same for a server and for an operator's command
+//! From a configuration to a working service: keys, store, committer. The same for a server and for an operator's command
 //! on a stopped server's data.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    assemble::{FORMAT, OpenError, assemble, default_audience, gate, passwords, tokens},
+    assemble::{Assembled, FORMAT, OpenError, assemble, default_audience, gate, passwords, tokens},
     boot,
 };
 use crate::{
@@ -27,16 +27,16 @@ use crate::{
         self, Log,
         keys::{self, meta},
     },
-    session::service::Core,
+    session::Service,
     store::{
         Batch, Durability, Engine, Table,
         fjall::{FjallEngine, FjallOptions},
     },
 };
 
-/// A core whose committer runs.
+/// A service whose committer runs.
 pub struct Opened {
-    pub core: Arc<Core>,
+    pub service: Arc<Service>,
     committer: oneshot::Receiver<bool>,
     data: PathBuf,
 }
@@ -44,7 +44,7 @@ pub struct Opened {
 impl Opened {
     /// Takes no more changes, and waits until those that were handed over are committed.
     pub async fn close(self) {
-        self.core.queue.close();
+        self.service.close();
         match self.committer.await {
             Ok(true) => {
                 if let Err(error) = boot::clear(&self.data) {
@@ -91,13 +91,12 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
     let gate = gate(config, Arc::new(tokens), Arc::new(passwords(config)?));
-    let (core, committer) = assemble(config, log, gate, Box::new(System)).await?;
-    let core = Arc::new(core);
-    let committing = core.clone();
+    let Assembled { service, queue, committer } = assemble(config, log, gate, Box::new(System)).await?;
+    let committing = service.clone();
     let (finished, committer_finished) = oneshot::channel();
     let run = move || {
         let is_synced = parking::block_on(|mut timer| {
-            let (queue, environment) = (&committing.queue, &*committing.environment);
+            let (queue, environment) = (&queue, committing.environment());
             async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
         });
         // The store is closed before anybody hears of it.
@@ -106,7 +105,7 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
         let _ = finished.send(is_synced);
     };
     thread::Builder::new().name("committer".into()).spawn(run).map_err(OpenError::Thread)?;
-    Ok(Opened { core, committer: committer_finished, data: config.data.clone() })
+    Ok(Opened { service, committer: committer_finished, data: config.data.clone() })
 }
 
 /// Gives a new store its format and `log_epoch`; refuses one of another format. What the last run has left in the hands of
@@ -155,7 +154,7 @@ mod tests {
     /// Opens the data directory and leaves cleanly; the log epoch, and whether the run was marked as one not synced.
     async fn run(config: &Config) -> (u64, bool) {
         let opened = open(config).await.unwrap();
-        let seen = (opened.core.log_epoch, config.data.join(boot::FILE).exists());
+        let seen = (opened.service.log_epoch(), config.data.join(boot::FILE).exists());
         opened.close().await;
         assert!(!config.data.join(boot::FILE).exists(), "a clean stop leaves nothing unsynced");
         seen

@@ -21,17 +21,15 @@ use crate::{
         admin,
         native::way::NativePort,
         port::{
-            door::{self, Door},
+            door::Door,
             headcount::Headcount,
+            listen,
             socket::QuietSockets,
             tls::{Tls, TlsError, TlsParams},
         },
-        web::{
-            gateway::Gateway,
-            serve::{self, HttpPort},
-        },
+        web::{gateway::Gateway, serve::HttpPort},
     },
-    session::service::Core,
+    session::Service,
 };
 
 /// Devices are asked to leave at moments spread over this time for each of them, up to what is configured.
@@ -71,15 +69,16 @@ impl Server {
         let opened = open::open(&config).await?;
         let failed = |key, address| move |source| StartError::Listen { key, address, source };
         let (for_native, for_http) = places(&config);
-        let metrics = &opened.core.metrics;
+        let metrics = opened.service.metrics();
         let (open, accepted) = (metrics.connections.clone(), metrics.connections_accepted.clone());
-        let native = door::bind(config.listen).and_then(|listener| Door::new(listener, for_native, open, accepted));
+        let native = listen::bind_native(config.listen);
+        let native = native.and_then(|listener| Door::new(listener, for_native, open, accepted));
         let native = native.map_err(failed("listen", config.listen))?;
         let (sockets, poll) = QuietSockets::new().map_err(failed("listen", config.listen))?;
         let http = match config.http {
             Some(address) => {
                 let (open, accepted) = (metrics.http_connections.clone(), metrics.http_connections_accepted.clone());
-                let listener = serve::bind(address, config.delivery.lagging_timeout);
+                let listener = listen::bind_http(address, config.delivery.lagging_timeout);
                 let door = listener.and_then(|listener| Door::new(listener, for_http, open, accepted));
                 Some(door.map_err(failed("http", address))?)
             }
@@ -104,16 +103,16 @@ impl Server {
     /// commits what has been taken.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { config, opened, tls, native, sockets, poll, http, admin } = self;
-        let core = opened.core.clone();
+        let service = opened.service.clone();
         let links = TaskTracker::new();
         let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
         let around = TaskTracker::new();
         let strangers = strangers(&config.limits);
-        let alarms = Alarms::new(core.environment.now());
+        let alarms = Alarms::new(service.now());
         around.spawn(alarms.clone().run(serving.clone()));
         around.spawn(sockets.clone().run(poll, serving.clone()));
         let port = NativePort {
-            core: core.clone(),
+            service: service.clone(),
             alarms: alarms.clone(),
             strangers: strangers.clone(),
             sockets,
@@ -121,30 +120,30 @@ impl Server {
         };
         let accepts = tokio::spawn(port.run(native, links.clone(), accepting.clone()));
         if let Some(http) = http {
-            let gateway = Gateway::new(core.clone(), config.web.clone(), alarms, strangers, links.clone());
+            let gateway = Gateway::new(service.clone(), config.web.clone(), alarms, strangers, links.clone());
             around.spawn(gateway.clone().expire(serving.clone()));
-            let (core, tls) = (core.clone(), tls.clone());
+            let (service, tls) = (service.clone(), tls.clone());
             let handshake_timeout = config.limits.login_timeout;
             let web = &config.web;
             let headcount = Headcount::new(web.max_connections as usize, web.max_connections_per_ip as usize);
-            let port = HttpPort { core, gateway, tls, headcount, handshake_timeout };
+            let port = HttpPort { service, gateway, tls, headcount, handshake_timeout };
             around.spawn(port.run(http, serving.clone()));
         }
-        around.spawn(admin::run(admin, core.clone(), serving.clone()));
-        around.spawn(clockwork::run(core.clone(), config.retention.clone(), serving.clone()));
-        around.spawn(clockwork::purge_when_due(core.clone(), config.store.purge_after, serving.clone()));
-        around.spawn(clockwork::tell_presence(core.clone(), serving.clone()));
+        around.spawn(admin::run(admin, service.clone(), serving.clone()));
+        around.spawn(clockwork::run(service.clone(), config.retention.clone(), serving.clone()));
+        around.spawn(clockwork::purge_when_due(service.clone(), config.store.purge_after, serving.clone()));
+        around.spawn(clockwork::tell_presence(service.clone(), serving.clone()));
         if let Some(tls) = tls {
             around.spawn(reload_on_hangup(tls, serving.clone()));
         }
 
         shutdown.await;
-        tracing::info!(devices = core.sessions.len(), "draining");
-        core.start_draining();
+        tracing::info!(devices = service.live_devices(), "draining");
+        service.start_draining();
         accepting.cancel();
         // The port is free for a successor as soon as the listener is gone.
         let _ = accepts.await;
-        drain(&core, &links, config.drain.deadline, config.drain.spread).await;
+        drain(&service, &links, config.drain.deadline, config.drain.spread).await;
         serving.cancel();
         around.close();
         around.wait().await;
@@ -164,16 +163,16 @@ fn places(config: &Config) -> (usize, usize) {
 }
 
 /// Asks every device to move, waits, and closes those that stay.
-async fn drain(core: &Core, links: &TaskTracker, deadline: Duration, spread: Duration) {
+async fn drain(service: &Service, links: &TaskTracker, deadline: Duration, spread: Duration) {
     links.close();
     // A few devices need no spreading, and who has not moved soon after has nowhere to go before this server is gone.
-    let spread = spread.min(SPREAD_PER_DEVICE * core.sessions.len() as u32).min(deadline);
+    let spread = spread.min(SPREAD_PER_DEVICE * service.live_devices() as u32).min(deadline);
     let deadline = deadline.min(spread + TIME_TO_MOVE);
-    core.sessions.for_each(|channel| channel.go_away(deadline, spread));
+    service.ask_to_move(deadline, spread);
     if tokio::time::timeout(deadline, links.wait()).await.is_ok() {
         return;
     }
-    core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
+    service.end_all(CloseCode::GOING_AWAY, "the server stops");
     // Headcount and peers that do not read are dropped with the runtime.
     let _ = tokio::time::timeout(Duration::from_secs(2), links.wait()).await;
 }

@@ -1,4 +1,6 @@
-//! Reading conversations: who is in them, who has reacted.
+//! Reading conversations as they are stored: who is in them, what two users are to each other, who has reacted.
+
+use hongyan_proto::wire::Role;
 
 use super::{
     keys,
@@ -12,12 +14,12 @@ use crate::{
 
 impl Log {
     pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
-        decode(self.engine.get(Table::Conversations, keys::conversation(no)).await?)
+        decode(self.engine().get(Table::Conversations, keys::conversation(no)).await?)
     }
 
     /// The conversation of two users; of one with themselves if both are the same.
     pub async fn conversation_between(&self, a: UserNo, b: UserNo) -> Result<Option<ConversationNo>, StoreError> {
-        let value = self.engine.get(Table::Pairs, keys::pair(a, b)).await?;
+        let value = self.engine().get(Table::Pairs, keys::pair(a, b)).await?;
         value.map(|value| keys::parse_u64(&value).map(ConversationNo)).transpose()
     }
 
@@ -38,11 +40,11 @@ impl Log {
 
     /// How a user sees a conversation; None: it was never one of theirs.
     pub async fn membership(&self, user: UserNo, no: ConversationNo) -> Result<Option<MembershipRecord>, StoreError> {
-        decode(self.engine.get(Table::Memberships, keys::membership(user, no)).await?)
+        decode(self.engine().get(Table::Memberships, keys::membership(user, no)).await?)
     }
 
     pub async fn member(&self, no: ConversationNo, user: UserNo) -> Result<Option<MemberRecord>, StoreError> {
-        decode(self.engine.get(Table::Members, keys::member(no, user)).await?)
+        decode(self.engine().get(Table::Members, keys::member(no, user)).await?)
     }
 
     /// Members of a group behind the position `after`, whatever their role.
@@ -58,7 +60,7 @@ impl Log {
     }
 
     pub async fn contact(&self, user: UserNo, other: UserNo) -> Result<Option<ContactRecord>, StoreError> {
-        decode(self.engine.get(Table::Contacts, keys::contact(user, other)).await?)
+        decode(self.engine().get(Table::Contacts, keys::contact(user, other)).await?)
     }
 
     /// A user's contacts behind the position `after`.
@@ -84,4 +86,9 @@ impl Log {
         let rows = self.scan(Table::Reactions, keys::message(no, from), to, usize::MAX).await?;
         rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, parse(&value)?))).collect()
     }
+}
+
+/// A role of somebody who is in the group.
+pub fn is_member(role: Role) -> bool {
+    matches!(role, Role::Member | Role::Admin | Role::Owner)
 }

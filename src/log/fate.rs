@@ -6,9 +6,9 @@ use hongyan_proto::wire::NackCode;
 
 use super::{
     answers::Answer,
+    conversations::is_member,
     record::{ConversationRecord, EntryRef, MembershipRecord, entry_ref::Of},
     rows::{Log, missing},
-    seen::is_member,
 };
 use crate::{
     base::number::{ConversationNo, DeviceNo, UserNo},

@@ -1,12 +1,13 @@
-//! Messages: those that were committed together and follow each other are one row, a run.
+//! Reading messages as they are stored: those that were committed together and follow each other are one row, a run.
 
 use bytes::Bytes;
-use prost::encoding;
+use hongyan_proto::wire::{self, entry::Item};
+use prost::{Message as _, encoding};
 
 use super::{
     keys,
     record::MessageRunRecord,
-    rows::{Log, parse},
+    rows::{Log, missing, parse},
 };
 use crate::{
     base::number::ConversationNo,
@@ -64,6 +65,14 @@ impl MessageRun {
     }
 }
 
+/// The message in a row of the table Messages.
+pub fn message_of(row: Bytes) -> Result<wire::Message, StoreError> {
+    match wire::Entry::decode(row) {
+        Ok(wire::Entry { item: Some(Item::Message(message)), .. }) => Ok(message),
+        _ => Err(StoreError::Corrupt("a row of messages holds something else".into())),
+    }
+}
+
 /// Messages from `first` on as rows to store: several if they are many.
 pub fn message_rows(first: u64, items: &[Bytes]) -> impl Iterator<Item = (u64, Bytes)> {
     let mut done = 0;
@@ -93,6 +102,12 @@ impl Log {
     /// One message as it is stored.
     pub async fn message(&self, no: ConversationNo, cseq: u64) -> Result<Option<Bytes>, StoreError> {
         Ok(self.run_with(no, cseq).await?.and_then(|mut run| run.get_mut(cseq).map(std::mem::take)))
+    }
+
+    /// One message as it is stored, where something refers to it: so it must be there.
+    pub(super) async fn stored(&self, no: ConversationNo, cseq: u64) -> Result<Bytes, StoreError> {
+        let row = self.message(no, cseq).await?;
+        row.ok_or_else(|| missing(format!("message {cseq} of conversation {}", no.0)))
     }
 
     /// The run that a message is in.
@@ -156,7 +171,7 @@ impl Log {
         descending: bool,
     ) -> Result<Vec<MessageRun>, StoreError> {
         let (from, to) = (keys::message(no, from), keys::message(no, to));
-        let rows = self.engine.scan(Scan { table: Table::Messages, from, to, limit, descending }).await?;
+        let rows = self.engine().scan(Scan { table: Table::Messages, from, to, limit, descending }).await?;
         rows.iter().map(|(key, row)| MessageRun::parse(key, row)).collect()
     }
 }

@@ -13,8 +13,8 @@ impl Log {
     pub async fn privacy(&self, user: UserNo) -> Result<wire::Privacy, StoreError> {
         let account = self.account(user).await?.ok_or_else(|| missing(format!("user {}", user.0)))?;
         Ok(wire::Privacy {
-            write: said(account.may_write(), self.default_audience).into(),
-            add_to_groups: said(account.may_add(), self.default_audience).into(),
+            write: said(account.may_write(), self.default_audience()).into(),
+            add_to_groups: said(account.may_add(), self.default_audience()).into(),
             presence: said(account.may_see(), Audience::Everybody).into(),
             no_receipts: Some(account.no_receipts),
         })
@@ -24,7 +24,7 @@ impl Log {
     pub async fn takes_from(&self, user: UserNo, other: UserNo) -> Result<bool, StoreError> {
         let Some(account) = self.account(user).await? else { return Ok(false) };
         let contact = self.contact_if_any(user, &account, other).await?;
-        let admitted = admits(said(account.may_write(), self.default_audience), &contact);
+        let admitted = admits(said(account.may_write(), self.default_audience()), &contact);
         Ok(user == other || admitted && !contact.blocked)
     }
 

@@ -1,16 +1,13 @@
-//! A conversation as one of its users sees it: what of it is visible, what is unread, who has received it.
+//! Conversations, groups and contacts as one user sees them: what is visible, what is unread, who has received it. What
+//! stands in a conversation is seen in `view`.
 
 use std::ops::RangeInclusive;
 
-use bytes::Bytes;
-use hongyan_proto::{
-    ConversationId, canary,
-    wire::{self, entry::Item},
-};
-use prost::Message;
+use hongyan_proto::{ConversationId, canary, wire};
 
 use super::{
-    messages::HistoryRange,
+    conversations::is_member,
+    messages::{HistoryRange, message_of},
     record::{ContactRecord, ConversationRecord, GroupRecord, MembershipRecord},
     rows::{Log, missing},
 };
@@ -135,17 +132,18 @@ impl Log {
         }
     }
 
-    pub async fn uid(&self, user: UserNo) -> Result<String, StoreError> {
-        let account = self.account(user).await?;
-        account.map(|account| account.uid).ok_or_else(|| missing(format!("user {}", user.0)))
-    }
-
     /// How far a user has received and read a conversation, as the other one was told. So it agrees with the receipts,
     /// also where the user tells nothing any more.
     pub async fn received_by(&self, user: UserNo, no: ConversationNo) -> Result<(u64, u64), StoreError> {
         let membership = self.membership(user, no).await?.unwrap_or_default();
         let (delivered, read) = (membership.told_delivered_cseq, membership.told_read_cseq);
         Ok((delivered.max(read), read))
+    }
+
+    /// What another user is to this one.
+    pub async fn contact_as_seen(&self, user: UserNo, other: UserNo) -> Result<wire::Contact, StoreError> {
+        let record = self.contact(user, other).await?.unwrap_or_default();
+        Ok(record.as_seen(self.uid(other).await?))
     }
 
     /// A group as one of its members sees it.
@@ -189,19 +187,6 @@ impl Log {
             }
         }
         Ok(unread.min(MAX_UNREAD))
-    }
-}
-
-/// A role of somebody who is in the group.
-pub fn is_member(role: wire::Role) -> bool {
-    matches!(role, wire::Role::Member | wire::Role::Admin | wire::Role::Owner)
-}
-
-/// The message in a row of the table Messages.
-pub fn message_of(row: Bytes) -> Result<wire::Message, StoreError> {
-    match wire::Entry::decode(row) {
-        Ok(wire::Entry { item: Some(Item::Message(message)), .. }) => Ok(message),
-        _ => Err(StoreError::Corrupt("a row of messages holds something else".into())),
     }
 }
 

@@ -11,10 +11,9 @@ use hongyan_proto::{
 };
 
 use super::{
-    messages::HistoryRange,
+    messages::{HistoryRange, message_of},
     record::{ConversationRecord, MembershipRecord},
     rows::{Log, missing},
-    seen::message_of,
 };
 use crate::{
     base::number::{ConversationNo, UserNo},

@@ -3,22 +3,33 @@
 
 use bytes::Bytes;
 use hongyan_proto::{
-    ConversationId,
+    ConversationId, canary,
     server::encode_item,
     wire::{self, entry::Item},
 };
 
-use super::service::Core;
 use crate::{
-    base::number::{ConversationNo, UserNo},
+    base::{
+        metrics::Metrics,
+        number::{ConversationNo, UserNo},
+    },
     live::channel::Channel,
-    log::LogEntry,
+    log::{Log, LogEntry},
     store::StoreError,
 };
 
+/// An entry of the user's log, as one device gets it.
+pub struct Entry {
+    pub useq: u64,
+    /// The number under which this device sent it; 0: it did not.
+    pub own_send_no: u64,
+    /// The encoded body.
+    pub item: Bytes,
+}
+
 /// What a device that is behind gets next.
 pub enum Page {
-    Entries(Vec<LogEntry>),
+    Entries(Vec<Entry>),
     /// What it needs has been trimmed away.
     Reset(wire::SyncReset),
     /// There is nothing behind `after`: it is live now.
@@ -27,7 +38,9 @@ pub enum Page {
 
 /// The entries behind `after`: at most `limit`, and about `max_bytes`.
 pub async fn next_page(
-    core: &Core,
+    log: &Log,
+    metrics: &Metrics,
+    log_epoch: u64,
     channel: &Channel,
     after: u64,
     limit: u64,
@@ -37,25 +50,31 @@ pub async fn next_page(
         return Ok(Page::CaughtUp);
     }
     let head = channel.head();
-    let entries = core.log.entries(channel.user, after, head, limit as usize, max_bytes).await?;
+    let entries = log.entries(channel.user, after, head, limit as usize, max_bytes).await?;
     match entries.first() {
         Some(first) if first.useq == after + 1 => {
-            core.metrics.entries_read_from_log.inc_by(entries.len() as u64);
-            Ok(Page::Entries(entries))
+            metrics.entries_read_from_log.inc_by(entries.len() as u64);
+            Ok(Page::Entries(entries.into_iter().map(|entry| for_device(channel, entry)).collect()))
         }
         first => {
             let low = first.map_or(head, |first| first.useq - 1);
-            Ok(Page::Reset(wire::SyncReset { log_epoch: core.log_epoch, low, head }))
+            Ok(Page::Reset(wire::SyncReset { log_epoch, low, head }))
         }
     }
 }
 
+fn for_device(channel: &Channel, entry: LogEntry) -> Entry {
+    let LogEntry { useq, item, own_device, own_send_no, .. } = entry;
+    let is_own = own_device == channel.device.0 && !canary::is("own-message-as-news");
+    Entry { useq, own_send_no: if is_own { own_send_no } else { 0 }, item }
+}
+
 /// How far each large group of a user has come, ready to be passed.
-pub async fn hints(core: &Core, user: UserNo) -> Result<Vec<Bytes>, StoreError> {
-    let Some(account) = core.log.account(user).await? else { return Ok(Vec::new()) };
+pub async fn hints(log: &Log, user: UserNo) -> Result<Vec<Bytes>, StoreError> {
+    let Some(account) = log.account(user).await? else { return Ok(Vec::new()) };
     let mut hints = Vec::with_capacity(account.large_groups.len());
     for no in account.large_groups {
-        let head_cseq = core.log.conversation_head(ConversationNo(no)).await?;
+        let head_cseq = log.conversation_head(ConversationNo(no)).await?;
         let conversation = ConversationId::Group(no).to_string();
         hints.push(encode_item(Item::Hint(wire::Hint { conversation, head_cseq })));
     }

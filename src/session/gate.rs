@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,17 +31,42 @@ pub(super) const BAD_CREDENTIALS: &str = "unknown user, wrong password or invali
 
 /// What decides who may come in.
 pub struct Gate {
-    pub tokens: Arc<Tokens>,
-    pub passwords: Arc<PasswordPool>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) passwords: Arc<PasswordPool>,
     backoff: Mutex<Backoff>,
+    is_closed: AtomicBool,
 }
 
 impl Gate {
     pub fn new(tokens: Arc<Tokens>, passwords: Arc<PasswordPool>, backoff: Backoff) -> Self {
-        Self { tokens, passwords, backoff: Mutex::new(backoff) }
+        Self { tokens, passwords, backoff: Mutex::new(backoff), is_closed: AtomicBool::new(false) }
     }
 
-    pub(super) fn backoff(&self) -> MutexGuard<'_, Backoff> {
+    /// From now on nobody comes in.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Whether `who` may try from this address now.
+    pub(super) fn check(&self, who: &str, attempt: &Attempt, reason: &'static str) -> Result<(), Rejection> {
+        let checked = self.backoff().check(who, attempt.address, attempt.now);
+        checked.map_err(|retry_after| Rejection { retry_after, ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, reason) })
+    }
+
+    /// Counts a failure, after which `who` and this address may have to wait.
+    pub(super) fn on_failure(&self, who: &str, attempt: &Attempt) {
+        self.backoff().on_failure(who, attempt.address, attempt.now);
+    }
+
+    pub(super) fn on_success(&self, who: &str, attempt: &Attempt) {
+        self.backoff().on_success(who, attempt.address);
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

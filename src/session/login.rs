@@ -8,14 +8,16 @@ use hongyan_proto::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    gate::{Attempt, BAD_CREDENTIALS, BEARERS, REGISTRATIONS, RESUMES, Rejection},
-    service::Core,
-};
+use super::gate::{Attempt, BAD_CREDENTIALS, BEARERS, Gate, RESUMES, Rejection};
 use crate::{
     auth::{Secret, password::PasswordError, resume::ResumeToken, token::TokenError},
-    committer::op::{Credential, LoggedIn, Login, LoginError, Op, Who},
+    base::metrics::Metrics,
+    committer::{
+        CommitQueue,
+        op::{Credential, LoggedIn, Login, LoginError, Op, Who},
+    },
     live::channel::Channel,
+    log::Log,
 };
 
 /// The longest `agent`, in bytes.
@@ -23,10 +25,19 @@ const MAX_AGENT: usize = 64;
 /// Numbers that a device may begin with: far below where they would overflow.
 const MAX_NUMBER: u64 = 1 << 62;
 
+/// What a login goes through.
+#[derive(Clone, Copy)]
+pub struct Entrance<'a> {
+    pub gate: &'a Gate,
+    pub queue: &'a CommitQueue,
+    pub log: &'a Log,
+    pub metrics: &'a Metrics,
+}
+
 /// A HELLO: verifies its credential and binds the device.
-pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+pub async fn hello(entrance: Entrance<'_>, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
     let device = check_fields(&hello)?;
-    let proof = prove(core, &hello, &device, attempt).await?;
+    let proof = prove(entrance.gate, entrance.log, &hello, &device, attempt).await?;
     let credential = Credential {
         uid: proof.uid,
         by_token: proof.by_token,
@@ -41,8 +52,8 @@ pub async fn hello(core: &Core, hello: wire::Hello, attempt: &Attempt) -> Result
         from_head: hello.from_head,
         ephemeral: hello.ephemeral,
     };
-    let logged_in = bind(core, Who::Credential(credential), attempt).await?;
-    core.metrics.logins.inc();
+    let logged_in = bind(entrance, Who::Credential(credential), attempt).await?;
+    entrance.metrics.logins.inc();
     Ok(logged_in)
 }
 
@@ -55,11 +66,12 @@ pub struct CameBack {
 
 /// A RESUME: the token is looked at where it is rotated, in the committer. Only its fallback hashes passwords. A token
 /// that is refused counts as a failed login, unless the fallback shows that the device only had an old one.
-pub async fn resume(core: &Core, resume: wire::Resume, attempt: &Attempt) -> Result<CameBack, Rejection> {
+pub async fn resume(entrance: Entrance<'_>, resume: wire::Resume, attempt: &Attempt) -> Result<CameBack, Rejection> {
+    let gate = entrance.gate;
     let token = ResumeToken::decode(&resume.resume_token);
     let claimed = token.as_ref().map_or(RESUMES.to_owned(), |token| claim(token.user_no(), token.device_no()));
-    let by_token = match check_backoff(core, &claimed, attempt, "too many resume tokens that were not valid, wait") {
-        Ok(()) => resume_by(core, token, Some(resume.cursor), attempt).await,
+    let by_token = match gate.check(&claimed, attempt, "too many resume tokens that were not valid, wait") {
+        Ok(()) => resume_by(entrance, token, Some(resume.cursor), attempt).await,
         Err(too_early) => Err(too_early),
     };
     let refused = match by_token {
@@ -69,13 +81,13 @@ pub async fn resume(core: &Core, resume: wire::Resume, attempt: &Attempt) -> Res
     let is_guess = refused.code == CloseCode::RESUME_REFUSED;
     let came_back = match resume.fallback {
         Some(fallback) if is_guess || refused.code == CloseCode::TOO_MANY_ATTEMPTS => {
-            let by_fallback = Box::pin(hello(core, fallback, attempt)).await;
+            let by_fallback = Box::pin(hello(entrance, fallback, attempt)).await;
             by_fallback.map(|login| CameBack { login, by_fallback: true })
         }
         _ => Err(refused),
     };
     if is_guess && came_back.is_err() {
-        core.gate.backoff().on_failure(&claimed, attempt.address, attempt.now);
+        gate.on_failure(&claimed, attempt);
     }
     came_back
 }
@@ -86,7 +98,7 @@ fn claim(user_no: u64, device_no: u64) -> String {
 }
 
 async fn resume_by(
-    core: &Core,
+    entrance: Entrance<'_>,
     token: Option<ResumeToken>,
     cursor: Option<u64>,
     attempt: &Attempt,
@@ -94,55 +106,44 @@ async fn resume_by(
     let Some(token) = token else {
         return Err(Rejection::new(CloseCode::RESUME_REFUSED, "this is not a resume token"));
     };
-    let login = bind(core, Who::Resume { token, cursor }, attempt).await?;
-    core.metrics.resumes.inc();
+    let login = bind(entrance, Who::Resume { token, cursor }, attempt).await?;
+    entrance.metrics.resumes.inc();
     Ok(login)
 }
 
 /// A device that uses its resume token over and over, as a bearer token: it stays as it is. Goes on from the server's
 /// record of the device.
-pub async fn reopen(core: &Core, token: &[u8], attempt: &Attempt) -> Result<LoggedIn, Rejection> {
-    check_backoff(core, BEARERS, attempt, "too many tokens that were not valid, wait")?;
+pub async fn reopen(entrance: Entrance<'_>, token: &[u8], attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let gate = entrance.gate;
+    gate.check(BEARERS, attempt, "too many tokens that were not valid, wait")?;
     let token = ResumeToken::decode(token);
     let next_secret = token.as_ref().map_or(attempt.next_secret, ResumeToken::secret);
-    let reopened = resume_by(core, token, None, &Attempt { next_secret, ..*attempt }).await;
+    let reopened = resume_by(entrance, token, None, &Attempt { next_secret, ..*attempt }).await;
     if reopened.as_ref().is_err_and(|refused| refused.code == CloseCode::RESUME_REFUSED) {
-        core.gate.backoff().on_failure(BEARERS, attempt.address, attempt.now);
+        gate.on_failure(BEARERS, attempt);
     }
     reopened
 }
 
-/// Counts a new account that somebody makes, as a failed login is: too many at once have to wait.
-pub fn count_registration(core: &Core, attempt: &Attempt) -> Result<(), Rejection> {
-    check_backoff(core, REGISTRATIONS, attempt, "too many new accounts or failed logins from here, wait")?;
-    core.gate.backoff().on_failure(REGISTRATIONS, attempt.address, attempt.now);
-    Ok(())
-}
-
-/// Whether `who` may try from this address now.
-fn check_backoff(core: &Core, who: &str, attempt: &Attempt, reason: &'static str) -> Result<(), Rejection> {
-    let checked = core.gate.backoff().check(who, attempt.address, attempt.now);
-    checked.map_err(|retry_after| Rejection { retry_after, ..Rejection::new(CloseCode::TOO_MANY_ATTEMPTS, reason) })
-}
-
-async fn bind(core: &Core, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+async fn bind(entrance: Entrance<'_>, who: Who, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
+    let Entrance { gate, queue, .. } = entrance;
     let (reply, answer) = oneshot::channel();
-    let mut answer = Answer { answer, core };
+    let mut answer = Answer { answer, queue };
     let login = Login { who, next_secret: attempt.next_secret, accepted_at: attempt.accepted_at, reply };
     let stopping = || Rejection::new(CloseCode::GOING_AWAY, "the server is stopping");
-    if core.is_draining() || !core.queue.put(Op::Login(Box::new(login))) {
+    if gate.is_closed() || !queue.put(Op::Login(Box::new(login))) {
         return Err(stopping());
     }
     let logged_in = (&mut answer.answer).await.map_err(|_| stopping())??;
     let Channel { user, device, .. } = *logged_in.channel;
-    core.gate.backoff().on_success(&claim(user.0.into(), device.0.into()), attempt.address);
+    gate.on_success(&claim(user.0.into(), device.0.into()), attempt);
     Ok(logged_in)
 }
 
 /// What the committer answers to a login. Who stops waiting for it, as the peer of a request does who hangs up, leaves.
 struct Answer<'a> {
     answer: oneshot::Receiver<Result<LoggedIn, LoginError>>,
-    core: &'a Core,
+    queue: &'a CommitQueue,
 }
 
 impl Drop for Answer<'_> {
@@ -150,7 +151,7 @@ impl Drop for Answer<'_> {
         // From here on the committer finds that nobody waits; before, it may have answered.
         self.answer.close();
         if let Ok(Ok(login)) = self.answer.try_recv() {
-            let _ = self.core.queue.put(Op::Left(login.channel));
+            let _ = self.queue.put(Op::Left(login.channel));
         }
     }
 }
@@ -182,7 +183,13 @@ struct Proof {
     issued_at_s: Option<u64>,
 }
 
-async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attempt) -> Result<Proof, Rejection> {
+async fn prove(
+    gate: &Gate,
+    log: &Log,
+    hello: &wire::Hello,
+    device: &DeviceName,
+    at: &Attempt,
+) -> Result<Proof, Rejection> {
     let named = match hello.uid.as_str() {
         "" => None,
         uid => Some(Uid::new(uid).map_err(|_| {
@@ -190,33 +197,31 @@ async fn prove(core: &Core, hello: &wire::Hello, device: &DeviceName, at: &Attem
         })?),
     };
     let key = named.as_ref().map_or("", Uid::as_str);
-    check_backoff(core, key, at, "too many failed logins, wait")?;
+    gate.check(key, at, "too many failed logins, wait")?;
     let proof = match &hello.credential {
-        Some(hello::Credential::Token(token)) => prove_by_token(core, token, named.clone(), device, at),
+        Some(hello::Credential::Token(token)) => prove_by_token(gate, token, named.clone(), device, at),
         Some(hello::Credential::Password(password)) => {
             // Boxed, so that the many who come with a token do not wait in so much memory.
-            Box::pin(prove_by_password(core, named.clone(), password.clone())).await
+            Box::pin(prove_by_password(gate, log, named.clone(), password.clone())).await
         }
         None => Err(Rejection::new(CloseCode::BAD_CREDENTIALS, "a HELLO needs a token or a password")),
     };
     match &proof {
-        Ok(proof) => core.gate.backoff().on_success(proof.uid.as_str(), at.address),
-        Err(refused) if refused.code == CloseCode::BAD_CREDENTIALS => {
-            core.gate.backoff().on_failure(key, at.address, at.now);
-        }
+        Ok(proof) => gate.on_success(proof.uid.as_str(), at),
+        Err(refused) if refused.code == CloseCode::BAD_CREDENTIALS => gate.on_failure(key, at),
         Err(_) => {}
     }
     proof
 }
 
 fn prove_by_token(
-    core: &Core,
+    gate: &Gate,
     token: &str,
     named: Option<Uid>,
     device: &DeviceName,
     at: &Attempt,
 ) -> Result<Proof, Rejection> {
-    let claims = core.gate.tokens.verify(token.as_bytes(), at.unix_s).map_err(|error| {
+    let claims = gate.tokens.verify(token.as_bytes(), at.unix_s).map_err(|error| {
         tracing::debug!(%error, "a token was refused");
         match error {
             TokenError::Expired { .. } | TokenError::NotYetValid { .. } => {
@@ -235,11 +240,11 @@ fn prove_by_token(
 }
 
 /// The same work and the same answer whether or not the user exists, has a password, or is disabled.
-async fn prove_by_password(core: &Core, named: Option<Uid>, password: String) -> Result<Proof, Rejection> {
+async fn prove_by_password(gate: &Gate, log: &Log, named: Option<Uid>, password: String) -> Result<Proof, Rejection> {
     let uid = named.ok_or_else(|| Rejection::new(CloseCode::BAD_FIELD, "a login by password needs a uid"))?;
-    let account = core.log.account_of(&uid).await?;
+    let account = log.account_of(&uid).await?;
     let stored = account.map(|(_, account)| account.password_hash).filter(|hash| !hash.is_empty());
-    let good = core.gate.passwords.verify(Secret::from(password), stored).await.map_err(|error| match error {
+    let good = gate.passwords.verify(Secret::from(password), stored).await.map_err(|error| match error {
         PasswordError::Busy => Rejection {
             retry_after: Duration::from_secs(1),
             ..Rejection::new(CloseCode::OVERLOADED, "too many logins are being checked, wait")

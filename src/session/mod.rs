@@ -1,17 +1,36 @@
-//! All that a way in may call: who is it ([`login`], [`accounts`]), what is said ([`send`], [`signals`], [`requests`]),
-//! what is read ([`catch_up`]), who is there ([`presence`]). [`dispatch`] is the one device that says and reads it,
-//! [`service`] what all of them share.
+//! All that a way in may call, through two things.
+//!
+//! [`Service`] is one server: coming in, what operators do, upkeep, stopping. [`Session`] is one authenticated device on one
+//! connection: what it says and reads. Below them each use case is a function of the few things it takes, which tell what
+//! it knows: who is it (`login`, at the `gate`; `accounts`), what is said (`send` after a look at its `form`; `signals`), what
+//! is read (`catch_up`, `requests`), who is there (`presence`), what operators ask ([`operator`]), what has to be done now
+//! and then (`upkeep`).
 
-pub mod accounts;
-pub mod catch_up;
-pub mod dispatch;
+mod accounts;
+mod catch_up;
+mod dispatch;
 mod form;
-pub mod gate;
-pub mod login;
-pub mod presence;
-pub mod requests;
-pub mod send;
-pub mod service;
-pub mod signals;
-pub mod trace;
-pub mod upkeep;
+mod gate;
+mod login;
+pub mod operator;
+mod presence;
+mod requests;
+mod send;
+mod service;
+mod signals;
+mod upkeep;
+
+pub(crate) use self::{
+    accounts::RegisterError,
+    catch_up::{Entry, Page},
+    dispatch::Session,
+    gate::{Attempt, Gate, Rejection},
+    login::CameBack,
+    service::{Parts, Service},
+    upkeep::Silence,
+};
+// What the committer answers, and what a channel carries: named here until they have rooms that ways in may name.
+pub(crate) use crate::{
+    committer::op::{AccountError, LoggedIn, SendNumber},
+    live::channel::Outbound,
+};

@@ -1,22 +1,18 @@
-//! Who follows whose presence, and telling them when it changes: each follower at most once a second, with
-//! everything that has changed for it. Nothing of it is stored; what a link follows ends with the link.
-//!
-//! A change costs a mark at each follower, and each tick makes and tells only so many: when ten thousand users come
-//! online at once, the last of them is told some seconds later, and nobody else waits.
+//! Following somebody's presence, and telling followers when it changes: each at most once a second, with everything
+//! that has changed for it. Who shows themselves to whom stands in the log; who is to hear what, the [`Registry`] knows.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use hongyan_proto::wire;
-use rustc_hash::FxBuildHasher;
 
 use crate::{
-    base::number::{DeviceNo, UserNo},
+    base::number::UserNo,
     live::{
         channel::Channel,
+        followers::{MAX_FOLLOWED, Registry, Telling},
         sessions::{News, Sessions},
     },
     log::Log,
@@ -24,21 +20,9 @@ use crate::{
 };
 
 /// Users asked for at once.
-pub const MAX_ASKED: usize = 100;
-/// Users that one connection follows.
-pub const MAX_FOLLOWED: usize = 500;
-/// Followers of one user; more are answered, and have to ask again.
-const MAX_FOLLOWERS: usize = 10_000;
-/// How long a user must be gone before it is told, so that a reconnect is not seen.
-const GRACE: Duration = Duration::from_secs(5);
-/// Changes that one follower is told in one tick.
-const TOLD_AT_ONCE: usize = 100;
+const MAX_ASKED: usize = 100;
 /// Presences in one signal, which fit the smallest frame that can be configured.
 const MAX_IN_SIGNAL: usize = 20;
-/// Marks made in one tick, rounded up to a user's followers.
-const MARKS_PER_TICK: usize = 100_000;
-/// Presences told in one tick, rounded up to a follower's.
-const TOLD_PER_TICK: usize = 20_000;
 
 /// How often [`Presence::tick`] is to be called, unless [`Presence::is_idle`].
 pub const TICK: Duration = Duration::from_secs(1);
@@ -54,47 +38,10 @@ pub enum FollowError {
     Store(#[from] StoreError),
 }
 
-/// One connection of a device.
-type FollowerId = (UserNo, DeviceNo, u64);
-type Numbers<K, V> = HashMap<K, V, FxBuildHasher>;
-type Users = HashSet<UserNo, FxBuildHasher>;
-
-/// The followers of everybody. Bounded by the connections there are.
+/// Who follows whom, for all threads.
 #[derive(Default)]
 pub struct Presence {
     registry: Mutex<Registry>,
-}
-
-#[derive(Default)]
-struct Registry {
-    followed: Numbers<UserNo, Followed>,
-    followers: Numbers<FollowerId, Follower>,
-    /// Users who may have gone, and when that is told; in rising time.
-    leaving: VecDeque<(Instant, UserNo)>,
-    /// Users whose followers are still to be marked.
-    turned: VecDeque<UserNo>,
-    /// Followers with something to hear, each once.
-    waiting: VecDeque<FollowerId>,
-}
-
-struct Followed {
-    /// As followers are told; for a while longer than it is so.
-    is_online: bool,
-    leaves_at: Option<Instant>,
-    followers: HashSet<FollowerId, FxBuildHasher>,
-}
-
-struct Follower {
-    channel: Arc<Channel>,
-    follows: Users,
-    /// Of whom it is to hear.
-    marked: Users,
-}
-
-/// What one follower is told in this tick.
-struct Telling {
-    channel: Arc<Channel>,
-    users: Vec<(UserNo, bool)>,
 }
 
 impl Presence {
@@ -118,7 +65,7 @@ impl Presence {
             });
         }
         let users: Vec<UserNo> = shown.iter().flatten().copied().collect();
-        let online = self.lock().follow(sessions, channel, &users, request.replace)?;
+        let online = self.lock().follow(sessions, channel, &users, request.replace).ok_or(FollowError::Full)?;
         let mut presences = Vec::with_capacity(shown.len());
         for (uid, user) in request.uids.iter().zip(shown) {
             presences.push(match user {
@@ -131,13 +78,12 @@ impl Presence {
 
     /// Nobody is to be told anything, now or later, until there are news.
     pub fn is_idle(&self) -> bool {
-        let registry = self.lock();
-        registry.leaving.is_empty() && registry.turned.is_empty() && registry.waiting.is_empty()
+        self.lock().is_idle()
     }
 
     /// The connection has ended.
     pub fn forget(&self, channel: &Channel) {
-        self.lock().forget(id_of(channel));
+        self.lock().forget(channel);
     }
 
     /// Tells followers what has changed.
@@ -154,7 +100,7 @@ impl Presence {
                     presences.push(presence(log, *user, *is_online).await?);
                 }
                 if !channel.signal(wire::Signal { presence: presences, ..Default::default() }) {
-                    self.lock().mark_again(id_of(&channel), users);
+                    self.lock().mark_again(&channel, users);
                 }
             }
         }
@@ -166,7 +112,7 @@ impl Presence {
         let followers = self.lock().followers_of(user, watcher);
         for channel in followers {
             if !log.shows_presence_to(user, channel.user).await? {
-                self.lock().unfollow(id_of(&channel), user);
+                self.lock().unfollow(&channel, user);
                 let hidden = wire::Presence { uid: log.uid(user).await?, ..Default::default() };
                 channel.signal(wire::Signal { presence: vec![hidden], ..Default::default() });
             }
@@ -178,171 +124,6 @@ impl Presence {
         // A panic between two steps could at worst leave a mark too many.
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Registry {
-    /// Those of `users` who are online.
-    fn follow(
-        &mut self,
-        sessions: &Sessions,
-        channel: &Arc<Channel>,
-        users: &[UserNo],
-        replace: bool,
-    ) -> Result<Users, FollowError> {
-        let id = id_of(channel);
-        if replace {
-            self.forget(id);
-        }
-        let follows = self.followers.get(&id).map(|follower| &follower.follows);
-        let new: Users =
-            users.iter().copied().filter(|user| follows.is_none_or(|known| !known.contains(user))).collect();
-        if follows.map_or(0, HashSet::len) + new.len() > MAX_FOLLOWED {
-            return Err(FollowError::Full);
-        }
-        for user in new {
-            let followed = self.followed.entry(user).or_insert_with(|| Followed {
-                is_online: sessions.is_online(user),
-                leaves_at: None,
-                followers: HashSet::default(),
-            });
-            if followed.followers.len() < MAX_FOLLOWERS {
-                followed.followers.insert(id);
-                let follower = self.followers.entry(id).or_insert_with(|| Follower {
-                    channel: channel.clone(),
-                    follows: Users::default(),
-                    marked: Users::default(),
-                });
-                follower.follows.insert(user);
-            }
-        }
-        Ok(users
-            .iter()
-            .copied()
-            .filter(|user| self.followed.get(user).is_some_and(|followed| followed.is_online))
-            .collect())
-    }
-
-    fn forget(&mut self, id: FollowerId) {
-        let Some(follower) = self.followers.remove(&id) else { return };
-        for user in follower.follows {
-            self.let_go(id, user);
-        }
-    }
-
-    fn unfollow(&mut self, id: FollowerId, user: UserNo) {
-        if let Some(follower) = self.followers.get_mut(&id) {
-            follower.follows.remove(&user);
-            follower.marked.remove(&user);
-        }
-        self.let_go(id, user);
-    }
-
-    fn let_go(&mut self, id: FollowerId, user: UserNo) {
-        if let Some(followed) = self.followed.get_mut(&user) {
-            followed.followers.remove(&id);
-            if followed.followers.is_empty() {
-                self.followed.remove(&user);
-            }
-        }
-    }
-
-    /// The connections that follow `user`; if `watcher` is named, only theirs.
-    fn followers_of(&self, user: UserNo, watcher: Option<UserNo>) -> Vec<Arc<Channel>> {
-        let followers = self.followed.get(&user).into_iter().flat_map(|followed| &followed.followers);
-        let asked = followers.filter(|(follower, _, _)| watcher.is_none_or(|watcher| watcher == *follower));
-        asked.filter_map(|id| self.followers.get(id)).map(|follower| follower.channel.clone()).collect()
-    }
-
-    /// Takes in who has come and gone, and says what is to be told now.
-    fn advance(&mut self, sessions: &Sessions, turned: Users, now: Instant) -> Vec<Telling> {
-        for user in turned {
-            self.turn(user, sessions.is_online(user), now);
-        }
-        while let Some((due, user)) = self.leaving.front().copied().filter(|(due, _)| *due <= now) {
-            self.leaving.pop_front();
-            if let Some(followed) = self.followed.get_mut(&user).filter(|followed| followed.leaves_at == Some(due)) {
-                followed.leaves_at = None;
-                followed.is_online = false;
-                self.turned.push_back(user);
-            }
-        }
-        self.mark();
-        self.tellings()
-    }
-
-    fn turn(&mut self, user: UserNo, is_online: bool, now: Instant) {
-        let Some(followed) = self.followed.get_mut(&user) else { return };
-        match (followed.is_online, is_online) {
-            (true, true) => followed.leaves_at = None,
-            (false, true) => {
-                followed.is_online = true;
-                self.turned.push_back(user);
-            }
-            (true, false) if followed.leaves_at.is_none() => {
-                let due = now + GRACE;
-                followed.leaves_at = Some(due);
-                self.leaving.push_back((due, user));
-            }
-            (_, false) => {}
-        }
-    }
-
-    /// Marks at followers who has turned.
-    fn mark(&mut self) {
-        let mut marks = 0;
-        while marks < MARKS_PER_TICK
-            && let Some(user) = self.turned.pop_front()
-        {
-            let Some(followed) = self.followed.get(&user) else { continue };
-            marks += followed.followers.len();
-            for id in &followed.followers {
-                let Some(follower) = self.followers.get_mut(id) else { continue };
-                if follower.marked.is_empty() {
-                    self.waiting.push_back(*id);
-                }
-                follower.marked.insert(user);
-            }
-        }
-    }
-
-    /// Each follower that waits gets its turn once; what is too much at once waits on.
-    fn tellings(&mut self) -> Vec<Telling> {
-        let (mut tellings, mut told) = (Vec::new(), 0);
-        for _ in 0..self.waiting.len() {
-            if told >= TOLD_PER_TICK {
-                break;
-            }
-            let Some(id) = self.waiting.pop_front() else { break };
-            let Some(follower) = self.followers.get_mut(&id) else { continue };
-            let users: Vec<UserNo> = follower.marked.iter().copied().take(TOLD_AT_ONCE).collect();
-            for user in &users {
-                follower.marked.remove(user);
-            }
-            if !follower.marked.is_empty() {
-                self.waiting.push_back(id);
-            }
-            told += users.len();
-            let is_online = |user| self.followed.get(&user).is_some_and(|followed| followed.is_online);
-            let users = users.into_iter().map(|user| (user, is_online(user))).collect();
-            tellings.push(Telling { channel: follower.channel.clone(), users });
-        }
-        tellings
-    }
-
-    /// The signal was dropped: once more in the next tick.
-    fn mark_again(&mut self, id: FollowerId, users: &[(UserNo, bool)]) {
-        let Some(follower) = self.followers.get_mut(&id) else { return };
-        let waits = !follower.marked.is_empty();
-        let still = users.iter().map(|(user, _)| *user).filter(|user| follower.follows.contains(user));
-        follower.marked.extend(still);
-        if !waits && !follower.marked.is_empty() {
-            self.waiting.push_back(id);
-        }
-    }
-}
-
-fn id_of(channel: &Channel) -> FollowerId {
-    (channel.user, channel.device, channel.conn_epoch)
 }
 
 async fn presence(log: &Log, user: UserNo, is_online: bool) -> Result<wire::Presence, StoreError> {

@@ -30,9 +30,12 @@ use crate::{
     committer,
     config::Config,
     edge::{native::link::Link, port::headcount::Headcount},
-    host::{assemble, open},
+    host::{
+        assemble::{Assembled, assemble},
+        open,
+    },
     log::Log,
-    session::{gate::Gate, service::Core},
+    session::{Gate, Service},
 };
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, known to all simulations";
@@ -83,7 +86,7 @@ pub struct Host {
     chance: RefCell<Chance>,
     is_running: Cell<bool>,
     /// None: the server does not run, or is not ready yet.
-    core: Rc<RefCell<Option<Arc<Core>>>>,
+    service: Rc<RefCell<Option<Arc<Service>>>>,
     strangers: RefCell<Arc<Headcount>>,
     /// Connections whose link has not ended.
     links: Rc<Cell<usize>>,
@@ -99,7 +102,7 @@ impl Host {
             config: Rc::new(config),
             chance: RefCell::new(chance),
             is_running: Cell::default(),
-            core: Rc::default(),
+            service: Rc::default(),
             links: Rc::default(),
         }
     }
@@ -108,27 +111,26 @@ impl Host {
     pub fn start(&self) {
         self.is_running.set(true);
         *self.strangers.borrow_mut() = strangers(&self.config);
-        let (clock, slot, config) = (self.clock.clone(), self.core.clone(), self.config.clone());
+        let (clock, slot, config) = (self.clock.clone(), self.service.clone(), self.config.clone());
         let log = Log::new(self.disk.clone());
         let log_epoch = self.chance.borrow_mut().number().max(1);
         self.spawner.spawn(Owner::Server, async move {
             let environment = Box::new(Simulated(clock.clone()));
             let prepared = open::prepare(&log, Path::new("simulated"), log_epoch).await;
             let assembled = match prepared {
-                Ok(()) => assemble::assemble(&config, log, gate(), environment).await,
+                Ok(()) => assemble(&config, log, gate(), environment).await,
                 // The operator starts it again when the disk answers.
                 Err(_) => return,
             };
-            let Ok((core, committer)) = assembled else { return };
-            let core = Arc::new(core);
-            *slot.borrow_mut() = Some(core.clone());
-            committer::run(committer, &core.queue, &*core.environment, pin!(SimTimer::new(&clock))).await;
+            let Ok(Assembled { service, queue, committer }) = assembled else { return };
+            *slot.borrow_mut() = Some(service.clone());
+            committer::run(committer, &queue, service.environment(), pin!(SimTimer::new(&clock))).await;
         });
     }
 
     /// The process is gone; its tasks are the executor's to drop.
     pub fn on_killed(&self) {
-        *self.core.borrow_mut() = None;
+        *self.service.borrow_mut() = None;
         self.is_running.set(false);
     }
 
@@ -137,8 +139,8 @@ impl Host {
         self.is_running.get()
     }
 
-    pub fn core(&self) -> Option<Arc<Core>> {
-        self.core.borrow().clone()
+    pub fn service(&self) -> Option<Arc<Service>> {
+        self.service.borrow().clone()
     }
 
     /// How often a device is to show life.
@@ -152,14 +154,14 @@ impl Host {
 
     /// Takes a connection in, as the listener does. False: nobody listens.
     pub fn accept(&self, end: End, address: IpAddr) -> bool {
-        let Some(core) = self.core().filter(|core| !core.is_draining()) else { return false };
+        let Some(service) = self.service().filter(|service| !service.is_draining()) else { return false };
         let Some(admission) = self.strangers.borrow().admit(address) else { return false };
         let (clock, links) = (self.clock.clone(), self.links.clone());
         let accepted_at = clock.now();
         links.set(links.get() + 1);
         let counted = Counted(links);
         self.spawner.spawn(Owner::Server, async move {
-            let mut link = Link::new(end, address, core, admission, accepted_at);
+            let mut link = Link::new(end, address, service, admission, accepted_at);
             // How a link ends is for the log only.
             let _ = link.run(pin!(SimTimer::new(&clock))).await;
             drop(counted);

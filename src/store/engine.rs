@@ -43,7 +43,8 @@ pub trait Engine: Send + Sync + 'static {
     /// not seen by reads; when the store is opened again it may be there, or not.
     ///
     /// # Panics
-    /// On an empty key, or one longer than [`MAX_KEY_BYTES`], and on a value longer than [`MAX_VALUE_BYTES`].
+    /// On an empty key, or one longer than [`MAX_KEY_BYTES`](super::table::MAX_KEY_BYTES), and on a value longer than
+    /// [`MAX_VALUE_BYTES`](super::table::MAX_VALUE_BYTES).
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()>;
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>>;
     /// The rows of `scan`, in its order; none when `from` is not below `to`.

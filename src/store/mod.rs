@@ -1,10 +1,13 @@
 //! The durable store as the rest of the server sees it: ordered tables of bytes and atomic, durable batches.
 //!
-//! What the bytes mean is the business of [`crate::log`]; how they reach the disk, of one module per engine
-//! ([`fjall`], [`memory`]). All tables in one file, for backups and moves: [`archive`].
+//! A [`Table`] is named, a [`Batch`] says what one commit changes, and an [`Engine`] commits it, or says with a [`StoreError`]
+//! why not. There are two engines: [`fjall`], on the disk, which commits nothing that would fill it (`free_space`), and
+//! [`memory`], for tests and simulations. [`archive`] is all tables in one file, for backups and moves.
 //!
-//! *Architecture Invariant*: only `store/fjall.rs` and `store/fjall/` know fjall, and only the committer commits
-//! (and an import, into a store that nobody serves).
+//! What the bytes mean is the business of [`crate::log`].
+//!
+//! *Architecture Invariant*: only `store/fjall/` knows fjall. While a store is served the committer alone commits; before
+//! that, a start, which makes the store or begins a new log epoch, and an import.
 
 pub mod archive;
 mod batch;

@@ -40,7 +40,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// Every table, in the order of [`Engine::dump`](super::Engine::dump).
+    /// Every table, in the order of [`Engine::dump`](super::engine::Engine::dump).
     pub const ALL: [Table; 13] = [
         Table::Meta,
         Table::Users,

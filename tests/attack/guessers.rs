@@ -89,8 +89,8 @@ fn who_exists_cannot_be_told_from_the_answers() {
     server.add_user("with-password", "correct horse");
     server.add_user("disabled", "correct horse");
     server.token("with-token");
-    let disabled = hongyan::edge::admin::Request::DisableUser { uid: "disabled".into() };
-    assert!(matches!(server.admin(&disabled), hongyan::edge::admin::Response::Done));
+    let disabled = hongyan::session::operator::Request::DisableUser { uid: "disabled".into() };
+    assert!(matches!(server.admin(&disabled), hongyan::session::operator::Response::Done));
     let answers: Vec<_> = ["with-password", "with-token", "disabled", "nobody"]
         .iter()
         .enumerate()

@@ -6,7 +6,7 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use hongyan::edge::admin::{Request, Response};
+use hongyan::session::operator::{Request, Response};
 use hongyan_proto::{
     CloseCode,
     codec::PREFACE,

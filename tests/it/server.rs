@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hongyan::edge::admin::{Request, Response, socket_path};
+use hongyan::{
+    edge::admin::socket_path,
+    session::operator::{Request, Response},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 

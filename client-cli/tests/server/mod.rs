@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::Path, thread};
 
 use hongyan::{
     config::{Config, Flag, Inputs, Purpose, load},
-    edge::admin::{self, Request, Response},
+    edge::admin,
     host::server::Server,
+    session::operator::{Request, Response},
 };
 
 /// Where it listens, and what lets its users in.

@@ -11,13 +11,12 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         effect::Effect,
-        encode,
         plan::{Done, Ruled, done, refused},
+        state::Committer,
         user::Change,
     },
-    log::{ContactRecord, Of, keys},
+    log::{ContactRecord, Of, encode, keys},
     store::{StoreError, Table},
 };
 

@@ -1,10 +1,7 @@
 //! What a group is: made, described, led, ended.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use hongyan_proto::{
-    Uid, canary,
-    wire::{self, NackCode, Role, act::What},
-};
+use hongyan_proto::wire::{self, NackCode, Role, act::What};
 
 use crate::{
     base::{
@@ -12,8 +9,8 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
-        plan::{Done, Ruled, announced, done, ensure, refused},
+        plan::{Done, Ruled, announced, done, ensure},
+        state::Committer,
     },
     log::{ConversationRecord, GroupRecord, MemberRecord, MembershipRecord, Of, is_member, keys},
     store::{StoreError, Table},
@@ -23,21 +20,6 @@ use crate::{
 const MAX_ADMINS: usize = 100;
 
 impl Committer {
-    /// Whether `user` may change what `least` of the group's settings guards; in a conversation of two both may.
-    pub async fn may_change(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        least: impl Fn(&GroupRecord) -> i32,
-        now: Now,
-    ) -> Ruled<()> {
-        let Some(group) = self.conversations[&no].group() else { return self.may_write(user, no, now).await };
-        let (dissolved, least) = (group.dissolved, least(group));
-        ensure(!dissolved, NackCode::NackForbidden, "this group was dissolved")?;
-        let is_allowed = self.role(no, user).await? as i32 >= least;
-        ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow it")
-    }
-
     pub async fn group_create(&mut self, user: UserNo, mut create: wire::GroupCreate, now: Now) -> Ruled<Done> {
         let settings = create.settings.get_or_insert_default();
         let or = |role: i32, default: Role| if role == 0 { default as i32 } else { role };
@@ -106,19 +88,6 @@ impl Committer {
         }
         self.put_conversation(no);
         announced(self.announce(no, user, What::GroupUpdate(update), now))
-    }
-
-    /// Another member, by name, and what they are.
-    pub async fn member_by_name(&mut self, no: ConversationNo, uid: &str, now: Now) -> Ruled<(UserNo, Role)> {
-        let missing = || refused(NackCode::NackNotFound, "this user is not in the group");
-        let Some(member) = self.user_no(uid, now).await? else { return missing() };
-        if self.user(member, now).await?.is_none() {
-            return missing();
-        }
-        match self.role(no, member).await? {
-            Role::None => missing(),
-            role => Ok((member, role)),
-        }
     }
 
     pub async fn group_role(
@@ -207,23 +176,4 @@ impl Committer {
         context.update(&now.unix_ms.to_be_bytes());
         URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..16])
     }
-
-    /// Above the fan-out threshold a group is numbered by cseq alone, from here on and for good. That is the last act that
-    /// comes through everybody's log.
-    pub fn grow_if_due(&mut self, no: ConversationNo, by: UserNo, now: Now) {
-        let conversation = &self.conversations[&no];
-        if conversation.is_large() || conversation.readers.len() <= self.settings.fan_out_threshold {
-            return;
-        }
-        self.announce(no, by, What::GroupGrown(wire::GroupGrown {}), now);
-        let conversation = self.in_use(no);
-        conversation.record.group.get_or_insert_default().large = true;
-        let dropped = usize::from(canary::is("crossing-drops-one"));
-        for reader in std::mem::take(&mut conversation.readers).into_iter().skip(dropped) {
-            self.attend(no, reader);
-        }
-    }
 }
-
-/// Whom an act names.
-pub type Named = (UserNo, Uid);

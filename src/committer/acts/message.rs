@@ -13,10 +13,11 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer, encode,
         plan::{Done, Ruled, announced, done, ensure, refused},
+        rules::messages::no_such_message,
+        state::Committer,
     },
-    log::{Reaction, ReactionsRecord, keys},
+    log::{Reaction, ReactionsRecord, encode, keys},
     store::Table,
 };
 
@@ -25,34 +26,7 @@ const MAX_REACTIONS: usize = 500;
 /// Messages pinned in one conversation.
 const MAX_PINS: usize = 50;
 
-fn missing<T>() -> Ruled<T> {
-    refused(NackCode::NackNotFound, "there is no such message, or it has been taken back")
-}
-
 impl Committer {
-    /// A message, not an act, whose body is still there, if `user` can see it.
-    pub(in crate::committer) async fn message_seen_by(
-        &mut self,
-        user: UserNo,
-        no: ConversationNo,
-        cseq: u64,
-        now: Now,
-    ) -> Ruled<wire::Message> {
-        let Some(head) = self.conversation(no, now).await?.map(|conversation| conversation.head) else {
-            return missing();
-        };
-        let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
-        let message = if visible { self.stored_message(no, cseq).await? } else { None };
-        let whole = |message: &wire::Message| {
-            message.act.is_none()
-                && message
-                    .extras
-                    .as_ref()
-                    .is_none_or(|extras| extras.gone() == Gone::Not || canary::is("edit-after-recall"))
-        };
-        message.filter(whole).map_or_else(missing, Ok)
-    }
-
     pub async fn edit(&mut self, user: UserNo, no: ConversationNo, edit: wire::Edit, now: Now) -> Ruled<Done> {
         let mut message = self.own_message(user, no, edit.cseq, self.settings.edit_within, now).await?;
         self.may_write(user, no, now).await?;
@@ -62,7 +36,7 @@ impl Committer {
             ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow mention_all")?;
         }
         self.load_readers(no, now).await?;
-        let Some(place) = self.message_place(no, message.cseq).await? else { return missing() };
+        let Some(place) = self.message_place(no, message.cseq).await? else { return no_such_message() };
         message.content = edit.content.clone();
         let mut extras = message.extras.take().unwrap_or_default();
         (extras.mentions, extras.mention_all) = (edit.mentions.clone(), edit.mention_all);

@@ -14,10 +14,10 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
         effect::Effect,
         plan::{Done, Ruled, done, refused},
         rules::receipts::Reached,
+        state::Committer,
         user::Change,
     },
     log::{HistoryRange, Of, message_of},

@@ -7,16 +7,12 @@ use hongyan_proto::{
 };
 
 use crate::{
-    base::{
-        environment::Now,
-        number::{ConversationNo, UserNo},
-    },
+    base::{environment::Now, number::UserNo},
     committer::{
-        Committer,
-        conversation::Destination,
         plan::{Done, Ruled, refused},
+        rules::place::Destination,
+        state::Committer,
     },
-    store::StoreError,
 };
 
 impl Committer {
@@ -85,25 +81,5 @@ impl Committer {
                 Ok(Destination::There(no))
             }
         }
-    }
-
-    /// A conversation that is, or was, one of the user's; it is in memory then.
-    pub async fn known_conversation(
-        &mut self,
-        user: UserNo,
-        id: &str,
-        now: Now,
-    ) -> Result<Option<ConversationNo>, StoreError> {
-        let no = match ConversationId::new(id) {
-            Ok(ConversationId::Group(number)) => Some(ConversationNo(number)),
-            Ok(ConversationId::User(uid)) => match self.user_no(uid.as_str(), now).await? {
-                Some(peer) => self.conversation_of_two(user, peer, now).await?,
-                None => None,
-            },
-            Err(_) => None,
-        };
-        let Some(no) = no else { return Ok(None) };
-        let is_theirs = self.conversation(no, now).await?.is_some() && self.membership(user, no).await?.is_some();
-        Ok(is_theirs.then_some(no))
     }
 }

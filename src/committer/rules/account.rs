@@ -5,9 +5,9 @@ use hongyan_proto::CloseCode;
 use crate::{
     base::{environment::Now, number::UserNo},
     committer::{
-        Committer,
         effect::Effect,
         op::{AccountAction, AccountChange, AccountError},
+        state::Committer,
         user::Change,
     },
 };

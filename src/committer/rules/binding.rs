@@ -12,9 +12,9 @@ use crate::{
         number::{ConversationNo, DeviceNo, UserNo},
     },
     committer::{
-        Committer,
         effect::Effect,
         op::{Credential, LoggedIn, Login, LoginError, Who},
+        state::Committer,
         user::{Change, Device},
     },
     live::channel::Channel,

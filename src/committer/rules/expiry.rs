@@ -1,22 +1,16 @@
 //! Messages that disappear after a time: when, and taking their bodies out of the store.
 
-use std::time::Duration;
-
 use hongyan_proto::wire::{self, Gone};
 
 use crate::{
     base::{environment::Now, number::ConversationNo},
-    committer::Committer,
+    committer::state::Committer,
     log::keys::{self, meta},
     store::{Scan, StoreError, Table},
 };
 
 /// Messages that one step takes out.
 const STEP: usize = 256;
-/// How long to wait at most before looking again: the system's clock may have been set meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
-/// How long to wait after the store could not be read or written.
-pub const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Notes when a new message goes, if it does.
@@ -36,22 +30,16 @@ impl Committer {
         extras.expires_after_s = after_s;
         extras.expires_ms = now.unix_ms.saturating_add(u64::from(after_s) * 1000);
         self.batch.put(Table::Expiry, keys::expiry(extras.expires_ms, no, cseq), bytes::Bytes::new());
-        self.expect_expiry(extras.expires_ms, now);
+        self.due.expect_expiry(extras.expires_ms, now);
         Some(extras)
-    }
-
-    fn expect_expiry(&mut self, expires_ms: u64, now: Now) {
-        let wait = Duration::from_millis(expires_ms.saturating_sub(now.unix_ms)).min(LOOK_AGAIN);
-        let due = now.instant + wait;
-        self.expiry_due = Some(self.expiry_due.map_or(due, |earlier| earlier.min(due)));
     }
 
     /// Takes out what has fallen due, of what is committed: so before the batch under way adds to it.
     pub async fn stage_expired(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.knows_expiry && self.expiry_due.is_none_or(|due| due > now.instant) {
+        if self.due.knows_expiry && self.due.expiry.is_none_or(|due| due > now.instant) {
             return Ok(());
         }
-        self.expiry_due = Some(now.instant + TRY_AGAIN);
+        self.due.try_expiry_again(now);
         let scan = Scan { table: Table::Expiry, from: keys::number(0), to: keys::END, limit: STEP, descending: false };
         let rows = self.log.engine().scan(scan).await?;
         let is_all = rows.len() < STEP;
@@ -66,10 +54,10 @@ impl Committer {
             self.batch.remove(Table::Expiry, key);
             self.is_urgent = true;
         }
-        self.knows_expiry = true;
-        self.expiry_due = (!is_all && later.is_none()).then_some(now.instant);
+        self.due.knows_expiry = true;
+        self.due.expiry = (!is_all && later.is_none()).then_some(now.instant);
         if let Some(expires_ms) = later {
-            self.expect_expiry(expires_ms, now);
+            self.due.expect_expiry(expires_ms, now);
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Keeping the log and the memory small: trimming, forgetting devices, letting go of idle users, counting hours.
+//! Who leaves: connections that end, devices that are forgotten, users with nothing to do, who need not be in memory. And
+//! the hours by which that is counted.
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use hongyan_proto::canary;
 
 use crate::{
@@ -11,22 +11,16 @@ use crate::{
         number::{DeviceNo, UserNo},
     },
     committer::{
-        CURSOR_DELAY, Committer, NumberMap,
+        state::{Committer, NumberMap},
         user::{Change, User},
     },
     live::channel::Channel,
     log::keys::{self, meta},
-    store::{Scan, Table},
+    store::Table,
 };
 
 /// A user with nothing to do for so long leaves memory.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often idle users are looked for.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// A timeline is trimmed in steps of at least so many entries, so that it costs little.
-const TRIM_STEP: u64 = 256;
-/// Runs that one step removes at most.
-const TRIM_RUNS: usize = 256;
 
 impl Committer {
     /// A connection has ended: from now on its device is silent. Up to here it was live, for what it has said came before:
@@ -60,50 +54,14 @@ impl Committer {
         if user.device_mut(device_no).is_some_and(|device| silent(device.record.last_seen_hour)) {
             user.devices.retain(|device| device.no != device_no);
             self.batch.remove(Table::Devices, keys::device(no, device_no));
-            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+            self.due.put_off(now);
         }
     }
 
     pub fn count_hour(&mut self, now: Now) {
         self.hours += 1;
         self.put_meta(meta::HOURS, self.hours);
-        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
-    }
-
-    /// Removes the runs of a timeline that every device has and the retention does not ask for. The newest run stays,
-    /// so that the rows alone tell where the timeline ends.
-    pub async fn trim(&mut self, no: UserNo) {
-        let Some(user) = self.users.get(&no) else { return };
-        let low = user.bounds.low;
-        // What has no receipt yet is still needed to write it.
-        let settled = user.acked_by_all().min(user.account.receipted_useq);
-        let settled = if canary::is("trim-unacked") { u64::MAX } else { settled };
-        let target = settled.min(user.bounds.head.saturating_sub(self.settings.timeline_entries));
-        if target < low + TRIM_STEP {
-            return;
-        }
-        let scan = Scan {
-            table: Table::Timelines,
-            // Not from the beginning: what was removed lately is still in the engine's way there.
-            from: keys::run(no, low + 1),
-            to: keys::run(no, target + 1),
-            limit: TRIM_RUNS,
-            descending: false,
-        };
-        // A timeline that cannot be read now is trimmed another time.
-        let Ok(rows) = self.log.engine().scan(scan).await else { return };
-        let keys: Vec<Bytes> = rows.into_iter().map(|(key, _)| key).collect();
-        // A run ends where the next one begins, so the last of these is kept.
-        let Some((first_kept, removed)) = keys.split_last() else { return };
-        let Ok(first_kept) = keys::parse_second_of_user(first_kept) else { return };
-        for key in removed {
-            self.batch.remove(Table::Timelines, key.clone());
-        }
-        if let Some(user) = self.users.get_mut(&no) {
-            user.bounds.low = first_kept - 1;
-        }
-        // Who comes back by the cursor in the log must not find it before the beginning.
-        self.hurry(no);
+        self.due.put_off(now);
     }
 
     /// Most who log in are then idle, most who leave are gone, and often many do so at once: none of them stays in memory.
@@ -120,7 +78,7 @@ impl Committer {
 
     /// Keeps memory small: who has had nothing to do for a while is read from the log again when there is something.
     pub fn let_go_of_idle_users(&mut self, now: Now) {
-        if self.sweep_due.is_none_or(|due| due > now.instant) {
+        if self.due.sweep.is_none_or(|due| due > now.instant) {
             return;
         }
         let names = &mut self.names;
@@ -138,6 +96,9 @@ impl Committer {
         if self.pairs.len() > 2 * self.users.len() {
             self.pairs = NumberMap::default();
         }
-        self.sweep_due = (!self.users.is_empty()).then(|| now.instant + SWEEP_EVERY);
+        self.due.sweep = None;
+        if !self.users.is_empty() {
+            self.due.expect_sweep(now);
+        }
     }
 }

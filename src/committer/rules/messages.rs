@@ -1,15 +1,22 @@
-//! Messages as rows: what is written in a conversation becomes runs with the commit, and what a message says may be
-//! replaced later.
+//! Messages as rows: what is written in a conversation becomes runs with the commit, what a message says may be replaced
+//! later, and who can see it.
 
 use bytes::Bytes;
 use hongyan_proto::{
+    canary,
     server::encode_item,
-    wire::{self, entry::Item},
+    wire::{self, Gone, NackCode, entry::Item},
 };
 
 use crate::{
-    base::number::ConversationNo,
-    committer::Committer,
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
+    committer::{
+        plan::{Ruled, refused},
+        state::Committer,
+    },
     log::{MessageRun, keys, message_of, message_rows},
     store::{Batch, StoreError, Table},
 };
@@ -49,6 +56,29 @@ impl Committer {
             Some(mut place) => self.message_at(no, &mut place, cseq),
             None => Ok(None),
         }
+    }
+
+    /// A message, not an act, whose body is still there, if `user` can see it.
+    pub async fn message_seen_by(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+        cseq: u64,
+        now: Now,
+    ) -> Ruled<wire::Message> {
+        let Some(head) = self.conversation(no, now).await?.map(|conversation| conversation.head) else {
+            return no_such_message();
+        };
+        let visible = self.membership(user, no).await?.is_some_and(|seen| seen.visible(head).contains(&cseq));
+        let message = if visible { self.stored_message(no, cseq).await? } else { None };
+        let whole = |message: &wire::Message| {
+            message.act.is_none()
+                && message
+                    .extras
+                    .as_ref()
+                    .is_none_or(|extras| extras.gone() == Gone::Not || canary::is("edit-after-recall"))
+        };
+        message.filter(whole).map_or_else(no_such_message, Ok)
     }
 
     /// The message that stands in a place.
@@ -99,6 +129,11 @@ impl Committer {
             }
         }
     }
+}
+
+/// Of an act that names a message.
+pub fn no_such_message<T>() -> Ruled<T> {
+    refused(NackCode::NackNotFound, "there is no such message, or it has been taken back")
 }
 
 fn put_run(batch: &mut Batch, no: ConversationNo, first: u64, items: &[Bytes]) {

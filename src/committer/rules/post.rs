@@ -10,16 +10,15 @@ use hongyan_proto::{
     wire::{self, NackCode, Role, entry::Item},
 };
 
-use super::publish::Publication;
+use super::{place::Destination, publish::Publication};
 use crate::{
     base::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
     committer::{
-        Committer,
-        conversation::Destination,
-        plan::{Done, Ruled, ensure, refused},
+        plan::{Ruled, ensure, refused},
+        state::Committer,
     },
     live::channel::Channel,
     log::{Answer, Of},
@@ -54,41 +53,8 @@ impl Committer {
         Ok(Answer { cseq, useq, time_ms, ..Default::default() })
     }
 
-    /// A copy of a message that the sender can see, posted in their name.
-    pub async fn forward(
-        &mut self,
-        user: UserNo,
-        to: Option<&ConversationId>,
-        forward: wire::Forward,
-        now: Now,
-    ) -> Ruled<Done> {
-        let destination = self.place_to_post(user, to, None, now).await?;
-        let Some(source) = self.known_conversation(user, &forward.conversation, now).await? else {
-            return refused(NackCode::NackNotFound, "there is no such conversation to forward from");
-        };
-        let source = self.message_seen_by(user, source, forward.cseq, now).await?;
-        let forwarded_from = source.extras.map(|extras| extras.forwarded_from).filter(|from| !from.is_empty());
-        let forwarded_from = forwarded_from.unwrap_or(source.from);
-        let extras = Some(Box::new(wire::Extras { forwarded_from, ..Default::default() }));
-        let no = self.arrive(user, destination, now);
-        let (cseq, item) = self.write(user, no, source.content, extras, now);
-        let time_ms = now.unix_ms;
-        self.distribute(Publication {
-            no,
-            cseq,
-            author: user,
-            origin: None,
-            of: Of::Message,
-            time_ms,
-            item,
-            by_reader: false,
-        });
-        self.is_urgent = true;
-        Ok(Done { cseq, group: 0 })
-    }
-
     /// Where a message is to go, if it may; whoever reads it there is in memory.
-    async fn place_to_post(
+    pub async fn place_to_post(
         &mut self,
         user: UserNo,
         to: Option<&ConversationId>,
@@ -119,7 +85,7 @@ impl Committer {
     }
 
     /// Gives the message its number and writes it.
-    fn write(
+    pub fn write(
         &mut self,
         author: UserNo,
         no: ConversationNo,

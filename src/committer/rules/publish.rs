@@ -14,7 +14,7 @@ use crate::{
         environment::Now,
         number::{ConversationNo, UserNo},
     },
-    committer::{Committer, effect::Effect},
+    committer::{effect::Effect, state::Committer},
     live::channel::Channel,
     log::{EntryRef, Of},
     store::StoreError,
@@ -46,11 +46,6 @@ impl Committer {
         }
         self.in_use(no).readers = readers;
         loaded
-    }
-
-    /// A conversation that is known to be in memory.
-    pub fn in_use(&mut self, no: ConversationNo) -> &mut crate::committer::Conversation {
-        self.conversations.get_mut(&no).expect("a conversation in use is in memory")
     }
 
     pub fn next_cseq(&mut self, no: ConversationNo) -> u64 {

@@ -12,10 +12,13 @@ use hongyan_proto::{
 use crate::{
     base::{
         environment::Now,
-        number::{ConversationNo, DeviceNo, UserNo},
+        number::{ConversationNo, UserNo},
     },
-    committer::{CURSOR_DELAY, Committer, effect::Effect, user::Change},
-    live::channel::Channel,
+    committer::{
+        effect::Effect,
+        state::Committer,
+        user::{Ack, Change},
+    },
     log::{DeviceRecord, EntryRef, Of, missing},
     store::StoreError,
 };
@@ -25,28 +28,13 @@ const STEP: usize = 4096;
 /// When receipts that could not be written are tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A device says that it has stored everything up to `useq`.
-#[derive(Clone, Copy)]
-pub struct Ack {
-    user: UserNo,
-    device: DeviceNo,
-    conn_epoch: u64,
-    useq: u64,
-}
-
-impl Ack {
-    pub fn new(channel: &Channel, useq: u64) -> Self {
-        Self { user: channel.user, device: channel.device, conn_epoch: channel.conn_epoch, useq }
-    }
-}
-
 impl Committer {
     /// A device has stored a part of the log.
     pub async fn acked(&mut self, ack: Ack, now: Now) {
         if let Err(error) = self.try_acked(ack, now).await {
             tracing::error!(%error, "an ack could not be noted");
             self.lost_acks.insert((ack.user, ack.device), ack);
-            self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+            self.due.put_off(now);
         }
     }
 
@@ -82,7 +70,7 @@ impl Committer {
                 let DeviceRecord { conn_epoch, cursor, .. } = device.record;
                 let ack = Ack { user: user.no, device: device.no, conn_epoch, useq: cursor };
                 self.lost_acks.insert((ack.user, ack.device), ack);
-                self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+                self.due.put_off(now);
             }
         }
     }
@@ -101,16 +89,16 @@ impl Committer {
         let Some(user) = self.users.get_mut(&no) else { return };
         if user.delivered() > user.account.receipted_useq && !user.receipts_wait {
             user.receipts_wait = true;
-            self.receipts_due.push_back((now.instant + self.settings.receipt_delay, no));
+            self.due.receipts.push_back((now.instant + self.settings.receipt_delay, no));
         }
     }
 
     /// Writes the receipts that have fallen due.
     pub async fn stage_receipts(&mut self, now: Now) {
-        while let Some((_, no)) = self.receipts_due.pop_front_if(|(due, _)| *due <= now.instant) {
+        while let Some((_, no)) = self.due.receipts.pop_front_if(|(due, _)| *due <= now.instant) {
             if let Err(error) = self.stage_receipts_of(no, now).await {
                 tracing::error!(%error, "delivered receipts could not be read");
-                self.receipts_due.push_back((now.instant + RETRY_DELAY, no));
+                self.due.receipts.push_back((now.instant + RETRY_DELAY, no));
                 return;
             }
         }
@@ -140,7 +128,7 @@ impl Committer {
         }
         // What others are told of is in the log; if nobody is told, it may wait for a commit.
         self.hurry(no);
-        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+        self.due.put_off(now);
         self.trim(no).await;
         Ok(())
     }

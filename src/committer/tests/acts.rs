@@ -97,14 +97,14 @@ async fn the_first_message_after_a_start_disappears_in_time() {
     for (second, gone) in [(29, [false, false]), (30, [false, true]), (59, [false, true]), (60, [true, true])] {
         let (before, at) = (cast.rig.now, Duration::from_secs(second));
         cast.rig.now = Now { instant: before.instant + at, unix_ms: before.unix_ms + at.as_millis() as u64 };
-        assert!(cast.rig.committer.expiry_due.is_some(), "somebody must wake the committer");
+        assert!(cast.rig.committer.due.expiry.is_some(), "somebody must wake the committer");
         cast.rig.process(Vec::new()).await;
         let found = [cast.row(1).await.content.is_empty(), cast.row(2).await.content.is_empty()];
         assert_eq!(found, gone, "after {second} s");
         cast.rig.now = before;
     }
     assert_eq!(&cast.row(3).await.content[..], b"secret");
-    assert_eq!(cast.rig.committer.expiry_due, None, "nothing else is to disappear");
+    assert_eq!(cast.rig.committer.due.expiry, None, "nothing else is to disappear");
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_full_disk_does_not_make_expiry_spin() {
     cast.wait(Duration::from_secs(60));
     cast.rig.engine.fill_up(true);
     cast.rig.process(Vec::new()).await;
-    assert!(cast.rig.committer.expiry_due.is_some_and(|due| due > cast.rig.now.instant), "it waits a while");
+    assert!(cast.rig.committer.due.expiry.is_some_and(|due| due > cast.rig.now.instant), "it waits a while");
     assert_eq!(&cast.row(1).await.content[..], b"secret");
     cast.rig.engine.fill_up(false);
     cast.wait(Duration::from_secs(1));

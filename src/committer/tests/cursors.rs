@@ -109,7 +109,7 @@ async fn receipts_that_cannot_be_read_wait_once_for_each_user() {
     for useq in 1..=3 {
         rig.process(vec![Op::Acked { channel: bob.clone(), useq }]).await;
         rig.pass(Duration::from_secs(1)).await;
-        assert_eq!(rig.committer.receipts_due.len(), 1, "after {useq}");
+        assert_eq!(rig.committer.due.receipts.len(), 1, "after {useq}");
     }
     assert_eq!(drain(&alice), []);
     let mut found = Batch::default();

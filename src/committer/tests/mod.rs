@@ -302,7 +302,7 @@ async fn by_default_what_is_answered_is_synced() {
     rig.process(vec![Op::Acked { channel: phone, useq: 1 }]).await;
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.engine.unsynced_commits(), 1, "nobody waits for a cursor");
-    assert_eq!(rig.committer.sync_due, None);
+    assert_eq!(rig.committer.due.sync, None);
     rig.committer.finish(rig.now).await;
     assert_eq!(rig.engine.unsynced_commits(), 0);
 }
@@ -316,11 +316,11 @@ async fn an_interval_begins_with_the_first_unsynced_commit() {
     rig.now.instant += Duration::from_millis(99);
     rig.process(vec![send(&phone, 1, "alice")]).await;
     assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 1, 1)], 2), "answered before the sync");
-    assert_eq!(rig.committer.sync_due, Some(due));
+    assert_eq!(rig.committer.due.sync, Some(due));
     rig.now.instant = due;
     rig.process(vec![send(&phone, 2, "alice")]).await;
     assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 2, 2)], 0));
-    assert_eq!(rig.committer.sync_due, None, "nothing is left to sync");
+    assert_eq!(rig.committer.due.sync, None, "nothing is left to sync");
 }
 
 #[tokio::test]
@@ -330,14 +330,14 @@ async fn a_sync_that_fails_for_now_is_tried_again() {
     rig.log_in("alice", "phone").await;
     rig.engine.fill_up(true);
     rig.pass(interval).await;
-    assert_eq!(rig.committer.sync_due, Some(rig.now.instant + interval), "not at once, which would spin");
+    assert_eq!(rig.committer.due.sync, Some(rig.now.instant + interval), "not at once, which would spin");
     rig.engine.fill_up(false);
     rig.pass(interval).await;
     assert_eq!(rig.engine.unsynced_commits(), 0);
     rig.log_in("alice", "phone").await;
     rig.engine.fail_next_commit(StoreError::Failed("worn out".into()));
     rig.pass(interval).await;
-    assert_eq!(rig.committer.sync_due, None, "this store takes nothing any more");
+    assert_eq!(rig.committer.due.sync, None, "this store takes nothing any more");
 }
 
 #[tokio::test]
@@ -345,7 +345,7 @@ async fn left_to_the_system_only_the_end_is_synced() {
     let mut rig = Rig::syncing(Syncing::BySystem).await;
     let phone = rig.log_in("alice", "phone").await.channel;
     rig.process(vec![send(&phone, 1, "alice")]).await;
-    assert_eq!((drain(&phone), rig.committer.sync_due), (vec![('a', 1, 1)], None));
+    assert_eq!((drain(&phone), rig.committer.due.sync), (vec![('a', 1, 1)], None));
     rig.pass(Duration::from_secs(3600)).await;
     assert_eq!(rig.engine.unsynced_commits(), 2);
     rig.committer.finish(rig.now).await;
@@ -362,7 +362,7 @@ async fn idle_users_leave_memory_and_come_back_the_same() {
         rig.pass(Duration::from_secs(10)).await;
     }
     assert!(rig.committer.users.is_empty() && rig.committer.names.is_empty() && rig.committer.pairs.is_empty());
-    assert_eq!(rig.committer.poll_timeout(), None);
+    assert_eq!(rig.committer.due.poll_timeout(), None);
     drain(&first.channel);
     rig.process(vec![send(&first.channel, 1, "bob"), send(&first.channel, 2, "bob")]).await;
     assert_eq!(drain(&first.channel), [('a', 1, 1), ('a', 2, 2)]);

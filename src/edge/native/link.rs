@@ -1,34 +1,33 @@
 //! The task that drives one connection: bytes from the socket into the protocol, what the protocol wants into the use
 //! cases, what waits for the device out to the socket. An idle link owns no buffer.
 
-use std::{future::poll_fn, io, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use hongyan_proto::{
-    BytesMut, CloseCode, canary,
+    BytesMut, CloseCode,
     server::{Connection, Event},
     wire,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::field::{DisplayValue, display};
 
-use super::transport::Wake;
+use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
-    committer::op::LoggedIn,
     edge::port::headcount::Admission,
-    live::channel::{Channel, Outbound},
-    session::{
-        catch_up::{self, Page},
-        dispatch::Session,
-        gate::{Attempt, Rejection},
-        login::{self, CameBack},
-        service::Core,
-    },
-    store::StoreError,
+    session::{Attempt, CameBack, LoggedIn, Outbound, Page, Rejection, Service, Session},
 };
 
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
-pub(super) const OUT_HIGH_WATER: usize = 16 * 1024;
+const OUT_HIGH_WATER: usize = 16 * 1024;
 /// Bytes read from the log at once for one device.
 const PAGE_BYTES: usize = 16 * 1024;
 /// One login in so many is greased.
@@ -36,23 +35,21 @@ const GREASE_ONE_IN: u8 = 16;
 
 /// One connection's transport, protocol and session.
 pub struct Link<S> {
-    pub(super) stream: S,
-    pub(super) core: Arc<Core>,
-    pub(super) connection: Connection,
+    wire: Wire<S>,
+    service: Arc<Service>,
+    connection: Connection,
     /// Until the login.
     stranger: Option<Box<Stranger>>,
-    pub(super) session: Option<Session>,
-    /// What was written may still be with the transport, as TLS keeps records that the socket does not take.
-    pub(super) must_flush: bool,
-    is_over: bool,
+    session: Option<Session>,
 }
 
-/// What matters of a connection only until it has logged in.
-struct Stranger {
-    address: IpAddr,
-    accepted_at: Instant,
-    /// Counts against the limits for strangers.
-    _admission: Admission,
+/// Why a link goes on.
+enum Wake {
+    /// Bytes have come, or what waited has been written.
+    Io(Option<BytesMut>),
+    /// Something waits in the channel.
+    Rung,
+    Timer,
 }
 
 /// What the peer asks and nobody can answer at once.
@@ -72,22 +69,20 @@ enum Due {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub fn new(stream: S, address: IpAddr, core: Arc<Core>, admission: Admission, accepted_at: Instant) -> Self {
-        let connection = Connection::new(core.protocol.clone(), accepted_at);
+    pub fn new(stream: S, address: IpAddr, service: Arc<Service>, admission: Admission, accepted_at: Instant) -> Self {
+        let connection = Connection::new(service.protocol().clone(), accepted_at);
         Self {
-            stream,
-            core,
+            wire: Wire::new(stream),
+            service,
             connection,
-            stranger: Some(Box::new(Stranger { address, accepted_at, _admission: admission })),
+            stranger: Some(Box::new(Stranger::new(address, accepted_at, admission))),
             session: None,
-            must_flush: false,
-            is_over: false,
         }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
     pub async fn run<T: Timer>(&mut self, mut timer: Pin<&mut T>) -> io::Result<()> {
-        while !self.is_over {
+        while !self.wire.is_over() {
             // What has to be waited for is rare, and boxed, so that an idle link does not carry the room for it.
             while let Some(answer) = self.handle_events() {
                 answer.await;
@@ -95,23 +90,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             while let Some(due) = self.pump() {
                 Box::pin(self.read_log(due)).await;
             }
-            if self.is_over || self.connection.is_closed() {
+            if self.wire.is_over() || self.connection.is_closed() {
                 // The farewell must not wait for a peer that does not read.
                 continue;
             }
             match poll_fn(|context| self.poll_wake(context, timer.as_mut())).await? {
                 Wake::Io(read) => self.on_io(read),
                 Wake::Rung => {}
-                Wake::Timer => self.connection.handle_timeout(self.core.environment.now()),
+                Wake::Timer => self.connection.handle_timeout(self.service.now()),
             }
         }
-        Box::pin(self.linger(timer)).await
+        drop(self.session.take());
+        let now = self.service.now();
+        Box::pin(self.wire.linger(&mut self.connection, now, timer)).await
+    }
+
+    // ------------------------------------------------------------ waiting
+
+    /// Ready when there is something to do.
+    fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut impl Timer>) -> Poll<io::Result<Wake>> {
+        let waited = self.wire.has_output(&self.connection);
+        let written = self.wire.poll_write(&mut self.connection, context)?;
+        // What was put in before the peer wrote leaves before the answers to that.
+        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready()) {
+            return Poll::Ready(Ok(Wake::Rung));
+        }
+        // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
+        // would only pile them up here.
+        if self.connection.output_len() < OUT_HIGH_WATER
+            && !self.connection.is_saturated()
+            && self.service.has_room(context)
+            && let Poll::Ready(read) = self.wire.poll_read(context)?
+        {
+            return Poll::Ready(Ok(Wake::Io(Some(read))));
+        }
+        if waited && written.is_ready() {
+            return Poll::Ready(Ok(Wake::Io(None)));
+        }
+        match self.connection.poll_timeout() {
+            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
+            None => Poll::Pending,
+        }
     }
 
     fn on_io(&mut self, read: Option<BytesMut>) {
-        let now = self.core.environment.now();
+        let now = self.service.now();
         match read {
-            Some(bytes) if bytes.is_empty() => self.is_over = true,
+            Some(bytes) if bytes.is_empty() => self.wire.end(),
             Some(bytes) => self.connection.handle_bytes(bytes, now),
             None => {}
         }
@@ -128,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(session) = &self.session {
             self.connection.on_head(session.channel().head());
         }
-        let now = self.core.environment.now();
+        let now = self.service.now();
         // A peer that does not read its answers gets no further questions read.
         while self.connection.output_len() < OUT_HIGH_WATER || self.connection.is_closed() {
             let question = match self.connection.poll_event(now)? {
@@ -177,8 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     fn on_closed(&mut self, code: CloseCode, reason: &str, by_peer: bool) {
         let uid = self.session.as_ref().map(|session| session.uid().as_str());
         tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = self.address(), "a connection ends");
-        self.core.metrics.on_close(code);
-        self.is_over = true;
+        self.service.metrics().on_close(code);
+        self.wire.end();
     }
 
     /// Where a stranger comes from, for the log. Who has logged in is known by their uid.
@@ -190,19 +215,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// None: it has logged in already, and asks for that no more.
     fn attempt(&self) -> Option<Attempt> {
-        let stranger = self.stranger.as_ref()?;
-        Some(Attempt {
-            address: stranger.address,
-            now: self.core.environment.now(),
-            accepted_at: stranger.accepted_at,
-            unix_s: self.core.environment.unix_ms() / 1000,
-            next_secret: self.core.environment.random(),
-        })
+        self.stranger.as_ref().map(|stranger| stranger.attempt(self.service.environment()))
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
         let Some(attempt) = self.attempt() else { return };
-        match login::hello(&self.core, hello, &attempt).await {
+        match self.service.hello(hello, &attempt).await {
             Ok(login) => self.welcome(login),
             Err(rejection) => self.reject(&rejection),
         }
@@ -212,23 +230,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let welcome = wire::Welcome {
             conn_epoch: login.channel.conn_epoch,
             resume_token: login.resume_token.clone(),
-            resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
+            resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
             head: login.head,
             last_send_no: login.last_send_no,
-            log_epoch: self.core.log_epoch,
+            log_epoch: self.service.log_epoch(),
             cursor: login.cursor,
-            time_ms: self.core.environment.unix_ms(),
+            time_ms: self.service.environment().unix_ms(),
             uid: login.uid.as_str().into(),
             ..Default::default()
         };
-        self.connection.welcome(welcome, self.core.environment.now());
+        self.connection.welcome(welcome, self.service.now());
         self.on_logged_in(login);
     }
 
     async fn on_resume(&mut self, resume: wire::Resume) {
         let Some(attempt) = self.attempt() else { return };
         let (cursor, limits_id) = (resume.cursor, resume.limits_id);
-        match login::resume(&self.core, resume, &attempt).await {
+        match self.service.resume(resume, &attempt).await {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
@@ -238,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     last_send_no: login.last_send_no,
                     ..Default::default()
                 };
-                self.connection.resumed(resumed, cursor, limits_id, self.core.environment.now());
+                self.connection.resumed(resumed, cursor, limits_id, self.service.now());
                 self.on_logged_in(login);
             }
             Err(rejection) => self.reject(&rejection),
@@ -255,12 +273,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if let Some(reset) = login.reset {
             self.connection.sync_reset(reset);
         }
-        let [chance, random, ..] = self.core.environment.random();
+        let [chance, random, ..] = self.service.environment().random();
         if chance % GREASE_ONE_IN == 0 {
             self.connection.grease(random);
         }
         tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
-        self.session = Some(Session::new(self.core.clone(), login.uid, login.channel));
+        self.session = Some(Session::new(self.service.clone(), login.uid, login.channel));
         self.stranger = None;
     }
 
@@ -274,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.connection.close(code, reason);
             return None;
         }
-        let now = self.core.environment.now();
+        let now = self.service.now();
         while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
             let live = self.connection.lagging_after().is_none();
             if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
@@ -300,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         match outbound {
             Outbound::Entry { useq, item } => {
                 if self.connection.push(useq, 0, &item, now) {
-                    self.core.metrics.entries_pushed.inc();
+                    self.service.metrics().entries_pushed.inc();
                 }
             }
             Outbound::Passed { item } => self.connection.pass(&item),
@@ -313,10 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Pushes what is due. If the log cannot be read, the device is asked to come back later.
     async fn read_log(&mut self, due: Due) {
-        let Some(channel) = self.session.as_ref().map(|session| session.channel().clone()) else { return };
+        let Some(session) = &self.session else { return };
         let read = match due {
-            Due::Entries(after) => self.push_from_log(&channel, after).await,
-            Due::Hints => self.pass_hints(&channel).await,
+            Due::Entries(after) => {
+                let room = self.connection.push_room();
+                self.connection.on_head(session.channel().head());
+                session.next_page(after, room, PAGE_BYTES).await.map(|page| self.push_page(page))
+            }
+            Due::Hints => {
+                let hints = session.hints().await;
+                hints.map(|hints| hints.iter().for_each(|hint| self.connection.pass(hint)))
+            }
         };
         if let Err(error) = read {
             let uid = self.session.as_ref().map(|session| session.uid().as_str());
@@ -325,28 +350,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    async fn push_from_log(&mut self, channel: &Channel, after: u64) -> Result<(), StoreError> {
-        let room = self.connection.push_room();
-        self.connection.on_head(channel.head());
-        match catch_up::next_page(&self.core, channel, after, room, PAGE_BYTES).await? {
+    fn push_page(&mut self, page: Page) {
+        match page {
             Page::CaughtUp => self.connection.caught_up(),
             Page::Reset(reset) => self.connection.sync_reset(reset),
             Page::Entries(entries) => {
-                let now = self.core.environment.now();
+                let now = self.service.now();
                 for entry in entries {
-                    let is_own = entry.own_device == channel.device.0 && !canary::is("own-message-as-news");
-                    let own = if is_own { entry.own_send_no } else { 0 };
-                    self.connection.push(entry.useq, own, &entry.item, now);
+                    self.connection.push(entry.useq, entry.own_send_no, &entry.item, now);
                 }
             }
         }
-        Ok(())
-    }
-
-    async fn pass_hints(&mut self, channel: &Channel) -> Result<(), StoreError> {
-        let hints = catch_up::hints(&self.core, channel.user).await?;
-        hints.into_iter().for_each(|hint| self.connection.pass(&hint));
-        Ok(())
     }
 }
 

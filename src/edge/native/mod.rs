@@ -1,5 +1,7 @@
-//! The native way in: a [`link`] drives one connection over a [`transport`].
+//! The native way in: each connection that comes [`way`] in is a [`link`], which drives it over a [`transport`], for a
+//! [`stranger`] until the login.
 
 pub mod link;
-pub mod transport;
+mod stranger;
+mod transport;
 pub mod way;

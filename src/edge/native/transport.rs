@@ -1,4 +1,5 @@
-//! The socket side of a link: waiting, reading, writing, and the farewell.
+//! The socket side of a link: reading, writing, and the farewell. What is to be written lies with the protocol's
+//! connection; an idle wire owns no buffer.
 
 use std::{
     cell::RefCell,
@@ -6,13 +7,12 @@ use std::{
     io,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use hongyan_proto::BytesMut;
+use hongyan_proto::{BytesMut, server::Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::link::{Link, OUT_HIGH_WATER};
 use crate::base::environment::Timer;
 
 /// The most that is read at once. The buffer is one per thread, not one per connection.
@@ -24,53 +24,51 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
-/// Why a link goes on.
-pub(super) enum Wake {
-    /// Bytes have come, or what waited has been written.
-    Io(Option<BytesMut>),
-    /// Something waits in the channel.
-    Rung,
-    Timer,
+/// A stream, and what is known of its state.
+pub struct Wire<S> {
+    stream: S,
+    /// What was written may still be with the stream, as TLS keeps records that the socket does not take.
+    must_flush: bool,
+    /// The peer has closed, or all has been said: what is left is the farewell.
+    is_over: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    /// Ready when there is something to do.
-    pub(super) fn poll_wake(
-        &mut self,
-        context: &mut Context<'_>,
-        timer: Pin<&mut impl Timer>,
-    ) -> Poll<io::Result<Wake>> {
-        let waited = self.connection.output_len() > 0 || self.must_flush;
-        let written = self.poll_write(context)?;
-        // What was put in before the peer wrote leaves before the answers to that.
-        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready()) {
-            return Poll::Ready(Ok(Wake::Rung));
-        }
-        // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
-        // would only pile them up here.
-        if self.connection.output_len() < OUT_HIGH_WATER
-            && !self.connection.is_saturated()
-            && self.core.queue.has_room(context)
-            && let Poll::Ready(read) = poll_read(&mut self.stream, context)?
-        {
-            return Poll::Ready(Ok(Wake::Io(Some(read))));
-        }
-        if waited && written.is_ready() {
-            return Poll::Ready(Ok(Wake::Io(None)));
-        }
-        match self.connection.poll_timeout() {
-            Some(deadline) => timer.poll_at(deadline, context).map(|()| Ok(Wake::Timer)),
-            None => Poll::Pending,
-        }
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, must_flush: false, is_over: false }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.connection.output_len() > 0 {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, self.connection.output()))?;
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Nothing more is exchanged but the farewell.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether something of `connection` has still to leave.
+    pub fn has_output(&self, connection: &Connection) -> bool {
+        connection.output_len() > 0 || self.must_flush
+    }
+
+    /// Reads into the thread's buffer and copies exactly what came. Empty: the peer has closed.
+    pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            Poll::Ready(Ok(BytesMut::from(buffer.filled())))
+        })
+    }
+
+    /// Ready when all that `connection` had to say has left.
+    pub fn poll_write(&mut self, connection: &mut Connection, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while connection.output_len() > 0 {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, connection.output()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.connection.on_written(written);
+            connection.on_written(written);
             self.must_flush = true;
         }
         if self.must_flush {
@@ -82,13 +80,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Gets the CLOSE across: a socket that is dropped with unread input resets the connection, and the peer might never
     /// see what was written last.
-    pub(super) async fn linger(&mut self, mut timer: Pin<&mut impl Timer>) -> io::Result<()> {
-        drop(self.session.take());
-        let deadline = self.core.environment.now() + LINGER;
+    pub async fn linger(
+        &mut self,
+        connection: &mut Connection,
+        now: Instant,
+        mut timer: Pin<&mut impl Timer>,
+    ) -> io::Result<()> {
+        let deadline = now + LINGER;
         let mut farewell = pin!(async {
-            poll_fn(|context| self.poll_write(context)).await?;
+            poll_fn(|context| self.poll_write(connection, context)).await?;
             poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await?;
-            while !poll_fn(|context| poll_read(&mut self.stream, context)).await?.is_empty() {}
+            while !poll_fn(|context| self.poll_read(context)).await?.is_empty() {}
             Ok(())
         });
         poll_fn(|context| match farewell.as_mut().poll(context) {
@@ -97,13 +99,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         })
         .await
     }
-}
-
-/// Reads into the thread's buffer and copies exactly what came. Empty: the peer has closed.
-fn poll_read(stream: &mut (impl AsyncRead + Unpin), context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
-    READ_BUFFER.with_borrow_mut(|buffer| {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-        Poll::Ready(Ok(BytesMut::from(buffer.filled())))
-    })
 }

@@ -21,12 +21,12 @@ use crate::{
         socket::{QuietSockets, Socket},
         tls,
     },
-    session::service::Core,
+    session::Service,
 };
 
 /// What the connections of the native port live on.
 pub struct NativePort {
-    pub core: Arc<Core>,
+    pub service: Arc<Service>,
     pub alarms: Arc<Alarms>,
     pub strangers: Arc<Headcount>,
     pub sockets: Arc<QuietSockets>,
@@ -36,7 +36,7 @@ pub struct NativePort {
 impl NativePort {
     /// Accepts until `stop`; each connection is a task of `links`.
     pub async fn run(self, mut door: Door, links: TaskTracker, stop: CancellationToken) {
-        let Self { core, alarms, strangers, sockets, tls } = self;
+        let Self { service, alarms, strangers, sockets, tls } = self;
         loop {
             let (stream, address, place) = tokio::select! {
                 biased;
@@ -51,15 +51,15 @@ impl NativePort {
                 }
             };
             let Some(admission) = strangers.admit(address) else {
-                core.metrics.connections_turned_away.inc();
+                service.metrics().connections_turned_away.inc();
                 continue;
             };
-            let visitor = Visitor { address, admission, accepted_at: core.environment.now(), core: core.clone() };
+            let visitor = Visitor { address, admission, accepted_at: service.now(), service: service.clone() };
             let alarm = alarms.alarm();
             match &tls {
                 None => drop(links.spawn(drive(visitor.into_link(stream), alarm, place))),
                 Some(tls) => {
-                    let secured = Box::pin(visitor.secure(stream, tls.config(), core.protocol.login_timeout));
+                    let secured = Box::pin(visitor.secure(stream, tls.config(), service.protocol().login_timeout));
                     let mut alarm = alarm;
                     links.spawn(async move {
                         match secured.await {
@@ -94,12 +94,12 @@ struct Visitor {
     address: IpAddr,
     admission: Admission,
     accepted_at: Instant,
-    core: Arc<Core>,
+    service: Arc<Service>,
 }
 
 impl Visitor {
     fn into_link<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) -> Link<S> {
-        Link::new(stream, self.address, self.core, self.admission, self.accepted_at)
+        Link::new(stream, self.address, self.service, self.admission, self.accepted_at)
     }
 
     /// Boxed: a link with TLS is four times as large, and the handshake larger still.

@@ -8,7 +8,6 @@ use std::{
 };
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use socket2::{Domain, Protocol, Type};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::Semaphore,
@@ -18,21 +17,6 @@ use super::socket::until_readable;
 
 /// Pauses after an accept that failed: from the first to the last, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-/// Bytes that the kernel takes for a peer before it has sent them, so that one that does not read stays cheap.
-const UNSENT_IN_KERNEL: u32 = 16 * 1024;
-const BACKLOG: i32 = 4096;
-
-/// Binds the native port. Its options are inherited by the connections it accepts.
-pub fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// A port that lets so many in at a time.
 pub struct Door {

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{devices::Present, gateway::Gateway, json, problem::Problem};
+
 /// The cookie that holds a token for pages that asked for one.
 pub const COOKIE: &str = "hongyan";
 /// How long a body may take to arrive.
@@ -57,7 +58,7 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
         let peer = Peer::from_request_parts(parts, gateway).await?;
         let token = token_of(&parts.headers)?.ok_or_else(no_token)?;
-        gateway.devices.find(gateway, &token, peer.address).await.map(Caller)
+        Ok(Caller(gateway.devices.find(&token, || gateway.attempt(peer.address)).await?))
     }
 }
 
@@ -81,7 +82,7 @@ impl FromRequestParts<Arc<Gateway>> for StreamCaller {
             (_, Some(token)) => token,
             (None, None) => return Err(no_token()),
         };
-        gateway.devices.find(gateway, &token, peer.address).await.map(StreamCaller)
+        Ok(StreamCaller(gateway.devices.find(&token, || gateway.attempt(peer.address)).await?))
     }
 }
 
@@ -161,17 +162,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Message<T> {
             let detail = "the body has to be JSON: send `Content-Type: application/json`";
             return Err(Problem::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "NOT_JSON", detail));
         }
-        let body = read_body(request.into_body(), gateway.max_body()).await?;
+        let body = read_body(request.into_body(), max_body(gateway)).await?;
         let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::malformed(error.to_string()))?;
         json::from_value(value).map(Message).map_err(Problem::malformed)
     }
 }
 
-impl Gateway {
-    /// The largest content, written in base64 or with its quotes escaped, and what surrounds it.
-    fn max_body(&self) -> usize {
-        2 * self.core.limits().max_content as usize + 4096
-    }
+/// The largest content, written in base64 or with its quotes escaped, and what surrounds it.
+fn max_body(gateway: &Gateway) -> usize {
+    2 * gateway.service.limits().max_content as usize + 4096
 }
 
 async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {

@@ -5,23 +5,19 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use axum::http::StatusCode;
 use bytes::Bytes;
 use hongyan_proto::CloseCode;
 use ring::digest::{SHA256, digest};
 use tokio_util::sync::CancellationToken;
 
-use super::{gateway::Gateway, problem::Problem};
 use crate::{
     base::{environment, rate::Bucket},
-    committer::op::LoggedIn,
-    session::{dispatch::Session, gate::Attempt, login},
+    session::{Attempt, LoggedIn, Rejection, Service, Session},
 };
 
 /// Devices that come back at the same time with tokens of different classes do not wait for each other.
@@ -29,6 +25,38 @@ const CLASSES: usize = 64;
 
 /// What a bearer token is known by here: its hash, so that looking one up takes no time that depends on it.
 type Key = [u8; 32];
+
+/// How much of the server devices may take up.
+pub struct DeviceLimits {
+    /// Devices at once, and as many unused tickets.
+    pub present: usize,
+    /// Of one device.
+    pub requests_per_second: u32,
+    pub requests_burst: u32,
+}
+
+/// Why a device is not served. Nothing has changed by the attempt.
+#[derive(Debug)]
+pub enum DeviceError {
+    /// Too many are present.
+    Full,
+    /// Too many tickets are unused.
+    TicketsFull,
+    /// The ticket was used before, has expired, or never was one.
+    TicketInvalid,
+    /// The device makes more requests than it may.
+    TooManyRequests { retry_after: Duration },
+    /// Its session is over.
+    Ended(CloseCode, &'static str),
+    /// Its token does not bring it back.
+    Refused(Rejection),
+}
+
+impl From<Rejection> for DeviceError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
 
 /// A session that is not bound to a connection.
 pub struct Device {
@@ -109,6 +137,17 @@ impl Device {
         turn
     }
 
+    /// Counts a request; the first one shows that the device has its token.
+    fn admit(&self, limits: &DeviceLimits) -> Result<(), DeviceError> {
+        let mut state = self.lock();
+        let taken = state.requests.take(limits.requests_per_second, limits.requests_burst, Instant::now());
+        taken.map_err(|retry_after| DeviceError::TooManyRequests { retry_after })?;
+        if !std::mem::replace(&mut state.is_confirmed, true) {
+            self.session.confirm_token();
+        }
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,33 +155,31 @@ impl Device {
 
 /// All of them, by token; and the tickets that stand for one.
 pub struct Devices {
+    service: Arc<Service>,
+    limits: DeviceLimits,
     table: Mutex<HashMap<Key, Arc<Device>>>,
     tickets: Mutex<HashMap<Key, (Bytes, Instant)>>,
     opening: [tokio::sync::Mutex<()>; CLASSES],
-    max: usize,
 }
 
 impl Devices {
-    pub fn new(max: usize) -> Self {
+    pub fn new(service: Arc<Service>, limits: DeviceLimits) -> Self {
         let opening = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { table: Mutex::default(), tickets: Mutex::default(), opening, max }
+        Self { service, limits, table: Mutex::default(), tickets: Mutex::default(), opening }
     }
 
     /// A place for one more, or word that there is none.
-    pub fn check_room(&self) -> Result<(), Problem> {
-        match lock(&self.table).len() < self.max {
+    pub fn check_room(&self) -> Result<(), DeviceError> {
+        match lock(&self.table).len() < self.limits.present {
             true => Ok(()),
-            false => {
-                Err(Problem::closed(CloseCode::OVERLOADED, "too many devices are present by HTTP, try again later")
-                    .after(Duration::from_secs(5)))
-            }
+            false => Err(DeviceError::Full),
         }
     }
 
     /// A device that has just logged in.
-    pub fn insert(&self, gateway: &Gateway, login: LoggedIn) -> Present {
-        let (token, log_epoch) = (login.resume_token.clone(), gateway.core.log_epoch);
-        let session = Session::new(gateway.core.clone(), login.uid, login.channel);
+    pub fn insert(&self, login: LoggedIn) -> Present {
+        let (token, log_epoch) = (login.resume_token.clone(), self.service.log_epoch());
+        let session = Session::new(self.service.clone(), login.uid, login.channel);
         let now = Instant::now();
         let state = State {
             turn: CancellationToken::new(),
@@ -159,8 +196,8 @@ impl Devices {
         present
     }
 
-    /// The device with this token, brought back if need be.
-    pub async fn find(&self, gateway: &Gateway, token: &[u8], address: IpAddr) -> Result<Present, Problem> {
+    /// The device with this token, brought back if need be: `attempt` is asked only then.
+    pub async fn find(&self, token: &[u8], attempt: impl FnOnce() -> Attempt) -> Result<Present, DeviceError> {
         let key = key(token);
         let device = match self.known(&key) {
             Some(device) => device,
@@ -170,16 +207,16 @@ impl Devices {
                     Some(device) => device,
                     None => {
                         self.check_room()?;
-                        let login = login::reopen(&gateway.core, token, &gateway.attempt(address)).await?;
-                        self.insert(gateway, login)
+                        let login = self.service.reopen(token, &attempt()).await?;
+                        self.insert(login)
                     }
                 }
             }
         };
         if let Some((code, reason)) = device.ended() {
-            return Err(Problem::closed(code, reason));
+            return Err(DeviceError::Ended(code, reason));
         }
-        device.admit(gateway)?;
+        device.admit(&self.limits)?;
         Ok(device)
     }
 
@@ -210,51 +247,21 @@ impl Devices {
     }
 
     /// A ticket that opens one stream of this device.
-    pub fn issue_ticket(&self, device: &Device, ttl: Duration) -> Result<[u8; 32], Problem> {
+    pub fn issue_ticket(&self, device: &Device, ttl: Duration) -> Result<[u8; 32], DeviceError> {
         let ticket: [u8; 32] = environment::random();
         let mut tickets = lock(&self.tickets);
-        if tickets.len() >= self.max {
-            return Err(Problem::closed(CloseCode::OVERLOADED, "too many tickets are unused, try again later")
-                .after(Duration::from_secs(5)));
+        if tickets.len() >= self.limits.present {
+            return Err(DeviceError::TicketsFull);
         }
         tickets.insert(key(&ticket), (device.token.clone(), Instant::now() + ttl));
         Ok(ticket)
     }
 
     /// The token that a ticket stands for; it stands for it once.
-    pub fn redeem(&self, ticket: &[u8]) -> Result<Bytes, Problem> {
+    pub fn redeem(&self, ticket: &[u8]) -> Result<Bytes, DeviceError> {
         let redeemed = lock(&self.tickets).remove(&key(ticket));
-        redeemed.filter(|(_, expires)| *expires > Instant::now()).map(|(token, _)| token).ok_or_else(|| {
-            let detail = "the ticket was used before or has expired: ask for a new one with POST /v1/ticket";
-            Problem::http(StatusCode::UNAUTHORIZED, "TICKET_INVALID", detail)
-        })
-    }
-}
-
-impl Device {
-    /// Counts a request; the first one shows that the device has its token.
-    fn admit(&self, gateway: &Gateway) -> Result<(), Problem> {
-        let web = &gateway.config;
-        let mut state = self.lock();
-        let taken = state.requests.take(web.requests_per_second as u32, web.requests_burst as u32, Instant::now());
-        if let Err(wait) = taken {
-            let detail = "this device makes more requests than this server allows";
-            return Err(Problem::http(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", detail).after(wait));
-        }
-        if !std::mem::replace(&mut state.is_confirmed, true) {
-            self.session.confirm_token();
-        }
-        Ok(())
-    }
-}
-
-impl Gateway {
-    /// The circumstances of a login that is made now.
-    pub fn attempt(&self, address: IpAddr) -> Attempt {
-        let environment = &self.core.environment;
-        let now = environment.now();
-        let unix_s = environment.unix_ms() / 1000;
-        Attempt { address, now, accepted_at: now, unix_s, next_secret: environment.random() }
+        let valid = redeemed.filter(|(_, expires)| *expires > Instant::now());
+        valid.map(|(token, _)| token).ok_or(DeviceError::TicketInvalid)
     }
 }
 

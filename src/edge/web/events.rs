@@ -8,18 +8,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hongyan_proto::{CloseCode, wire};
+use hongyan_proto::CloseCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     access::{Params, StreamCaller},
-    devices::Present,
-    feed::{Feed, Next, Position},
+    feed::{Feed, Next},
     gateway::Gateway,
     json::to_value,
     operations::acknowledge,
     origin::LAST_EVENT_ID,
+    position::Position,
     problem::Problem,
     stream::{self, Format},
 };
@@ -84,8 +84,8 @@ pub async fn read(
 fn place(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
     let Some(text) = last.or(query.after.as_deref()) else { return Ok(None) };
-    let place = Position::parse(text);
-    place.map(Some).ok_or_else(|| Problem::malformed("after, Last-Event-ID: a useq, or the id of an event"))
+    let place = text.parse();
+    place.map(Some).map_err(|_| Problem::malformed("after, Last-Event-ID: a useq, or the id of an event"))
 }
 
 fn accepted(headers: &HeaderMap) -> Form {
@@ -115,7 +115,7 @@ async fn poll(mut feed: Feed, wait: Duration, headers: &HeaderMap) -> Result<Res
         Some(Next::Closed(code, reason)) => return Err(Problem::closed(code, reason)),
         Some(Next::Superseded) => return Err(superseded()),
     }
-    let next = event_id(feed.device(), feed.after());
+    let next = feed.position().to_string();
     let etag = HeaderValue::from_str(&format!("\"{next}\"")).map_err(|_| going_away())?;
     let is_same = headers.get(header::IF_NONE_MATCH) == Some(&etag);
     let caching = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
@@ -126,11 +126,6 @@ async fn poll(mut feed: Feed, wait: Duration, headers: &HeaderMap) -> Result<Res
     Ok((caching, Json(body)).into_response())
 }
 
-/// The name of a place in a log, which also tells logs apart.
-pub fn event_id(device: &Present, useq: u64) -> String {
-    format!("{}-{useq}", device.log_epoch())
-}
-
 fn going_away() -> Problem {
     Problem::closed(CloseCode::GOING_AWAY, "the server is stopping, come back soon").after(Duration::from_secs(1))
 }
@@ -138,14 +133,4 @@ fn going_away() -> Problem {
 fn superseded() -> Problem {
     let detail = "another request of this device reads its events now";
     Problem::http(StatusCode::CONFLICT, "SUPERSEDED", detail)
-}
-
-/// What a stream says last.
-pub fn farewell(next: Next) -> Option<wire::Close> {
-    let (code, reason) = match next {
-        Next::Closed(code, reason) => (code, reason),
-        Next::Superseded => (CloseCode::REPLACED, "another request of this device reads its events now"),
-        _ => return None,
-    };
-    Some(wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 })
 }

@@ -7,11 +7,8 @@ use hongyan_proto::{CloseCode, wire, wire::entry::Item};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::devices::Present;
-use crate::{
-    live::channel::Outbound,
-    session::dispatch::{LogEntry, Page},
-};
+use super::{devices::Present, position::Position};
+use crate::session::{Entry, Outbound, Page};
 
 /// Entries read at once.
 const PAGE_ENTRIES: u64 = 64;
@@ -59,13 +56,14 @@ impl Feed {
         Self { device, after, turn, pending: reset.map(Next::Reset) }
     }
 
-    pub fn device(&self) -> &Present {
-        &self.device
+    /// Behind the last entry that was given out.
+    pub fn position(&self) -> Position {
+        self.behind(self.after)
     }
 
-    /// The number of the last entry that was given out.
-    pub fn after(&self) -> u64 {
-        self.after
+    /// Behind the entry with this number.
+    pub fn behind(&self, useq: u64) -> Position {
+        Position { log_epoch: Some(self.device.log_epoch()), useq }
     }
 
     /// Whether there is nothing to give out now, as far as can be said without reading the log.
@@ -158,8 +156,8 @@ impl Feed {
     /// None: everything has been given out, and what comes next comes live.
     async fn read_log(&mut self) -> Option<Next> {
         let session = self.device.session();
-        let device = session.channel().device.0;
         match session.next_page(self.after, PAGE_ENTRIES, PAGE_BYTES).await {
+            Ok(Page::CaughtUp) if !session.channel().take_hints_due() => None,
             Ok(Page::CaughtUp) => {
                 let hints = session.hints().await.unwrap_or_default().into_iter();
                 let hints: Vec<_> = hints.map(|hint| wire::Entry::decode(hint).unwrap_or_default()).collect();
@@ -171,7 +169,7 @@ impl Feed {
             }
             Ok(Page::Entries(entries)) => {
                 self.after = entries.last().map_or(self.after, |entry| entry.useq);
-                Some(Next::Entries(entries.into_iter().map(|entry| logged_entry(entry, device)).collect()))
+                Some(Next::Entries(entries.into_iter().map(logged_entry).collect()))
             }
             Err(error) => {
                 tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
@@ -181,26 +179,8 @@ impl Feed {
     }
 }
 
-fn logged_entry(entry: LogEntry, device: u32) -> wire::Entry {
-    let own_send_no = if entry.own_device == device { entry.own_send_no } else { 0 };
+fn logged_entry(entry: Entry) -> wire::Entry {
     // What the store holds was encoded here. An entry that does not decode is shown as one of an unknown kind.
     let item = wire::Entry::decode(entry.item).unwrap_or_default().item;
-    wire::Entry { useq: entry.useq, own_send_no, item }
-}
-
-/// A place in a log: `useq`, or `epoch-useq` as in the id of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// None: whichever log there is.
-    pub log_epoch: Option<u64>,
-    pub useq: u64,
-}
-
-impl Position {
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once('-') {
-            Some((epoch, useq)) => Some(Self { log_epoch: Some(epoch.parse().ok()?), useq: useq.parse().ok()? }),
-            None => Some(Self { log_epoch: None, useq: text.parse().ok()? }),
-        }
-    }
+    wire::Entry { useq: entry.useq, own_send_no: entry.own_send_no, item }
 }

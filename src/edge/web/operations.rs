@@ -19,7 +19,7 @@ use super::{
     origin::IDEMPOTENCY_KEY,
     problem::Problem,
 };
-use crate::session::dispatch::SendNumber;
+use crate::session::SendNumber;
 
 /// How long an answer to a SEND may take. The message may be taken all the same; the sender finds out by sending it again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);

@@ -10,7 +10,7 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{gateway::Gateway, problem::Problem};
+use super::problem::Problem;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -32,8 +32,9 @@ pub fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// Refuses what a page of another origin has a browser send, whether or not it could read the answer.
-pub async fn check(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    match is_allowed(request.headers(), request.uri().host_and_port(), &gateway.config.origins) {
+/// The state: the origins that the configuration names.
+pub async fn check(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    match is_allowed(request.headers(), request.uri().host_and_port(), &origins) {
         true => next.run(request).await,
         false => {
             let detail = "pages of this origin may not use this server: name it in the setting web.origins";

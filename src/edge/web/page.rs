@@ -1,8 +1,6 @@
 //! The chat page at `/`: the files of `web/`, built into the program, each with its type and an ETag, under a policy by
 //! which the browser runs and loads nothing from anywhere else.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     extract::Path,
@@ -13,7 +11,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::gateway::{Gateway, unknown_path};
+use super::problem::Problem;
 
 /// What the page is made of. There is no build step: what stands there is what browsers get.
 #[derive(RustEmbed)]
@@ -35,7 +33,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-pub fn router() -> Router<Arc<Gateway>> {
+pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(|headers: HeaderMap, uri: Uri| serve("index.html".to_owned(), headers, uri)))
         .route("/page/{*file}", get(|Path(file): Path<String>, headers: HeaderMap, uri: Uri| serve(file, headers, uri)))
@@ -44,7 +42,7 @@ pub fn router() -> Router<Arc<Gateway>> {
 async fn serve(name: String, headers: HeaderMap, uri: Uri) -> Response {
     match (Files::get(&name), content_type(&name)) {
         (Some(file), Some(content_type)) => respond(file, content_type, &headers),
-        _ => unknown_path(uri).await.into_response(),
+        _ => Problem::unknown_path(&uri).into_response(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use hongyan_proto::{
@@ -14,7 +14,11 @@ use hongyan_proto::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::session::gate::Rejection;
+use super::devices::DeviceError;
+use crate::session::Rejection;
+
+/// When to try again where there is no room.
+const ROOM_MAY_COME: Duration = Duration::from_secs(5);
 
 /// The body of every answer that is no success, as `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -104,6 +108,15 @@ impl Problem {
         Self { code: Some(failure.code as u32), ..Self::named(status, name, failure.reason) }
     }
 
+    pub fn unknown_path(uri: &Uri) -> Self {
+        Self::http(StatusCode::NOT_FOUND, "UNKNOWN_PATH", format!("there is nothing at {}", uri.path()))
+    }
+
+    pub fn wrong_method(method: &Method, uri: &Uri) -> Self {
+        let detail = format!("{} does not take {method}", uri.path());
+        Self::http(StatusCode::METHOD_NOT_ALLOWED, "WRONG_METHOD", detail)
+    }
+
     /// The body or a parameter is not of the documented form.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::http(StatusCode::BAD_REQUEST, "MALFORMED", detail)
@@ -131,6 +144,26 @@ fn status_of_close(code: CloseCode) -> StatusCode {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         Self::closed(rejection.code, rejection.reason).after(rejection.retry_after)
+    }
+}
+
+impl From<DeviceError> for Problem {
+    fn from(error: DeviceError) -> Self {
+        let full = |detail| Self::closed(CloseCode::OVERLOADED, detail).after(ROOM_MAY_COME);
+        match error {
+            DeviceError::Full => full("too many devices are present by HTTP, try again later"),
+            DeviceError::TicketsFull => full("too many tickets are unused, try again later"),
+            DeviceError::TicketInvalid => {
+                let detail = "the ticket was used before or has expired: ask for a new one with POST /v1/ticket";
+                Self::http(StatusCode::UNAUTHORIZED, "TICKET_INVALID", detail)
+            }
+            DeviceError::TooManyRequests { retry_after } => {
+                let detail = "this device makes more requests than this server allows";
+                Self::http(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", detail).after(retry_after)
+            }
+            DeviceError::Ended(code, reason) => Self::closed(code, reason),
+            DeviceError::Refused(rejection) => rejection.into(),
+        }
     }
 }
 

@@ -1,22 +1,9 @@
-//! The HTTP port: the web's ways in ([`crate::edge::web::gateway`]), whether the server is well, what it has counted. It accepts
-//! connections, with TLS as the native port has it, and serves HTTP/1.1 and HTTP/2 on them.
+//! The HTTP port. It accepts connections, with TLS as the native port has it, and serves HTTP/1.1 and HTTP/2 on them.
+//! What it answers stands in `routes` and `health`.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -30,14 +17,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{access::Peer, gateway::Gateway};
+use super::{access::Peer, gateway::Gateway, health, routes};
 use crate::{
     edge::port::{
-        door::{self, Door},
+        door::Door,
         headcount::Headcount,
         tls::{self, Tls},
     },
-    session::service::Core,
+    session::Service,
 };
 
 /// How long a connection may take to bring the next request's head, and may idle between two.
@@ -56,17 +43,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The first byte of a TLS handshake; no HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Binds the port. A peer that takes nothing of what was sent to it for `stall_timeout` is cut off by the system.
-pub fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
-    let listener = door::bind(address)?;
-    #[cfg(target_os = "linux")]
-    socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(stall_timeout))?;
-    Ok(listener)
-}
-
 /// What is served at the port, and to whom.
 pub struct HttpPort {
-    pub core: Arc<Core>,
+    pub service: Arc<Service>,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Arc<Tls>>,
     /// Those at the port.
@@ -79,7 +58,7 @@ impl HttpPort {
     pub async fn run(self, mut door: Door, stop: CancellationToken) {
         let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let acceptor = self.tls.as_ref().map(|tls| (acceptor(tls), is_loopback));
-        let router = router(&self.core, &self.gateway);
+        let router = router(&self.service, &self.gateway);
         let connections = TaskTracker::new();
         loop {
             let (stream, address, place) = tokio::select! {
@@ -88,7 +67,7 @@ impl HttpPort {
             };
             let Ok(stream) = TcpStream::from_std(stream) else { continue };
             let Some(admission) = self.headcount.admit(address) else {
-                self.core.metrics.connections_turned_away.inc();
+                self.service.metrics().connections_turned_away.inc();
                 continue;
             };
             let peer = Peer::new(address, (place, admission));
@@ -126,8 +105,8 @@ async fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Everything that is served at the port.
-pub fn router(core: &Arc<Core>, gateway: &Arc<Gateway>) -> Router {
-    gateway.router().merge(health(core.clone()))
+pub fn router(service: &Arc<Service>, gateway: &Arc<Gateway>) -> Router {
+    routes::router(gateway).merge(health::router(service.clone()))
 }
 
 /// Serves one connection.
@@ -168,28 +147,4 @@ pub async fn serve(
     if let Err(error) = served {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-}
-
-fn health(core: Arc<Core>) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(core)
-}
-
-/// 503 while draining and when the store takes no writes: a load balancer should send people elsewhere.
-async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
-    if core.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
-    }
-    match core.metrics.is_store_failing() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes\n"),
-        false => (StatusCode::OK, "ready\n"),
-    }
-}
-
-async fn metrics(State(core): State<Arc<Core>>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], core.metrics.render())
 }

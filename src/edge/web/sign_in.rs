@@ -20,13 +20,8 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    auth::{Secret, password::PasswordError},
-    committer::op::LoggedIn,
-    session::{
-        accounts::{self, RegisterError},
-        dispatch::AccountError,
-        login::{self, CameBack},
-    },
+    edge::port::headcount::Admission,
+    session::{AccountError, CameBack, LoggedIn, RegisterError},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server
@@ -52,10 +47,10 @@ pub async fn log_in(
     if !numbers_itself {
         hello.last_send_no = SERVER_NUMBERS;
     }
-    let _admission = gateway.admit(&peer)?;
+    let _admission = admit(&gateway, &peer)?;
     gateway.devices.check_room()?;
-    let login = login::hello(&gateway.core, hello, &gateway.attempt(peer.address)).await?;
-    Ok(gateway.logged_in(login, wants_cookie.then(|| is_secure(&peer, &headers))))
+    let login = gateway.service.hello(hello, &gateway.attempt(peer.address)).await?;
+    Ok(logged_in(&gateway, login, wants_cookie.then(|| is_secure(&peer, &headers))))
 }
 
 /// `POST /v1/resume`: a RESUME, which exchanges the token for a new one.
@@ -71,12 +66,12 @@ pub async fn resume(
     if let Some(token) = token_of(&headers)? {
         resume.resume_token = token;
     }
-    let _admission = gateway.admit(&peer)?;
+    let _admission = admit(&gateway, &peer)?;
     gateway.devices.check_room()?;
     // A device that has more than its token logs in by POST /v1/login.
     resume.fallback = None;
-    let CameBack { login, .. } = login::resume(&gateway.core, resume, &gateway.attempt(peer.address)).await?;
-    Ok(gateway.logged_in(login, wants_cookie.then(|| is_secure(&peer, &headers))))
+    let CameBack { login, .. } = gateway.service.resume(resume, &gateway.attempt(peer.address)).await?;
+    Ok(logged_in(&gateway, login, wants_cookie.then(|| is_secure(&peer, &headers))))
 }
 
 /// `POST /v1/logout`: the token is void from now on.
@@ -121,20 +116,18 @@ pub async fn register(
         let detail = "accounts are made by the operator of this server";
         return Err(Problem::http(StatusCode::FORBIDDEN, "REGISTRATION_OFF", detail));
     }
-    let _admission = gateway.admit(&peer)?;
+    let _admission = admit(&gateway, &peer)?;
     let uid = Uid::new(&body.uid)
         .map_err(|_| Problem::closed(CloseCode::BAD_FIELD, "uid: use 1 to 64 of the characters A-Z a-z 0-9 . _ @ -"))?;
-    login::count_registration(&gateway.core, &gateway.attempt(peer.address))?;
-    match accounts::register(&gateway.core, &uid, Secret::from(body.password)).await {
+    match gateway.service.register(&uid, body.password, &gateway.attempt(peer.address)).await {
         Ok(()) => Ok((StatusCode::CREATED, Json(json!({ "uid": uid.as_str() }))).into_response()),
+        Err(RegisterError::TooMany(rejection)) => Err(rejection.into()),
         Err(RegisterError::Account(error)) => Err(account_problem(error)),
-        Err(RegisterError::Password(PasswordError::Busy)) => {
+        Err(RegisterError::Busy) => {
             Err(Problem::closed(CloseCode::OVERLOADED, "too many passwords are being checked, wait"))
         }
-        Err(RegisterError::Password(error @ PasswordError::BadLength { .. })) => {
-            Err(Problem::closed(CloseCode::BAD_FIELD, &error.to_string()))
-        }
-        Err(RegisterError::Password(error)) => {
+        Err(RegisterError::BadPassword(error)) => Err(Problem::closed(CloseCode::BAD_FIELD, &error.to_string())),
+        Err(RegisterError::Hashing(error)) => {
             tracing::error!(%error, "a password could not be hashed");
             Err(Problem::closed(CloseCode::INTERNAL, "the password could not be stored"))
         }
@@ -181,47 +174,45 @@ fn is_secure(peer: &Peer, headers: &HeaderMap) -> bool {
     peer.is_tls || origin.is_some_and(|origin| origin.starts_with(b"https://"))
 }
 
-impl Gateway {
-    /// A place among those who have not proved yet who they are.
-    fn admit(&self, peer: &Peer) -> Result<crate::edge::port::headcount::Admission, Problem> {
-        let busy = || Problem::closed(CloseCode::OVERLOADED, "too many logins at once from here, wait");
-        self.strangers.admit(peer.address).ok_or_else(busy)
-    }
+/// A place among those who have not proved yet who they are.
+fn admit(gateway: &Gateway, peer: &Peer) -> Result<Admission, Problem> {
+    let busy = || Problem::closed(CloseCode::OVERLOADED, "too many logins at once from here, wait");
+    gateway.strangers.admit(peer.address).ok_or_else(busy)
+}
 
-    /// The answer to a login. `cookie`: the token goes into a cookie, a secure one or not, and is not shown to the page.
-    fn logged_in(&self, login: LoggedIn, cookie: Option<bool>) -> Response {
-        let (head, last_send_no, reset) = (login.head, login.last_send_no, login.reset);
-        let cursor = reset.map_or(login.cursor, |reset| reset.head);
-        let device: Present = self.devices.insert(self, login);
-        let welcome = wire::Welcome {
-            conn_epoch: device.session().channel().conn_epoch,
-            resume_ttl_s: self.core.resume_ttl.as_secs() as u32,
-            head,
-            last_send_no,
-            log_epoch: self.core.log_epoch,
-            cursor,
-            limits: Some(*self.core.limits()),
-            time_ms: self.core.environment.unix_ms(),
-            uid: device.session().uid().as_str().into(),
-            ..Default::default()
-        };
-        let mut body = to_value(&welcome);
-        if let Some(reset) = reset {
-            body["syncReset"] = to_value(&reset);
+/// The answer to a login. `cookie`: the token goes into a cookie, a secure one or not, and is not shown to the page.
+fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Response {
+    let (head, last_send_no, reset) = (login.head, login.last_send_no, login.reset);
+    let cursor = reset.map_or(login.cursor, |reset| reset.head);
+    let device: Present = gateway.devices.insert(login);
+    let welcome = wire::Welcome {
+        conn_epoch: device.session().channel().conn_epoch,
+        resume_ttl_s: gateway.service.resume_ttl().as_secs() as u32,
+        head,
+        last_send_no,
+        log_epoch: gateway.service.log_epoch(),
+        cursor,
+        limits: Some(*gateway.service.limits()),
+        time_ms: gateway.service.environment().unix_ms(),
+        uid: device.session().uid().as_str().into(),
+        ..Default::default()
+    };
+    let mut body = to_value(&welcome);
+    if let Some(reset) = reset {
+        body["syncReset"] = to_value(&reset);
+    }
+    let token = BASE64_URL_SAFE_NO_PAD.encode(device.token());
+    let no_store = (header::CACHE_CONTROL, "no-store");
+    match cookie {
+        None => {
+            body["token"] = token.into();
+            ([no_store], Json(body)).into_response()
         }
-        let token = BASE64_URL_SAFE_NO_PAD.encode(device.token());
-        let no_store = (header::CACHE_CONTROL, "no-store");
-        match cookie {
-            None => {
-                body["token"] = token.into();
-                ([no_store], Json(body)).into_response()
-            }
-            Some(is_secure) => {
-                let secure = if is_secure { "; Secure" } else { "" };
-                let age = self.core.resume_ttl.as_secs();
-                let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/v1; Max-Age={age}{secure}");
-                ([no_store], [(header::SET_COOKIE, cookie)], Json(body)).into_response()
-            }
+        Some(is_secure) => {
+            let secure = if is_secure { "; Secure" } else { "" };
+            let age = gateway.service.resume_ttl().as_secs();
+            let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/v1; Max-Age={age}{secure}");
+            ([no_store], [(header::SET_COOKIE, cookie)], Json(body)).into_response()
         }
     }
 }

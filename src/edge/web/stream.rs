@@ -10,10 +10,9 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::stream;
-use hongyan_proto::{frame::Frame, wire};
+use hongyan_proto::{CloseCode, frame::Frame, wire};
 
 use super::{
-    events::{event_id, farewell},
     feed::{Feed, Next},
     json::to_text,
 };
@@ -158,7 +157,7 @@ impl Streaming {
         match next {
             Next::Entries(entries) => {
                 for entry in entries {
-                    let id = event_id(self.feed.device(), entry.useq);
+                    let id = self.feed.behind(entry.useq).to_string();
                     self.format.event(Some(&id), &Frame::Push(entry), &mut out);
                 }
             }
@@ -169,7 +168,7 @@ impl Streaming {
             }
             Next::Signal(signal) => self.format.event(None, &Frame::Signal(signal), &mut out),
             Next::Reset(reset) => {
-                let id = event_id(self.feed.device(), reset.head);
+                let id = self.feed.behind(reset.head).to_string();
                 self.format.event(Some(&id), &Frame::SyncReset(reset), &mut out);
             }
             Next::GoAway(go_away) => {
@@ -188,6 +187,16 @@ impl Streaming {
         }
         Some(out.into())
     }
+}
+
+/// What a stream says last.
+fn farewell(next: Next) -> Option<wire::Close> {
+    let (code, reason) = match next {
+        Next::Closed(code, reason) => (code, reason),
+        Next::Superseded => (CloseCode::REPLACED, "another request of this device reads its events now"),
+        _ => return None,
+    };
+    Some(wire::Close { code: code.0, reason: reason.into(), retry_after_ms: 0 })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The two forms that native frames have in WebSocket messages.
+//! The two forms that native frames have in WebSocket messages, and what is said to a peer that keeps to neither.
 
 use axum::extract::ws::{CloseFrame, Message, close_code};
 use bytes::{Bytes, BytesMut};
@@ -7,7 +7,7 @@ use hongyan_proto::{
     frame::Frame,
 };
 
-use super::{json, websocket::close_frame};
+use super::json;
 
 /// One subprotocol.
 pub trait Form: Unpin {
@@ -64,6 +64,11 @@ impl Form for Json {
         let frame = decoder.next_frame(MAX_FRAME).ok().flatten().and_then(|raw| Frame::decode(raw).ok().flatten());
         (frame.map(|frame| Message::Text(json::to_text(&frame).into())), whole)
     }
+}
+
+/// A control frame has room for 123 bytes of reason.
+pub fn close_frame(code: u16, reason: &str) -> CloseFrame {
+    CloseFrame { code, reason: reason[..reason.floor_char_boundary(123)].into() }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::{
     access::Peer,
     gateway::Gateway,
     problem::Problem,
-    subprotocol::{Binary, Form, Json},
+    subprotocol::{Binary, Form, Json, close_frame},
 };
 use crate::edge::native::link::Link;
 
@@ -60,22 +60,22 @@ pub async fn upgrade(
     };
     let busy = || Problem::closed(CloseCode::OVERLOADED, "too many connections without a login, wait");
     let admission = gateway.strangers.admit(peer.address).ok_or_else(busy)?;
-    let accepted_at = gateway.core.environment.now();
-    let max_message = gateway.core.limits().max_frame as usize * if is_json { 2 } else { 1 } + 4096;
+    let accepted_at = gateway.service.now();
+    let max_message = gateway.service.limits().max_frame as usize * if is_json { 2 } else { 1 } + 4096;
     let upgrade = upgrade.max_message_size(max_message).max_frame_size(max_message);
     let link = gateway.links.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let core = gateway.core.clone();
+        let service = gateway.service.clone();
         let mut alarm = gateway.alarms.alarm();
         let alarm = Pin::new(&mut alarm);
         let ended = match is_json {
             true => {
-                Link::new(Frames::new(socket, Json::default()), peer.address, core, admission, accepted_at)
+                Link::new(Frames::new(socket, Json::default()), peer.address, service, admission, accepted_at)
                     .run(alarm)
                     .await
             }
             false => {
-                Link::new(Frames::new(socket, Binary), peer.address, core, admission, accepted_at).run(alarm).await
+                Link::new(Frames::new(socket, Binary), peer.address, service, admission, accepted_at).run(alarm).await
             }
         };
         if let Err(error) = ended {
@@ -139,11 +139,6 @@ fn farewell(error: axum::Error) -> Option<CloseFrame> {
         _ => return None,
     };
     Some(close_frame(code, &inner.to_string()))
-}
-
-/// A control frame has room for 123 bytes of reason.
-pub(super) fn close_frame(code: u16, reason: &str) -> CloseFrame {
-    CloseFrame { code, reason: reason[..reason.floor_char_boundary(123)].into() }
 }
 
 impl<F: Form> AsyncRead for Frames<F> {

@@ -13,20 +13,21 @@ use hongyan_proto::{CloseCode, wire::hello::Credential};
 use super::*;
 use crate::{
     base::environment::{Now, System},
-    committer::{Committer, op::LoggedIn},
+    committer::{CommitQueue, Committer, op::LoggedIn},
     config::Config,
-    host::{assemble, open},
-    log::Log,
-    session::{
-        gate::{Attempt, Rejection},
-        login,
+    host::{
+        assemble::{Assembled, assemble},
+        open,
     },
+    log::Log,
+    session::gate::{Attempt, Rejection},
     sim,
     store::memory::MemoryEngine,
 };
 
 struct Rig {
-    core: Arc<Core>,
+    service: Arc<Service>,
+    queue: Arc<CommitQueue>,
     committer: Committer,
 }
 
@@ -34,15 +35,15 @@ impl Rig {
     async fn new() -> Self {
         let log = Log::new(Arc::new(MemoryEngine::new()));
         open::prepare(&log, Path::new("memory"), 7).await.unwrap();
-        let (core, committer) =
-            assemble::assemble(&Config::default(), log, sim::gate(), Box::new(System)).await.unwrap();
-        Self { core: Arc::new(core), committer }
+        let assembled = assemble(&Config::default(), log, sim::gate(), Box::new(System)).await.unwrap();
+        let Assembled { service, queue, committer } = assembled;
+        Self { service, queue, committer }
     }
 
     /// The committer works on all that has been handed over, `after` now.
     async fn work(&mut self, after: Duration) {
-        let now = Now::by(&*self.core.environment);
-        self.committer.process(self.core.queue.take().unwrap(), Now { instant: now.instant + after, ..now }).await;
+        let now = Now::by(self.service.environment());
+        self.committer.process(self.queue.take().unwrap(), Now { instant: now.instant + after, ..now }).await;
     }
 
     /// A login that has been handed over.
@@ -51,17 +52,17 @@ impl Rig {
         uid: &str,
         accepted_at: Instant,
     ) -> Pin<Box<dyn Future<Output = Result<LoggedIn, Rejection>>>> {
-        let (core, credential) = (self.core.clone(), Some(Credential::Token(sim::token(uid))));
+        let (service, credential) = (self.service.clone(), Some(Credential::Token(sim::token(uid))));
         let hello = wire::Hello { device: "phone".into(), device_epoch: 1, credential, ..Default::default() };
         let mut login = Box::pin(async move {
             let attempt = Attempt {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                now: core.environment.now(),
+                now: service.environment().now(),
                 accepted_at,
-                unix_s: core.environment.unix_ms() / 1000,
-                next_secret: core.environment.random(),
+                unix_s: service.environment().unix_ms() / 1000,
+                next_secret: service.environment().random(),
             };
-            login::hello(&core, hello, &attempt).await
+            service.hello(hello, &attempt).await
         });
         assert!(login.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         login
@@ -71,7 +72,7 @@ impl Rig {
         let login = self.begin_login(uid, accepted_at);
         self.work(Duration::ZERO).await;
         let login = login.await.unwrap();
-        Session::new(self.core.clone(), login.uid, login.channel)
+        Session::new(self.service.clone(), login.uid, login.channel)
     }
 }
 
@@ -90,7 +91,7 @@ async fn the_last_ack_of_a_device_counts_though_an_older_connection_logs_in_befo
     drop(bob);
     rig.work(Duration::ZERO).await;
     assert!(matches!(late.await, Err(Rejection { code: CloseCode::REPLACED, .. })));
-    assert!(!rig.core.sessions.is_live(user, device), "it has left");
+    assert!(!rig.service.sessions().is_live(user, device), "it has left");
     rig.work(Duration::from_secs(10)).await;
     assert_eq!(alice.channel().head(), 2, "its author has the receipt");
 }
@@ -103,14 +104,14 @@ async fn who_hangs_up_between_a_login_and_its_answer_has_left() {
         let login = rig.begin_login("alice", now);
         if is_answered {
             rig.work(Duration::ZERO).await;
-            assert_eq!(rig.core.sessions.len(), 1);
+            assert_eq!(rig.service.sessions().len(), 1);
         }
         drop(login);
         rig.work(Duration::ZERO).await;
-        assert!(rig.core.sessions.is_empty(), "answered: {is_answered}");
+        assert!(rig.service.sessions().is_empty(), "answered: {is_answered}");
     }
     let session = rig.log_in("alice", now).await;
     rig.work(Duration::ZERO).await;
-    assert_eq!(rig.core.sessions.len(), 1, "who has the answer stays");
+    assert_eq!(rig.service.sessions().len(), 1, "who has the answer stays");
     drop(session);
 }

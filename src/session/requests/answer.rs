@@ -1,20 +1,20 @@
-//! Answering REQUESTs. Each looks only at what belongs to the asking user; what is not theirs looks as if it were not
-//! there.
+//! From a REQUEST to what answers it, and from its result to a RESPONSE.
 
-use std::sync::Arc;
+use hongyan_proto::wire::{self, FailureCode, request::Op, response};
 
-use hongyan_proto::{
-    Uid,
-    wire::{self, FailureCode, request::Op, response},
+use super::{
+    asker::{Answer, Asker, Problem},
+    conversations::conversations,
+    groups::{group, members},
+    history::{history, messages},
+    people::{account, contacts, presence, privacy},
+    status::status,
 };
 
-use super::asker::{Answer, Asker, Problem};
-use crate::{live::channel::Channel, session::service::Core};
-
-/// The answer to `request` of the user on `channel`.
-pub async fn answer(core: &Core, channel: &Arc<Channel>, uid: &Uid, request: wire::Request) -> wire::Response {
+/// The answer to a request.
+pub async fn answer(asker: &Asker<'_>, request: wire::Request) -> wire::Response {
     let id = request.id;
-    let result = Asker { core, channel, uid }.answer(request.op).await.unwrap_or_else(|problem| {
+    let result = result(asker, request.op).await.unwrap_or_else(|problem| {
         let (code, reason) = match problem {
             Problem::Refused(code, reason) => (code, reason),
             Problem::Store(error) => {
@@ -27,20 +27,18 @@ pub async fn answer(core: &Core, channel: &Arc<Channel>, uid: &Uid, request: wir
     wire::Response { id, result: Some(result) }
 }
 
-impl Asker<'_> {
-    async fn answer(&self, op: Option<Op>) -> Answer {
-        match op {
-            Some(Op::History(request)) => self.history(request).await,
-            Some(Op::Messages(request)) => self.messages(request).await,
-            Some(Op::Conversations(request)) => self.conversations(request).await,
-            Some(Op::Group(request)) => self.group(request).await,
-            Some(Op::Members(request)) => self.members(request).await,
-            Some(Op::Status(request)) => self.status(request).await,
-            Some(Op::Presence(request)) => self.presence(request).await,
-            Some(Op::Contacts(request)) => self.contacts(request).await,
-            Some(Op::Privacy(_)) => self.privacy().await,
-            Some(Op::Account(_)) => self.account().await,
-            None => Err(Problem::Refused(FailureCode::FailureUnknown, "this server does not know the operation")),
-        }
+async fn result(asker: &Asker<'_>, op: Option<Op>) -> Answer {
+    match op {
+        Some(Op::History(request)) => history(asker, request).await,
+        Some(Op::Messages(request)) => messages(asker, request).await,
+        Some(Op::Conversations(request)) => conversations(asker, request).await,
+        Some(Op::Group(request)) => group(asker, request).await,
+        Some(Op::Members(request)) => members(asker, request).await,
+        Some(Op::Status(request)) => status(asker, request).await,
+        Some(Op::Presence(request)) => presence(asker, request).await,
+        Some(Op::Contacts(request)) => contacts(asker, request).await,
+        Some(Op::Privacy(_)) => privacy(asker).await,
+        Some(Op::Account(_)) => account(asker).await,
+        None => Err(Problem::Refused(FailureCode::FailureUnknown, "this server does not know the operation")),
     }
 }

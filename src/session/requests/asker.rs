@@ -7,23 +7,33 @@ use hongyan_proto::{
     wire::{FailureCode, response},
 };
 
-use crate::{base::number::UserNo, live::channel::Channel, log::View, session::service::Core, store::StoreError};
+use crate::{
+    base::number::UserNo,
+    live::{channel::Channel, sessions::Sessions},
+    log::{Log, View},
+    session::presence::Presence,
+    store::StoreError,
+};
 
-pub(super) const DEFAULT_LIMIT: u32 = 50;
-
-pub(super) const MAX_LIMIT: u32 = 200;
+/// Rows of a page, if a request does not say how many, and at the most.
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
 
 /// What surrounds the rows of a page in its frame, at the most.
-pub(super) const FRAME_RESERVE: usize = 512;
+const FRAME_RESERVE: usize = 512;
 
 /// What surrounds one row of a page, at the most.
 pub(super) const ROW_RESERVE: usize = 6;
 
-/// The device that asks, and its authenticated user.
-pub(super) struct Asker<'a> {
-    pub(super) core: &'a Core,
-    pub(super) channel: &'a Arc<Channel>,
-    pub(super) uid: &'a Uid,
+/// The device that asks, its authenticated user, and where the answer is looked for.
+pub struct Asker<'a> {
+    pub log: &'a Log,
+    pub sessions: &'a Sessions,
+    pub presence: &'a Presence,
+    pub channel: &'a Arc<Channel>,
+    pub uid: &'a Uid,
+    /// The answer has to fit.
+    pub max_frame: u32,
 }
 
 impl Asker<'_> {
@@ -33,14 +43,14 @@ impl Asker<'_> {
 
     /// Bytes that the rows of a page may take.
     pub(super) fn room(&self) -> usize {
-        self.core.limits().max_frame as usize - FRAME_RESERVE
+        self.max_frame as usize - FRAME_RESERVE
     }
 
     /// The conversation that the user calls `name`. None: they have none with that user, whether or not the user exists.
     pub(super) async fn view(&self, name: &str) -> Result<Option<View>, Problem> {
         let id = ConversationId::new(name);
         let id = id.map_err(|_| invalid("conversation: write a uid, or # and the number of a group"))?;
-        match (self.core.log.view(self.user(), &id).await?, id) {
+        match (self.log.view(self.user(), &id).await?, id) {
             (None, ConversationId::Group(_)) => Err(not_found("there is no such group")),
             (view, _) => Ok(view),
         }

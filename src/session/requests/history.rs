@@ -35,89 +35,87 @@ enum Anchor {
     At(u64),
 }
 
-impl Asker<'_> {
-    pub(super) async fn history(&self, request: wire::HistoryRequest) -> Answer {
-        let limit = page_limit(request.limit)?;
-        let Some(view) = self.view(&request.conversation).await? else {
-            return Ok(response::Result::History(wire::HistoryPage::default()));
-        };
-        let wire::HistoryRequest { after, before, forward, around, .. } = request;
-        let (messages, anchor) = match around {
-            0 => {
-                // One more than asked for tells whether there is more.
-                let range = HistoryRange { after, before, limit: limit + 1, forward };
-                let messages = self.core.log.seen_history(&view, range).await?;
-                (messages, if forward { Anchor::First } else { Anchor::Last })
-            }
-            cseq => (self.around(&view, cseq, limit).await?, Anchor::At(cseq)),
-        };
-        let mut rows = self.rows(&view, messages).await?;
-        let has_more = rows.len() > limit && shed_one(&mut rows, &anchor);
-        let has_shed = shed(&mut rows, &anchor, self.room());
-        let head = *view.visible.end();
-        let more = match anchor {
-            Anchor::At(_) => rows.back().is_some_and(|last| last.cseq < head),
-            _ => has_more || has_shed,
-        };
-        Ok(response::Result::History(page(rows, head, more)))
-    }
-
-    /// Half of a page before a message, it, and half behind it.
-    async fn around(&self, view: &View, cseq: u64, limit: usize) -> Result<Vec<wire::Message>, Problem> {
-        let before = HistoryRange { after: 0, before: cseq, limit: limit / 2, forward: false };
-        let behind = HistoryRange { after: cseq - 1, before: 0, limit: limit - limit / 2, forward: true };
-        let mut messages = self.core.log.seen_history(view, before).await?;
-        messages.extend(self.core.log.seen_history(view, behind).await?);
-        Ok(messages)
-    }
-
-    pub(super) async fn messages(&self, request: wire::MessagesRequest) -> Answer {
-        if request.cseqs.len() > MAX_MESSAGES {
-            return Err(invalid("cseqs: at most 100"));
+pub async fn history(asker: &Asker<'_>, request: wire::HistoryRequest) -> Answer {
+    let limit = page_limit(request.limit)?;
+    let Some(view) = asker.view(&request.conversation).await? else {
+        return Ok(response::Result::History(wire::HistoryPage::default()));
+    };
+    let wire::HistoryRequest { after, before, forward, around, .. } = request;
+    let (messages, anchor) = match around {
+        0 => {
+            // One more than asked for tells whether there is more.
+            let range = HistoryRange { after, before, limit: limit + 1, forward };
+            let messages = asker.log.seen_history(&view, range).await?;
+            (messages, if forward { Anchor::First } else { Anchor::Last })
         }
-        let Some(view) = self.view(&request.conversation).await? else {
-            return Ok(response::Result::Messages(wire::HistoryPage::default()));
-        };
-        let mut cseqs = request.cseqs;
-        cseqs.sort_unstable();
-        cseqs.dedup();
-        let mut messages = Vec::with_capacity(cseqs.len());
-        for cseq in cseqs {
-            messages.extend(self.core.log.seen_message(&view, cseq).await?);
-        }
-        let mut rows = self.rows(&view, messages).await?;
-        let more = shed(&mut rows, &Anchor::First, self.room());
-        Ok(response::Result::Messages(page(rows, *view.visible.end(), more)))
-    }
+        cseq => (page_around(asker, &view, cseq, limit).await?, Anchor::At(cseq)),
+    };
+    let mut rows = rows(asker, &view, messages).await?;
+    let has_more = rows.len() > limit && shed_one(&mut rows, &anchor);
+    let has_shed = shed(&mut rows, &anchor, asker.room());
+    let head = *view.visible.end();
+    let more = match anchor {
+        Anchor::At(_) => rows.back().is_some_and(|last| last.cseq < head),
+        _ => has_more || has_shed,
+    };
+    Ok(response::Result::History(page(rows, head, more)))
+}
 
-    async fn rows(&self, view: &View, messages: Vec<wire::Message>) -> Result<VecDeque<Row>, Problem> {
-        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(VecDeque::new()) };
-        let found = self.core.log.reactions(view.no, first.cseq, last.cseq).await?;
-        // What was reacted after a former member had gone is kept from them.
-        let shown = found.into_iter().filter(|(_, record)| record.as_of_cseq <= *view.visible.end());
-        let mut reactions: BTreeMap<u64, ReactionsRecord> = shown.collect();
-        let rows = messages.into_iter().map(|message| {
-            let cseq = message.cseq;
-            let reactions = reactions.remove(&cseq).map(|record| self.overlay(cseq, record));
-            Row { entry: wire::Entry { item: Some(Item::Message(message)), ..Default::default() }, cseq, reactions }
-        });
-        Ok(rows.collect())
-    }
+/// Half of a page before a message, it, and half behind it.
+async fn page_around(asker: &Asker<'_>, view: &View, cseq: u64, limit: usize) -> Result<Vec<wire::Message>, Problem> {
+    let before = HistoryRange { after: 0, before: cseq, limit: limit / 2, forward: false };
+    let behind = HistoryRange { after: cseq - 1, before: 0, limit: limit - limit / 2, forward: true };
+    let mut messages = asker.log.seen_history(view, before).await?;
+    messages.extend(asker.log.seen_history(view, behind).await?);
+    Ok(messages)
+}
 
-    /// The reactions to a message as the asker sees them, the most frequent first.
-    fn overlay(&self, cseq: u64, record: ReactionsRecord) -> wire::Reactions {
-        let (mut mine, mut counted) = (String::new(), BTreeMap::<String, u32>::new());
-        for reaction in record.reactions {
-            if reaction.user == self.user().0 {
-                mine.clone_from(&reaction.reaction);
-            }
-            *counted.entry(reaction.reaction).or_default() += 1;
-        }
-        let counts = counted.into_iter().map(|(reaction, count)| wire::ReactionCount { reaction, count });
-        let mut counts: Vec<_> = counts.collect();
-        counts.sort_by_key(|reaction| Reverse(reaction.count));
-        wire::Reactions { cseq, counts, mine, as_of_cseq: record.as_of_cseq }
+pub async fn messages(asker: &Asker<'_>, request: wire::MessagesRequest) -> Answer {
+    if request.cseqs.len() > MAX_MESSAGES {
+        return Err(invalid("cseqs: at most 100"));
     }
+    let Some(view) = asker.view(&request.conversation).await? else {
+        return Ok(response::Result::Messages(wire::HistoryPage::default()));
+    };
+    let mut cseqs = request.cseqs;
+    cseqs.sort_unstable();
+    cseqs.dedup();
+    let mut messages = Vec::with_capacity(cseqs.len());
+    for cseq in cseqs {
+        messages.extend(asker.log.seen_message(&view, cseq).await?);
+    }
+    let mut rows = rows(asker, &view, messages).await?;
+    let more = shed(&mut rows, &Anchor::First, asker.room());
+    Ok(response::Result::Messages(page(rows, *view.visible.end(), more)))
+}
+
+async fn rows(asker: &Asker<'_>, view: &View, messages: Vec<wire::Message>) -> Result<VecDeque<Row>, Problem> {
+    let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(VecDeque::new()) };
+    let found = asker.log.reactions(view.no, first.cseq, last.cseq).await?;
+    // What was reacted after a former member had gone is kept from them.
+    let shown = found.into_iter().filter(|(_, record)| record.as_of_cseq <= *view.visible.end());
+    let mut reactions: BTreeMap<u64, ReactionsRecord> = shown.collect();
+    let rows = messages.into_iter().map(|message| {
+        let cseq = message.cseq;
+        let reactions = reactions.remove(&cseq).map(|record| overlay(asker, cseq, record));
+        Row { entry: wire::Entry { item: Some(Item::Message(message)), ..Default::default() }, cseq, reactions }
+    });
+    Ok(rows.collect())
+}
+
+/// The reactions to a message as the asker sees them, the most frequent first.
+fn overlay(asker: &Asker<'_>, cseq: u64, record: ReactionsRecord) -> wire::Reactions {
+    let (mut mine, mut counted) = (String::new(), BTreeMap::<String, u32>::new());
+    for reaction in record.reactions {
+        if reaction.user == asker.user().0 {
+            mine.clone_from(&reaction.reaction);
+        }
+        *counted.entry(reaction.reaction).or_default() += 1;
+    }
+    let counts = counted.into_iter().map(|(reaction, count)| wire::ReactionCount { reaction, count });
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort_by_key(|reaction| Reverse(reaction.count));
+    wire::Reactions { cseq, counts, mine, as_of_cseq: record.as_of_cseq }
 }
 
 fn page(rows: VecDeque<Row>, head_cseq: u64, more: bool) -> wire::HistoryPage {

@@ -31,7 +31,7 @@ impl Run {
                 self.act(act);
             }
         }
-        let is_sound = self.world.host.core().is_some_and(|core| !core.is_draining());
+        let is_sound = self.world.host.service().is_some_and(|service| !service.is_draining());
         if !is_sound || self.world.host.disk.is_failed() {
             self.kill(false);
             self.agenda.clear();
@@ -86,7 +86,7 @@ impl Run {
     fn undrained(&self) -> Option<String> {
         self.lacking().or_else(|| {
             let mut lagging = None;
-            self.world.host.core()?.sessions.for_each(|channel| {
+            self.world.host.service()?.sessions().for_each(|channel| {
                 if channel.is_lagging() {
                     lagging = Some(format!("a device of {:?} still reads the log", channel.user));
                 }
@@ -182,12 +182,12 @@ impl Run {
     }
 
     fn check_sessions(&self, devices: usize) {
-        let Some(core) = self.world.host.core().filter(|_| !self.is_violated()) else { return };
-        let (sessions, links) = (core.sessions.len(), self.world.host.links());
+        let Some(service) = self.world.host.service().filter(|_| !self.is_violated()) else { return };
+        let (sessions, links) = (service.sessions().len(), self.world.host.links());
         self.world.ledger.borrow_mut().check(sessions == devices && links == devices, || {
             format!("I9: {devices} devices are live, {sessions} in the map, {links} links")
         });
-        let is_clean = devices > 0 || core.sessions.is_empty();
+        let is_clean = devices > 0 || service.sessions().is_empty();
         self.world.ledger.borrow_mut().check(is_clean, || "I9: the map holds users without devices".into());
     }
 }

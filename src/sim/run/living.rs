@@ -5,13 +5,10 @@ use std::time::Duration;
 use hongyan_proto::CloseCode;
 
 use super::{agenda::Act, state::Run};
-use crate::{
-    committer::op::Op,
-    sim::{
-        network::Cut,
-        plan::{self, Fault, Wanted},
-        rogue,
-    },
+use crate::sim::{
+    network::Cut,
+    plan::{self, Fault, Wanted},
+    rogue,
 };
 
 impl Run {
@@ -40,13 +37,13 @@ impl Run {
             Act::DiskIsGood => self.mend_disk(),
             Act::On(device) => self.devices[device].borrow_mut().turn_off(false),
             Act::DrainClose => {
-                if let Some(core) = self.world.host.core().filter(|core| core.is_draining()) {
-                    core.sessions.for_each(|channel| channel.close(CloseCode::GOING_AWAY, "the server stops"));
+                if let Some(service) = self.world.host.service().filter(|service| service.is_draining()) {
+                    service.end_all(CloseCode::GOING_AWAY, "the server stops");
                 }
             }
             Act::DrainEnd => {
-                if let Some(core) = self.world.host.core().filter(|core| core.is_draining()) {
-                    core.queue.close();
+                if let Some(service) = self.world.host.service().filter(|service| service.is_draining()) {
+                    service.close();
                     self.act_after(Duration::from_millis(500), Act::Restart);
                 }
             }
@@ -85,9 +82,10 @@ impl Run {
                 self.world.ledger.borrow_mut().has_time_passed = true;
             }
             Fault::Hours(hours) => {
-                let core = self.world.host.core();
-                core.iter()
-                    .for_each(|core| (0..hours).for_each(|_| assert!(core.queue.put(Op::Hour) || core.is_draining())));
+                let service = self.world.host.service();
+                service.iter().for_each(|service| {
+                    (0..hours).for_each(|_| assert!(service.count_hour() || service.is_draining()))
+                });
             }
             _ => self.fault_of_server(fault),
         }
@@ -100,10 +98,10 @@ impl Run {
             Fault::Kill => self.kill(false),
             Fault::PowerCut => self.kill(true),
             Fault::Drain => {
-                let Some(core) = self.world.host.core() else { return };
-                core.start_draining();
+                let Some(service) = self.world.host.service() else { return };
+                service.start_draining();
                 let second = Duration::from_secs(1);
-                core.sessions.for_each(|channel| channel.go_away(2 * second, second));
+                service.ask_to_move(2 * second, second);
                 self.act_after(2 * second, Act::DrainClose);
                 self.act_after(3 * second, Act::DrainEnd);
             }

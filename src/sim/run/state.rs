@@ -125,11 +125,11 @@ impl Run {
 
     /// No queue is longer than it may be (I6).
     fn check_bounds(&self) {
-        let Some(core) = self.world.host.core() else { return };
+        let Some(service) = self.world.host.service() else { return };
         let mut ledger = self.world.ledger.borrow_mut();
-        core.sessions.for_each(|channel| {
+        service.sessions().for_each(|channel| {
             let (entries, all) = channel.waiting();
-            let most = 64 + core.protocol.send_window as usize + 32;
+            let most = 64 + service.protocol().send_window as usize + 32;
             ledger.check(entries <= 64 && all <= most, || format!("I6: a channel holds {entries} entries of {all}"));
         });
     }

@@ -1,21 +1,7 @@
-//! A whole store in one file: written while the store is in use, verified, and read into an empty store.
+//! A store to an archive and back: written while the store is in use, verified, and read into an empty store.
 //!
 //! What the rows mean is not known here; who imports must give the store a new log epoch before it serves, since
 //! devices may have seen entries that the archive does not have.
-//!
-//! # Format, version 1
-//!
-//! All integers are big-endian.
-//!
-//! | part | bytes |
-//! |---|---|
-//! | head | `hongyan archive\n` (16 bytes), version u32 |
-//! | row, repeated | length u32 of the body; body: table u8, key length u16, key, value; check u64 |
-//! | foot | length u32 = 9; body: 0xFF, number of rows u64; check u64 |
-//!
-//! A check is the XXH3-64 hash of the length and the body, seeded with the check before it (0 for the first). So a flipped bit, a
-//! row that is missing, doubled or out of place, and a file cut short at any byte are all noticed. It is no defence against
-//! somebody who forges an archive: keep archives where only the operator can write.
 
 use std::{
     io::{self, BufReader, BufWriter, Read, Seek, Write},
@@ -23,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::format::{Record, RecordReader, RecordWriter, VERSION};
+use super::format::{ArchiveError, Record, RecordReader, RecordWriter, Summary};
 use crate::store::{
     batch::Batch,
     engine::{Durability, Engine},
@@ -35,37 +21,6 @@ const ROW_OVERHEAD_BYTES: u64 = 128;
 
 /// Rows are committed in batches of about this size, so an import needs little more memory than this.
 const BATCH_BYTES: u64 = 4 << 20;
-
-/// How much an archive holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    pub rows: u64,
-    /// Bytes of all keys and values.
-    pub bytes: u64,
-}
-
-/// Why a store could not be written to an archive or read from one.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// Reading from or writing to the store failed. After a failed import the store is not whole and must not be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot write the archive: {0}")]
-    Write(#[source] io::Error),
-    #[error("cannot read the archive: {0}")]
-    Read(#[source] io::Error),
-    /// Not one of our archives at all.
-    #[error("this is not a hongyan archive: it does not begin with `hongyan archive`")]
-    NotAnArchive,
-    #[error("the archive has format version {0}, this program knows version {known}: use a newer hongyan", known = VERSION)]
-    UnknownVersion(u32),
-    /// The archive is not what was written. Nothing of it was imported.
-    #[error("the archive is damaged at byte {offset}: {reason}; take another copy")]
-    Damaged { offset: u64, reason: &'static str },
-    /// The store to import into has rows. Nothing was changed.
-    #[error("the store is not empty: import into a fresh data directory")]
-    NotEmpty,
-}
 
 /// Writes every row of `engine`, as of now, to `writer`. The store may be in use. Blocks the thread.
 pub fn export(engine: &dyn Engine, writer: impl Write) -> Result<Summary, ArchiveError> {

@@ -1,18 +1,66 @@
-//! The bytes of an archive, record by record. Where they come from and go to is not known here.
+//! The bytes of an archive, record by record, and what can be wrong with them. Where they come from and go to is not known
+//! here.
+//!
+//! # Format, version 1
+//!
+//! All integers are big-endian.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | head | `hongyan archive\n` (16 bytes), version u32 |
+//! | row, repeated | length u32 of the body; body: table u8, key length u16, key, value; check u64 |
+//! | foot | length u32 = 9; body: 0xFF, number of rows u64; check u64 |
+//!
+//! A check is the XXH3-64 hash of the length and the body, seeded with the check before it (0 for the first). So a flipped bit, a
+//! row that is missing, doubled or out of place, and a file cut short at any byte are all noticed. It is no defence against
+//! somebody who forges an archive: keep archives where only the operator can write.
 
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::exchange::{ArchiveError, Summary};
-use crate::store::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
+use crate::store::{
+    error::StoreError,
+    table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Table},
+};
 
 const MAGIC: &[u8; 16] = b"hongyan archive\n";
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 const FOOT: u8 = 0xFF;
 const ROW_HEAD_BYTES: usize = 3;
 const MAX_BODY_BYTES: usize = ROW_HEAD_BYTES + MAX_KEY_BYTES + MAX_VALUE_BYTES;
+
+/// How much an archive holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub rows: u64,
+    /// Bytes of all keys and values.
+    pub bytes: u64,
+}
+
+/// Why a store could not be written to an archive or read from one.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Reading from or writing to the store failed. After a failed import the store is not whole and must not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write the archive: {0}")]
+    Write(#[source] io::Error),
+    #[error("cannot read the archive: {0}")]
+    Read(#[source] io::Error),
+    /// Not one of our archives at all.
+    #[error("this is not a hongyan archive: it does not begin with `hongyan archive`")]
+    NotAnArchive,
+    #[error("the archive has format version {0}, this program knows version {known}: use a newer hongyan", known = VERSION)]
+    UnknownVersion(u32),
+    /// The archive is not what was written. Nothing of it was imported.
+    #[error("the archive is damaged at byte {offset}: {reason}; take another copy")]
+    Damaged { offset: u64, reason: &'static str },
+    /// The store to import into has rows. Nothing was changed.
+    #[error("the store is not empty: import into a fresh data directory")]
+    NotEmpty,
+}
 
 /// The number that stands for a table in an archive; it never changes.
 fn tag(table: Table) -> u8 {

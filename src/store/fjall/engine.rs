@@ -1,26 +1,23 @@
-//! The durable engine: fjall, one keyspace a table.
-//!
-//! Here is opening and reading; `writer` commits, `runway` makes syncs quick, `tables` tunes each table, `purge` takes old
-//! rows out of the files, `errors` translates. Before the engine
-//! opens a store, `unfinished` clears what a crash during the very first start left, and `journal` what a later one
-//! left, or finds damage; `versions` and `contents` find damage in what the engine does not check itself, or too late.
+//! The engine itself: opening a store, and reading in it. Committing is the writer's, who is asked here; purging is a file
+//! of its own.
 
 use std::{
     future::ready,
-    io, mem,
+    io,
     ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    path::Path,
+    sync::{MutexGuard, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
-use fjall::{Database, Iter, Keyspace, Readable, Snapshot};
+use fjall::{Database, Iter, Readable as _};
 
 use super::{
     contents,
     errors::{self, translate},
     journal,
     lock::DirectoryLock,
+    parts::Parts,
     purge,
     runway::Runway,
     tables, unfinished, versions,
@@ -75,17 +72,10 @@ impl Default for FjallOptions {
 /// After a failed write or sync the engine commits no more: whether the disk holds what was written cannot be known, and
 /// a second sync would succeed without having written it. Reads go on.
 pub struct FjallEngine {
-    pub(super) path: PathBuf,
-    pub(super) db: Database,
-    pub(super) keyspaces: Keyspaces,
-    pub(super) writer: Mutex<Writer>,
-    /// What readers see: all commits that have returned.
-    pub(super) published: RwLock<Snapshot>,
+    parts: Parts,
     /// Held for reading while all rows are read, which keeps old ones alive, and for writing while those are purged.
-    pub(super) old_rows: RwLock<()>,
+    old_rows: RwLock<()>,
 }
-
-pub(super) type Keyspaces = [Keyspace; Table::ALL.len()];
 
 impl FjallEngine {
     /// Threads that write tables to files and merge these. The first leaves merging to the others, so that writing need
@@ -118,51 +108,25 @@ impl FjallEngine {
             .worker_threads(Self::WORKERS)
             .open()
             .map_err(|error| translate(error, path))?;
-        let mut keyspaces = Vec::with_capacity(Table::ALL.len());
-        for table in Table::ALL {
-            let keyspace = db.keyspace(table.name(), || tables::options(table));
-            keyspaces.push(keyspace.map_err(|error| translate(error, path))?);
-        }
+        let keyspaces = tables::open(&db).map_err(|error| translate(error, path))?;
         // The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a
         // table with everything in it.
         [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(hongyan_directory::sync).map_err(failed)?;
-        let keyspaces: Keyspaces = keyspaces.try_into().ok().expect("one keyspace was opened for each table");
         let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
-        let writer = Mutex::new(Writer::new(free_space, Runway::new(path.to_owned())));
-        let published = RwLock::new(db.snapshot());
-        Ok(FjallEngine { path: path.to_owned(), db, keyspaces, writer, published, old_rows: RwLock::new(()) })
+        let writer = Writer::new(free_space, Runway::new(path.to_owned()));
+        Ok(FjallEngine { parts: Parts::new(path.to_owned(), db, keyspaces, writer), old_rows: RwLock::new(()) })
     }
 
     /// Writes every table to its files, and reads from these.
     #[cfg(test)]
     pub(crate) fn flush(&self) {
-        self.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
-        self.publish(&self.writer().expect("no commit failed"));
-    }
-
-    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
-        self.writer.lock().map_err(|_| StoreError::Failed("a commit ended in a panic".into()))
-    }
-
-    pub(super) fn keyspace(&self, table: Table) -> &Keyspace {
-        &self.keyspaces[table.index()]
-    }
-
-    /// Lets readers see what is written. With the writer in hand, so that no batch is being applied: a snapshot of that
-    /// moment may hold half of it, since each table that goes to a file or is merged moves what a new snapshot sees.
-    pub(super) fn publish(&self, _writer: &Writer) {
-        let snapshot = self.db.snapshot();
-        let before = mem::replace(&mut *self.published.write().unwrap_or_else(PoisonError::into_inner), snapshot);
-        drop(before);
-    }
-
-    /// All commits that have returned, and nothing of the next.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let Self { parts, .. } = self;
+        parts.keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("the disk is there"));
+        parts.publish(&parts.writer().expect("no commit failed"));
     }
 
     fn read(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.snapshot().get(self.keyspace(table), key).map_err(errors::on_read)?;
+        let value = self.parts.snapshot().get(self.parts.keyspace(table), key).map_err(errors::on_read)?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -170,7 +134,7 @@ impl FjallEngine {
         if scan.from >= scan.to {
             return Ok(Vec::new());
         }
-        let rows = self.snapshot().range(self.keyspace(scan.table), scan.from..scan.to);
+        let rows = self.parts.snapshot().range(self.parts.keyspace(scan.table), scan.from..scan.to);
         if scan.descending { collect(rows.rev(), scan.limit) } else { collect(rows, scan.limit) }
     }
 }
@@ -199,11 +163,11 @@ impl Engine for FjallEngine {
     fn commit(&self, batch: Batch, durability: Durability) -> StoreFuture<'_, ()> {
         batch.assert_sizes();
         let commit = |mut writer: MutexGuard<'_, Writer>| {
-            writer.commit(&self.db, &self.keyspaces, batch, durability)?;
-            self.publish(&writer);
+            writer.commit(&self.parts.db, &self.parts.keyspaces, batch, durability)?;
+            self.parts.publish(&writer);
             Ok(())
         };
-        Box::pin(ready(self.writer().and_then(commit)))
+        Box::pin(ready(self.parts.writer().and_then(commit)))
     }
 
     fn get(&self, table: Table, key: Bytes) -> StoreFuture<'_, Option<Bytes>> {
@@ -216,9 +180,9 @@ impl Engine for FjallEngine {
 
     fn dump(&self, each: &mut DumpSink<'_>) -> Result<(), StoreError> {
         let _reading = self.old_rows.read().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = self.snapshot();
+        let snapshot = self.parts.snapshot();
         for table in Table::ALL {
-            if dump_table(table, snapshot.iter(self.keyspace(table)), each)? == ControlFlow::Break(()) {
+            if dump_table(table, snapshot.iter(self.parts.keyspace(table)), each)? == ControlFlow::Break(()) {
                 break;
             }
         }
@@ -227,6 +191,6 @@ impl Engine for FjallEngine {
 
     fn purge(&self) -> Result<(), StoreError> {
         let _alone = self.old_rows.write().unwrap_or_else(PoisonError::into_inner);
-        purge::purge(self)
+        purge::purge(&self.parts)
     }
 }

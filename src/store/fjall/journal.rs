@@ -26,7 +26,6 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::purge::FILLING;
 use crate::store::error::StoreError;
 
 #[cfg(test)]
@@ -44,6 +43,8 @@ const ROW_HEAD_BYTES: usize = 21;
 const SECTOR_BYTES: u64 = 512;
 const BUFFER_BYTES: usize = 128 * 1024;
 static ZEROS: [u8; BUFFER_BYTES] = [0; BUFFER_BYTES];
+/// The key of all rows that only fill a journal, for a purge; they mean nothing.
+pub(super) const FILLING: &[u8] = b"filler";
 
 /// What a batch of so many rows takes there, whose keys and values have `row_bytes`; less if large values compress.
 pub(super) fn size_bytes(rows: usize, row_bytes: u64) -> u64 {

@@ -17,15 +17,17 @@ use std::{
 
 use fjall::{Keyspace, KeyspaceCreateOptions};
 
-use super::{engine::FjallEngine, errors, journal};
+use super::{
+    errors,
+    journal::{self, FILLING},
+    parts::Parts,
+};
 use crate::store::{error::StoreError, table::Table};
 
 /// The tables that hold what people wrote.
 const WRITTEN_BY_PEOPLE: [Table; 4] = [Table::Messages, Table::Reactions, Table::Memberships, Table::Conversations];
 /// The keyspace of the rows without meaning. It is there only while a purge goes on, or was cut short.
-const FILLER: &str = "filler";
-/// The key of all of these rows.
-pub(super) const FILLING: &[u8] = b"filler";
+pub(super) const FILLER: &str = "filler";
 /// A key that no table has: they begin with numbers of at least four bytes.
 const NO_KEY: &[u8] = &[0];
 const CHUNK_BYTES: usize = 1 << 20;
@@ -38,21 +40,21 @@ const STEP: Duration = Duration::from_millis(20);
 const MAX_STEPS: usize = 3000;
 
 /// See the module's page. Nobody may be reading a snapshot that is older than the purge.
-pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
-    let room = engine.keyspace(Table::Messages).disk_space() + (MAX_CHUNKS * CHUNK_BYTES) as u64;
-    engine.writer()?.check_room(room)?;
-    let old = journal::list(&engine.path).map_err(|error| StoreError::Io(error.to_string()))?;
-    fill_journal(engine, &old)?;
-    flush_until_gone(engine, &old)?;
-    let tables = WRITTEN_BY_PEOPLE.map(|table| engine.keyspace(table));
-    look_for_old_rows(engine)?;
+pub(super) fn purge(parts: &Parts) -> Result<(), StoreError> {
+    let room = parts.keyspace(Table::Messages).disk_space() + (MAX_CHUNKS * CHUNK_BYTES) as u64;
+    parts.writer()?.check_room(room)?;
+    let old = journal::list(&parts.path).map_err(|error| StoreError::Io(error.to_string()))?;
+    fill_journal(parts, &old)?;
+    flush_until_gone(parts, &old)?;
+    let tables = WRITTEN_BY_PEOPLE.map(|table| parts.keyspace(table));
+    look_for_old_rows(parts)?;
     for keyspace in tables {
         keyspace.major_compact().map_err(errors::on_commit)?;
     }
     for keyspace in tables {
-        engine.writer()?.put(&engine.db, keyspace, NO_KEY, None)?;
+        parts.writer()?.put(&parts.db, keyspace, NO_KEY, None)?;
     }
-    look_for_old_rows(engine)?;
+    look_for_old_rows(parts)?;
     for keyspace in tables {
         keyspace.rotate_memtable_and_wait().map_err(errors::on_commit)?;
     }
@@ -60,30 +62,30 @@ pub(super) fn purge(engine: &FjallEngine) -> Result<(), StoreError> {
 }
 
 /// What the snapshot that readers share still shows would count as seen, so that it is renewed first.
-fn look_for_old_rows(engine: &FjallEngine) -> Result<(), StoreError> {
-    engine.publish(&*engine.writer()?);
+fn look_for_old_rows(parts: &Parts) -> Result<(), StoreError> {
+    parts.publish(&*parts.writer()?);
     for _ in 0..SNAPSHOTS_PER_LOOK {
-        drop(engine.snapshot());
+        drop(parts.snapshot());
     }
     Ok(())
 }
 
 /// Writes until the newest of the `old` journals is no longer the one that the engine writes.
-fn fill_journal(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreError> {
+fn fill_journal(parts: &Parts, old: &[PathBuf]) -> Result<(), StoreError> {
     let Some(newest) = old.last() else { return Ok(()) };
-    let filler = engine.db.keyspace(FILLER, KeyspaceCreateOptions::default).map_err(errors::on_commit)?;
-    let filled = fill(engine, &filler, newest);
-    engine.db.delete_keyspace(filler).map_err(errors::on_commit)?;
+    let filler = parts.db.keyspace(FILLER, KeyspaceCreateOptions::default).map_err(errors::on_commit)?;
+    let filled = fill(parts, &filler, newest);
+    parts.db.delete_keyspace(filler).map_err(errors::on_commit)?;
     filled
 }
 
-fn fill(engine: &FjallEngine, filler: &Keyspace, newest: &Path) -> Result<(), StoreError> {
+fn fill(parts: &Parts, filler: &Keyspace, newest: &Path) -> Result<(), StoreError> {
     let directory = newest.parent().unwrap_or(newest);
     // The journal compresses, so that only what is random fills it.
     let mut chunk = vec![0; CHUNK_BYTES];
     rand::fill(&mut chunk[..]);
     for number in 0..MAX_CHUNKS {
-        engine.writer()?.put(&engine.db, filler, FILLING, Some(&chunk))?;
+        parts.writer()?.put(&parts.db, filler, FILLING, Some(&chunk))?;
         // Where the journal stands is looked at when a table goes to a file.
         if number % 8 == 7 {
             filler.rotate_memtable_and_wait().map_err(errors::on_commit)?;
@@ -97,9 +99,9 @@ fn fill(engine: &FjallEngine, filler: &Keyspace, newest: &Path) -> Result<(), St
 }
 
 /// A journal goes when all that is in it stands in table files.
-fn flush_until_gone(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreError> {
+fn flush_until_gone(parts: &Parts, old: &[PathBuf]) -> Result<(), StoreError> {
     for _ in 0..MAX_STEPS {
-        for keyspace in &engine.keyspaces {
+        for keyspace in &parts.keyspaces {
             keyspace.rotate_memtable_and_wait().map_err(errors::on_commit)?;
         }
         if !old.iter().any(|journal| journal.exists()) {
@@ -108,40 +110,4 @@ fn flush_until_gone(engine: &FjallEngine, old: &[PathBuf]) -> Result<(), StoreEr
         thread::sleep(STEP);
     }
     Err(StoreError::Io("the engine keeps a journal that it needs no more".into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{
-        batch::Batch,
-        engine::{Durability, Engine},
-        fjall::engine::FjallOptions,
-    };
-
-    fn open(path: &Path) -> FjallEngine {
-        FjallEngine::open(path, FjallOptions::default()).unwrap()
-    }
-
-    fn commit(engine: &FjallEngine, value: &'static str) {
-        let mut batch = Batch::default();
-        batch.put(Table::Meta, "key", value);
-        futures_util::FutureExt::now_or_never(engine.commit(batch, Durability::Synced)).unwrap().unwrap();
-    }
-
-    /// The engine gives the numbers of a purge's last rows again, if it ends before anything else is committed.
-    #[test]
-    fn a_purge_cut_short_leaves_a_store_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        let engine = open(dir.path());
-        commit(&engine, "before");
-        let filler = engine.db.keyspace(FILLER, KeyspaceCreateOptions::default).unwrap();
-        for _ in 0..20 {
-            engine.writer().unwrap().put(&engine.db, &filler, FILLING, Some(b"chunk")).unwrap();
-        }
-        engine.db.delete_keyspace(filler).unwrap();
-        drop(engine);
-        commit(&open(dir.path()), "after");
-        drop(open(dir.path()));
-    }
 }

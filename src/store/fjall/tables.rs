@@ -1,10 +1,10 @@
-//! How each table is kept. The engine writes these into the store when it creates a table; for a table that exists,
-//! what was written then holds.
+//! The tables as fjall's keyspaces, and how each is kept: the engine writes that into the store when it creates a table;
+//! for a table that exists, what was written then holds.
 
 use std::sync::Arc;
 
 use fjall::{
-    CompressionType, KeyspaceCreateOptions,
+    CompressionType, Database, Error, Keyspace, KeyspaceCreateOptions,
     compaction::Leveled,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
 };
@@ -13,7 +13,17 @@ use crate::store::table::Table;
 
 const MIB: u64 = 1 << 20;
 
-pub(super) fn options(table: Table) -> KeyspaceCreateOptions {
+/// In the order of [`Table::ALL`].
+pub(super) type Keyspaces = [Keyspace; Table::ALL.len()];
+
+/// Opens every table, creating those that are not there.
+pub(super) fn open(db: &Database) -> Result<Keyspaces, Error> {
+    let keyspaces = Table::ALL.into_iter().map(|table| db.keyspace(table.name(), || options(table)));
+    let keyspaces = keyspaces.collect::<Result<Vec<_>, _>>()?;
+    Ok(keyspaces.try_into().ok().expect("one keyspace was opened for each table"))
+}
+
+fn options(table: Table) -> KeyspaceCreateOptions {
     let options = KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes(table));
     match table {
         // Appended and read in ranges. The bodies are most of the store, and text compresses well.

@@ -2,7 +2,7 @@
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 
-use super::{engine::Keyspaces, errors, journal, runway::Runway};
+use super::{errors, journal, runway::Runway, tables::Keyspaces};
 use crate::store::{batch::Batch, engine::Durability, error::StoreError, free_space::FreeSpace};
 
 pub(super) struct Writer {

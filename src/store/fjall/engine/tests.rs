@@ -1,11 +1,12 @@
 //! What the engine keeps beside the tables' files stays within what it was given: rows in memory, blocks that were read,
-//! journals. And what its own threads do meanwhile shows in no read.
+//! journals. What its own threads do meanwhile shows in no read, and what a purge was about to do in no later run.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
+use fjall::KeyspaceCreateOptions;
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -45,7 +46,7 @@ fn rows_in_memory_go_to_a_file_when_they_are_as_many_as_their_table_gathers() {
         let most = tables::memtable_bytes(table) as usize;
         together += most;
         let tenth = noise.slice(..most / 10);
-        let files = || engine.keyspace(table).table_count();
+        let files = || engine.parts.keyspace(table).table_count();
         (0..9).for_each(|key| commit(&engine, table, key, &tenth));
         assert_eq!(files(), 0, "{table:?} gathers less than it may");
         (9..11).for_each(|key| commit(&engine, table, key, &tenth));
@@ -65,7 +66,7 @@ fn blocks_that_were_read_stay_in_memory_as_far_as_the_cache_goes() {
     let mut most = 0;
     for key in 0..512_usize {
         assert!(engine.read(Table::Messages, &key.to_be_bytes()).unwrap().is_some());
-        most = most.max(engine.db.cache_size());
+        most = most.max(engine.parts.db.cache_size());
     }
     assert!((CACHE / 2..=CACHE).contains(&most), "{most} bytes are kept");
 }
@@ -82,7 +83,7 @@ fn journals_go_when_they_are_as_large_as_they_may_be() {
         let written = list().pop();
         let filled = (0..6).find(|part| {
             (0..16).for_each(|key| commit(&engine, Table::Messages, 100 * journal + 16 * part + key, &noise));
-            engine.keyspace(Table::Messages).rotate_memtable_and_wait().unwrap();
+            engine.parts.keyspace(Table::Messages).rotate_memtable_and_wait().unwrap();
             list().pop() != written
         });
         assert!(filled.is_some(), "a journal grows for ever");
@@ -90,7 +91,7 @@ fn journals_go_when_they_are_as_large_as_they_may_be() {
     // The one that is written, which ends where a table goes to a file.
     let newest = (64 << 20) + tables::memtable_bytes(Table::Messages);
     let most = FjallOptions::MIN_JOURNAL_BYTES + newest;
-    until("journals stay that are too many", || engine.db.journal_disk_space().unwrap() <= most);
+    until("journals stay that are too many", || engine.parts.db.journal_disk_space().unwrap() <= most);
 }
 
 #[test]
@@ -111,9 +112,28 @@ fn a_table_that_goes_to_a_file_shows_no_half_of_a_batch() {
     thread::scope(|scope| {
         let writing = scope.spawn(|| (1..300).for_each(commit));
         while !writing.is_finished() {
-            engine.keyspace(Table::Users).rotate_memtable_and_wait().unwrap();
+            engine.parts.keyspace(Table::Users).rotate_memtable_and_wait().unwrap();
             let rows = engine.read_range(both.clone()).unwrap();
             assert_eq!(rows[0].1, rows[1].1, "rows of two batches in one scan");
         }
     });
+}
+
+/// The engine gives the numbers of a purge's last rows again, if it ends before anything else is committed.
+#[test]
+fn a_purge_cut_short_leaves_a_store_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || FjallEngine::open(dir.path(), FjallOptions::default()).unwrap();
+    let engine = open();
+    let row = Bytes::from("a row");
+    commit(&engine, Table::Meta, 1, &row);
+    let Parts { db, .. } = &engine.parts;
+    let filler = db.keyspace(purge::FILLER, KeyspaceCreateOptions::default).unwrap();
+    for _ in 0..20 {
+        engine.parts.writer().unwrap().put(db, &filler, journal::FILLING, Some(b"chunk")).unwrap();
+    }
+    db.delete_keyspace(filler).unwrap();
+    drop(engine);
+    commit(&open(), Table::Meta, 1, &row);
+    drop(open());
 }

@@ -1,54 +1,76 @@
-//! What the committer has in memory of users: loaded when they are needed, changed by the batch, turned into rows for the
-//! commit, and forgotten when a commit has failed. Conversations are in `conversation`; letting go of what is idle in
-//! `upkeep`.
+//! What the batch under way changes: rows as it will leave them, and what in memory becomes rows with it.
 
 use bytes::Bytes;
 use hongyan_proto::{Uid, canary};
+use prost::Message;
 
 use super::{
-    CURSOR_DELAY, Committer, encode,
-    rules::leaving,
+    conversation::Conversation,
+    state::Committer,
     user::{Change, User},
 };
 use crate::{
-    base::{environment::Now, number::UserNo},
+    base::{
+        environment::Now,
+        number::{ConversationNo, UserNo},
+    },
     log::{
-        AccountRecord, RunRecord,
+        AccountRecord, ConversationRecord, MemberRecord, MembershipRecord, RunRecord, encode,
         keys::{self, meta},
     },
     store::{StoreError, Table},
 };
 
 impl Committer {
-    /// The user, loaded if need be. None: there is no such user.
-    pub async fn user(&mut self, no: UserNo, now: Now) -> Result<Option<&mut User>, StoreError> {
-        if !self.users.contains_key(&no) {
-            let Some(account) = self.log.account(no).await? else { return Ok(None) };
-            let user = User::load(&self.log, no, account, now.instant).await?;
-            self.keep(user, now);
-        }
-        let user = self.users.get_mut(&no).expect("it was there or has just been loaded");
-        user.last_used = now.instant;
-        Ok(Some(user))
+    /// A row as the batch under way will leave it.
+    pub async fn row<T: Message + Default>(&mut self, table: Table, key: Bytes) -> Result<Option<T>, StoreError> {
+        let value = match self.batch.find(table, &key) {
+            Some(staged) => staged.cloned(),
+            None => self.log.engine().get(table, key).await?,
+        };
+        let decoded = value.map(T::decode).transpose();
+        decoded.map_err(|error| StoreError::Corrupt(format!("a row of {} does not decode: {error}", table.name())))
     }
 
-    pub async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
-        if let Some(no) = self.names.get(uid) {
-            return Ok(Some(*no));
-        }
-        let Some(no) = self.log.user_no(uid).await? else { return Ok(None) };
-        Ok(self.user(no, now).await?.map(|user| user.no))
+    /// A conversation that is known to be in memory.
+    pub fn in_use(&mut self, no: ConversationNo) -> &mut Conversation {
+        self.conversations.get_mut(&no).expect("a conversation in use is in memory")
     }
 
-    pub fn keep(&mut self, user: User, now: Now) {
-        self.names.insert(user.uid.clone(), user.no);
-        self.users.insert(user.no, user);
-        self.sweep_due.get_or_insert(now.instant + leaving::SWEEP_EVERY);
+    pub async fn membership(
+        &mut self,
+        user: UserNo,
+        no: ConversationNo,
+    ) -> Result<Option<MembershipRecord>, StoreError> {
+        self.row(Table::Memberships, keys::membership(user, no)).await
     }
 
-    /// Whether one more account may be made.
-    pub fn has_room_for_user(&self) -> bool {
-        u64::from(self.last_user) < self.settings.accounts
+    pub fn put_membership(&mut self, user: UserNo, no: ConversationNo, record: &MembershipRecord) {
+        self.batch.put(Table::Memberships, keys::membership(user, no), encode(record));
+    }
+
+    pub fn put_member(&mut self, no: ConversationNo, user: UserNo, record: &MemberRecord) {
+        self.batch.put(Table::Members, keys::member(no, user), encode(record));
+    }
+
+    /// Writes the record of a conversation in memory.
+    pub fn put_conversation(&mut self, no: ConversationNo) {
+        let record = encode(&self.conversations[&no].record);
+        self.batch.put(Table::Conversations, keys::conversation(no), record);
+    }
+
+    pub fn create_conversation(
+        &mut self,
+        record: ConversationRecord,
+        readers: Vec<UserNo>,
+        now: Now,
+    ) -> ConversationNo {
+        self.last_conversation += 1;
+        let no = ConversationNo(self.last_conversation);
+        self.put_meta(meta::LAST_CONVERSATION, no.0);
+        self.conversations.insert(no, Conversation::new(record, readers, now.instant));
+        self.put_conversation(no);
+        no
     }
 
     /// Makes an account, in this batch.
@@ -86,7 +108,7 @@ impl Committer {
         {
             self.touched_lazily.push(no);
         }
-        self.cursors_due.get_or_insert(now.instant + CURSOR_DELAY);
+        self.due.put_off(now);
     }
 
     /// What could wait of this user goes with the batch.
@@ -95,28 +117,6 @@ impl Committer {
         let changes = user.devices.iter_mut().map(|device| &mut device.change).chain([&mut user.account_change]);
         changes.filter(|change| **change == Change::Lazy).for_each(|change| *change = Change::Urgent);
         self.touched.push(no);
-    }
-
-    /// Empties the caches and reads the store's counters anew.
-    pub async fn forget_memory(&mut self) -> Result<(), StoreError> {
-        if !canary::is("users-of-a-failed-commit") {
-            self.users.clear();
-        }
-        self.names.clear();
-        self.pairs.clear();
-        if !canary::is("numbers-of-a-failed-commit") {
-            self.conversations.clear();
-        }
-        self.knows_expiry = false;
-        self.written.clear();
-        self.touched.clear();
-        self.touched_lazily.clear();
-        self.visitors.clear();
-        self.hours = self.log.meta(meta::HOURS).await?;
-        self.old_bodies_ms = self.log.meta(meta::OLD_BODIES).await?;
-        self.last_user = self.log.meta(meta::LAST_USER).await? as u32;
-        self.last_conversation = self.log.meta(meta::LAST_CONVERSATION).await?;
-        Ok(())
     }
 
     /// Turns what has changed in memory into rows: one run, one account and one row a device for each touched user; what

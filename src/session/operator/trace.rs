@@ -10,10 +10,10 @@ use hongyan_proto::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::service::Core;
 use crate::{
     base::number::{ConversationNo, UserNo},
-    log::{ConversationRecord, Recipient as Reached, Sent, message_of},
+    live::sessions::Sessions,
+    log::{ConversationRecord, Log, Recipient as Reached, Sent, message_of},
     store::StoreError,
 };
 
@@ -99,25 +99,25 @@ pub enum TraceError {
 }
 
 /// Looks for a message of `uid`.
-pub async fn trace(core: &Core, uid: &str, message: Message) -> Result<Trace, TraceError> {
+pub async fn trace(log: &Log, sessions: &Sessions, uid: &str, message: Message) -> Result<Trace, TraceError> {
     let unknown = || TraceError::User(uid.into());
     let uid = Uid::new(uid).map_err(|_| unknown())?;
-    let user = core.log.user_no(uid.as_str()).await?.ok_or_else(unknown)?;
+    let user = log.user_no(uid.as_str()).await?.ok_or_else(unknown)?;
     let (no, cseq) = match message {
         Message::Numbered { conversation, cseq } => {
             let id = ConversationId::new(&conversation).ok();
             let view = match &id {
-                Some(id) => core.log.view(user, id).await?,
+                Some(id) => log.view(user, id).await?,
                 None => None,
             };
             let unknown = || TraceError::Conversation { uid: uid.to_string(), conversation };
             (view.ok_or_else(unknown)?.no, cseq)
         }
         Message::Sent { device, send_no } => {
-            let devices = core.log.devices(user).await?;
+            let devices = log.devices(user).await?;
             let newest = devices.iter().rev().find(|(_, record)| record.name == device);
             let Some((device, _)) = newest else { return Err(TraceError::Device { uid: uid.to_string(), device }) };
-            match core.log.sent(user, *device, send_no).await? {
+            match log.sent(user, *device, send_no).await? {
                 Sent::Unknown => return Err(TraceError::SendNo(send_no)),
                 Sent::Refused(nack) => return Ok(Trace::Refused { nack: nack.as_str_name().into() }),
                 Sent::Done { time_ms } => return Ok(Trace::Done { time_ms }),
@@ -125,29 +125,30 @@ pub async fn trace(core: &Core, uid: &str, message: Message) -> Result<Trace, Tr
             }
         }
     };
-    let record = core.log.conversation(no).await?.unwrap_or_default();
-    committed(core, user, (no, record), cseq).await.map(Trace::Committed)
+    let record = log.conversation(no).await?.unwrap_or_default();
+    committed(log, sessions, user, (no, record), cseq).await.map(Trace::Committed)
 }
 
 async fn committed(
-    core: &Core,
+    log: &Log,
+    sessions: &Sessions,
     user: UserNo,
     (no, record): (ConversationNo, ConversationRecord),
     cseq: u64,
 ) -> Result<Committed, TraceError> {
-    let row = core.log.message(no, cseq).await?.ok_or(TraceError::Message(cseq))?;
+    let row = log.message(no, cseq).await?.ok_or(TraceError::Message(cseq))?;
     let message = message_of(row)?;
-    let author = core.log.user_no(&message.from).await?.ok_or_else(|| TraceError::User(message.from.clone()))?;
-    let reached = core.log.fate(no, &record, author, cseq).await?;
+    let author = log.user_no(&message.from).await?.ok_or_else(|| TraceError::User(message.from.clone()))?;
+    let reached = log.fate(no, &record, author, cseq).await?;
     Ok(Committed {
-        conversation: core.log.conversation_id(user, no, &record).await?,
+        conversation: log.conversation_id(user, no, &record).await?,
         cseq,
         from: message.from,
         committed_ms: message.time_ms,
         is_act: message.act.is_some(),
         gone: gone(message.extras.as_deref()),
         is_large: record.group.is_some_and(|group| group.large),
-        recipients: reached.into_iter().map(|reached| recipient(core, reached)).collect(),
+        recipients: reached.into_iter().map(|reached| recipient(sessions, reached)).collect(),
     })
 }
 
@@ -159,10 +160,10 @@ fn gone(extras: Option<&Extras>) -> Option<String> {
     }
 }
 
-fn recipient(core: &Core, reached: Reached) -> Recipient {
+fn recipient(sessions: &Sessions, reached: Reached) -> Recipient {
     let known = |time_ms| (time_ms != 0).then_some(time_ms);
     let devices = reached.devices.into_iter().map(|device| Device {
-        offered: core.sessions.is_live(reached.user, device.no),
+        offered: sessions.is_live(reached.user, device.no),
         device: device.name,
         delivered: device.has_it,
         cursor: device.cursor,
