@@ -13,11 +13,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use hongyan_proto::canary;
 
-use super::{chance::Chance, clock::Clock, ledger::MARK};
+use super::{chance::Chance, clock::Clock, content};
 use crate::store::{Batch, DumpSink, Durability, Engine, Row, Scan, StoreError, StoreFuture, Table, Write};
 
 /// How the disk behaves when nothing is wrong.
@@ -120,8 +119,8 @@ impl State {
                 Some(write) => write.value.as_ref(),
                 None => self.tables[Table::Messages as usize].get(key),
             };
-            old.extend(before.into_iter().flat_map(|row| contents_of(row)));
-            new.extend(value.iter().flat_map(|row| contents_of(row)));
+            old.extend(before.into_iter().flat_map(|row| content::numbers_in(row)));
+            new.extend(value.iter().flat_map(|row| content::numbers_in(row)));
         }
         new.retain(|content| !old.contains(content));
         new
@@ -211,7 +210,7 @@ impl Disk {
     /// The contents that rows of messages hold, by their numbers in the book.
     pub fn contents(&self) -> Vec<u32> {
         let state = self.state();
-        state.tables[Table::Messages as usize].values().flat_map(|row| contents_of(row)).collect()
+        state.tables[Table::Messages as usize].values().flat_map(|row| content::numbers_in(row)).collect()
     }
 
     /// Whether the row that holds this content is not on stable storage yet.
@@ -244,11 +243,6 @@ impl State {
             false => rows.take(scan.limit).map(owned).collect(),
         }
     }
-}
-
-/// The numbers of the contents that a row holds.
-fn contents_of(row: &[u8]) -> impl Iterator<Item = u32> {
-    memmem::find_iter(row, &MARK).filter_map(|at| Some(u32::from_be_bytes(*row.get(at + MARK.len()..)?.first_chunk()?)))
 }
 
 /// Hands `value` over, at once or after everybody else had a turn.

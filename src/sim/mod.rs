@@ -5,7 +5,7 @@
 //! login, dispatch, deliver, sync, requests, the session map, the channels, the committer and its queue; on the device's
 //! side the client's `Connection`. Simulated are the time ([`clock`]), who runs next ([`executor`]), the network
 //! ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage of each device
-//! ([`device`]).
+//! ([`device`]). What they share is the [`world`].
 //!
 //! One run ([`run`]) follows a [`plan`] that its seed decides: who writes to whom and what goes wrong when. Then all is
 //! healed and must drain. What is done in conversations is in [`conversation`], what is checked meanwhile and afterwards
@@ -14,6 +14,7 @@
 mod canaries;
 mod chance;
 mod clock;
+mod content;
 mod conversation;
 mod device;
 mod disk;
@@ -24,26 +25,8 @@ mod network;
 mod plan;
 mod rogue;
 mod run;
+mod stolen;
 mod tests;
+mod world;
 
 pub use host::{gate, token};
-
-use std::{
-    cell::{Cell, RefCell},
-    sync::Arc,
-};
-
-/// What everybody in a run shares.
-struct World {
-    clock: Arc<clock::Clock>,
-    spawner: executor::Spawner,
-    chance: RefCell<chance::Chance>,
-    host: host::Host,
-    ledger: RefCell<ledger::Ledger>,
-    /// The users' tokens, by their numbers.
-    tokens: Vec<String>,
-    rogue_token: String,
-    stolen_tokens: RefCell<rogue::StolenTokens>,
-    /// Nothing bad has happened to the server so far.
-    is_calm: Cell<bool>,
-}

@@ -1,42 +1,21 @@
 //! Large groups: what comes beside the log, and the fetching of what did not (docs/protocol.md, section 19).
 
-use hongyan_proto::wire::{self, entry::Item as Wire, request::Op};
+use std::time::Duration;
+
+use hongyan_proto::wire::{self, FailureCode, entry::Item as Wire, response::Result as Answer};
 
 use super::{
-    Device,
-    notebook::{Note, Notebook, Shown, Way},
+    notebook::{Note, Shown, Way},
+    requests::{self, GAP},
+    state::Device,
 };
 use crate::sim::conversation::Conversation;
-
-/// Messages of one page of history.
-pub const PAGE: u32 = 20;
-/// The id of requests for what is missing of a large group.
-pub const GAP: u64 = 2;
-
-impl Notebook {
-    /// A large group that has come further than this device, and where the device is.
-    pub fn behind(&self) -> Option<(u64, u64)> {
-        let mut groups = self.groups.iter();
-        groups.find(|(_, standing)| standing.place < standing.head).map(|(group, standing)| (*group, standing.place))
-    }
-}
-
-/// Asks for what comes next in a group.
-pub fn request(group: u64, place: u64) -> wire::Request {
-    let conversation = Conversation::Group(group).name_for(0);
-    let history = wire::HistoryRequest { conversation, after: place, limit: PAGE, forward: true, ..Default::default() };
-    wire::Request { id: GAP, op: Some(Op::History(history)) }
-}
 
 impl Device {
     /// Where it is in a large group, what this turn has brought included.
     fn place(&self, group: u64) -> u64 {
-        let noted = self.round.iter().rev().find_map(|note| match note {
-            Note::Place { group: of, cseq } if *of == group => Some(*cseq),
-            _ => None,
-        });
         let written = self.notebook.groups.get(&group).map_or(0, |standing| standing.place);
-        noted.unwrap_or(0).max(written)
+        self.round.place(group).unwrap_or(0).max(written)
     }
 
     /// An entry without a useq.
@@ -74,7 +53,27 @@ impl Device {
         Some(conversation)
     }
 
-    pub(super) fn on_gap_page(&mut self, page: wire::HistoryPage) {
+    /// Asks for what comes next of a large group that has come further than this device, one at a time.
+    pub(super) fn fetch_gap(&mut self) {
+        let Some((group, place)) = self.notebook.behind() else { return };
+        if let Some(line) = self.line.as_mut().filter(|line| line.asked.is_none()) {
+            line.asked = Some(group);
+            let conversation = Conversation::Group(group).name_for(self.user);
+            line.connection.request(&requests::history(GAP, conversation, place));
+        }
+    }
+
+    pub(super) fn on_gap_answered(&mut self, answer: Option<Answer>) {
+        match answer {
+            Some(Answer::History(page)) => self.on_gap_page(page),
+            Some(Answer::Failure(failure)) if failure.code() != FailureCode::FailureUnavailable => {
+                self.on_gap_refused();
+            }
+            _ => self.abandon(Duration::from_millis(100)),
+        }
+    }
+
+    fn on_gap_page(&mut self, page: wire::HistoryPage) {
         let Some(group) = self.line.as_mut().and_then(|line| line.asked.take()) else { return };
         let (mut place, before) = (self.place(group), self.place(group));
         for entry in page.entries {
@@ -94,7 +93,7 @@ impl Device {
     }
 
     /// The group cannot be read, or not any more.
-    pub(super) fn on_gap_refused(&mut self) {
+    fn on_gap_refused(&mut self) {
         if let Some(group) = self.line.as_mut().and_then(|line| line.asked.take()) {
             self.leave_gap(group);
         }

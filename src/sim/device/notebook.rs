@@ -129,6 +129,12 @@ impl Notebook {
         self.shown.get(&conversation).is_some_and(|shown| shown.contains_key(&cseq))
     }
 
+    /// A large group that has come further than this device, and where the device is.
+    pub fn behind(&self) -> Option<(u64, u64)> {
+        let mut groups = self.groups.iter();
+        groups.find(|(_, standing)| standing.place < standing.head).map(|(group, standing)| (*group, standing.place))
+    }
+
     /// Err: what the note says cannot be.
     pub fn write(&mut self, note: Note) -> Result<(), String> {
         match note {

@@ -3,8 +3,8 @@
 use hongyan_proto::wire;
 
 use super::{
-    Device,
     notebook::{Note, Shown, Way},
+    state::Device,
 };
 use crate::sim::{conversation::Conversation, ledger::Sight};
 

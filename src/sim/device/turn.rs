@@ -1,29 +1,15 @@
 //! One turn of a device: read, understand, store, and only then ack, answer and write.
 
-use std::{
-    mem::MaybeUninit,
-    pin::Pin,
-    task::{Context, Poll},
+use std::task::Context;
+
+use super::{
+    line::Read,
+    notebook::Note,
+    state::{Crash, Device},
 };
-
-use bytes::BytesMut;
-use hongyan_proto::{CloseCode, code::Class};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use super::{Crash, Device, Line, Note, beside};
 
 /// Bytes that may wait for the network before no more messages are written.
 const MAX_OUT: usize = 64 * 1024;
-
-/// What has come from the network.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
-    Nothing,
-    /// Bytes of a frame that is not whole yet.
-    Part,
-    /// Frames, or the end of the connection.
-    News,
-}
 
 impl Device {
     /// False: there is nothing more to do now. It `goes_on` if there was a turn before it at the same moment.
@@ -44,20 +30,17 @@ impl Device {
         }
         self.handle_events();
         self.resume_held();
-        if self.crash == Some(Crash::BeforeCommit) {
-            self.crash = None;
-            self.restart();
+        if self.has_crashed(Crash::BeforeCommit) {
             return true;
         }
         self.commit();
-        if self.crash == Some(Crash::AfterCommit) {
-            self.crash = None;
-            self.restart();
+        if self.has_crashed(Crash::AfterCommit) {
             return true;
         }
+        self.ask();
         self.produce();
         let Some(line) = &mut self.line else { return true };
-        write(line, context);
+        line.write(context);
         if line.is_over {
             self.line = None;
             return true;
@@ -72,82 +55,35 @@ impl Device {
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Read {
-        let deaf = self.deaf_until > self.world.clock.now();
-        let Some(line) = self.line.as_mut().filter(|_| !deaf) else { return Read::Nothing };
-        let mut space = [MaybeUninit::uninit(); 4096];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        match Pin::new(&mut line.end).poll_read(context, &mut buffer) {
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                let acked = self.notebook.cursor.unwrap_or(0).max(line.reload.base);
-                let window = self.notebook.limits.as_ref().map_or(64, |limits| limits.push_window.into());
-                let more = line.tap.watch(buffer.filled(), acked, window);
-                line.connection.handle_bytes(BytesMut::from(buffer.filled()));
-                match more {
-                    Ok(false) => Read::Part,
-                    Ok(true) => Read::News,
-                    Err(broken) => {
-                        let broken = format!("u{} {}: {broken}", self.user, self.name);
-                        self.world.ledger.borrow_mut().violated(|| broken);
-                        Read::News
-                    }
-                }
+        let is_deaf = self.deaf_until > self.world.clock.now();
+        let Some(line) = self.line.as_mut().filter(|_| !is_deaf) else { return Read::Nothing };
+        let acked = self.notebook.cursor.unwrap_or(0).max(line.reload.base);
+        let window = self.notebook.limits.as_ref().map_or(64, |limits| limits.push_window.into());
+        let read = line.read(context, acked, window);
+        match &read {
+            Read::Wrong(broken) => {
+                let broken = format!("u{} {}: {broken}", self.user, self.name);
+                self.world.ledger.borrow_mut().violated(|| broken);
             }
-            Poll::Ready(_) => {
-                self.on_broken();
-                Read::News
-            }
-            Poll::Pending => Read::Nothing,
+            Read::End => self.on_broken(),
+            Read::Nothing | Read::Part | Read::Frames => {}
         }
+        read
     }
 
-    /// The transport is gone without a close code.
-    fn on_broken(&mut self) {
-        self.on_end(CloseCode(0), "the connection broke");
-        self.line = None;
-        self.forget();
-    }
-
-    pub(super) fn on_end(&mut self, code: CloseCode, reason: &str) {
-        let Some(line) = &mut self.line else { return };
-        let now = self.world.clock.now();
-        line.is_over = true;
-        self.distrust |= !line.is_answered;
-        if now > line.opened + std::time::Duration::from_secs(5) {
-            self.attempts = 0;
+    /// Whether its process was to end here. It has, and has started again.
+    fn has_crashed(&mut self, here: Crash) -> bool {
+        let is_here = self.crash.take_if(|crash| *crash == here).is_some();
+        if is_here {
+            self.restart();
         }
-        let was_resuming = line.is_resuming;
-        self.held.clear();
-        self.leave_at = None;
-        self.pause();
-        if code == CloseCode::STATE_LOST {
-            // What is unanswered may have been taken under the old epoch.
-            let mut ledger = self.world.ledger.borrow_mut();
-            self.notebook.outbox.values().for_each(|id| ledger.let_loose(*id));
-            let device_epoch = self.chance.within(1, 1 << 30) as u32;
-            self.round.push(Note::DeviceEpoch(device_epoch));
-        } else if code == CloseCode::RESUME_REFUSED && was_resuming {
-            self.round.push(Note::Token(bytes::Bytes::new()));
-        } else if matches!(code.class(), Class::Stop | Class::LogInAgain) {
-            let ended = format!("I7: u{} {} is stopped by {code} {reason}", self.user, self.name);
-            self.world.ledger.borrow_mut().violated(|| ended.clone());
-            self.stopped = Some(ended);
-        }
-    }
-
-    /// After a GOAWAY: the old connection stays open, unread, while the new one is made.
-    fn move_away(&mut self) {
-        let until = self.world.clock.now() + std::time::Duration::from_secs(1);
-        if let Some(line) = self.line.take() {
-            self.abandoned.push((until, line.end));
-        }
-        self.forget();
-        self.next_try = self.world.clock.now();
+        is_here
     }
 
     /// Writes what the turn has brought into the notebook, and tells the connection.
     fn commit(&mut self) {
         let mut ledger = self.world.ledger.borrow_mut();
-        for note in self.round.drain(..) {
+        for note in self.round.drain() {
             match &note {
                 Note::Shown { conversation, cseq, .. } => ledger.on_stored(self.user, *conversation, *cseq),
                 Note::Reset { .. } => drop(ledger.reloading.insert(self.user)),
@@ -170,17 +106,20 @@ impl Device {
         }
     }
 
+    /// Asks for what it knows to be missing.
+    fn ask(&mut self) {
+        let Some(line) = self.line.as_mut().filter(|line| line.connection.is_live()) else { return };
+        if self.notebook.is_reloading {
+            line.reload.next_request().iter().for_each(|request| line.connection.request(request));
+        } else {
+            self.fetch_gap();
+        }
+    }
+
+    /// Hands the network what the connection has to say now.
     fn produce(&mut self) {
         let now = self.world.clock.now();
         let Some(line) = &mut self.line else { return };
-        if line.connection.is_live() {
-            if self.notebook.is_reloading {
-                line.reload.next_request().iter().for_each(|request| line.connection.request(request));
-            } else if let Some((group, place)) = self.notebook.behind().filter(|_| line.asked.is_none()) {
-                line.asked = Some(group);
-                line.connection.request(&beside::request(group, place));
-            }
-        }
         let ledger = self.world.ledger.borrow();
         while line.out.len() < MAX_OUT
             && let Some(send_no) = line.connection.poll_send(now)
@@ -191,13 +130,5 @@ impl Device {
             }
         }
         line.out.extend_from_slice(&line.connection.take_output(now));
-    }
-}
-
-/// Writes as much as the network takes. That it fails will be read.
-pub(super) fn write(line: &mut Line, context: &mut Context<'_>) {
-    while !line.out.is_empty() {
-        let Poll::Ready(Ok(written)) = Pin::new(&mut line.end).poll_write(context, &line.out) else { return };
-        let _ = line.out.split_to(written);
     }
 }

@@ -1,6 +1,6 @@
 //! What the person at a device wants done, as far as it can be done with what the device knows.
 
-use super::Device;
+use super::state::Device;
 use crate::sim::{
     conversation::{Conversation, Deed, User},
     ledger::Sight,

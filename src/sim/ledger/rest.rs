@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::{Conversation, Deed, Ledger, Line, Members, Sent, Sight, User};
+use super::{
+    book::{Ledger, Line, Sent},
+    sight::Sight,
+};
+use crate::sim::conversation::{Conversation, Deed, Members, User};
 
 impl Ledger {
     /// Places without holes (I3), what was acked is all there (I1), what was refused had to be, everything was asked for

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::RangeInclusive, rc::Rc, time::Duration};
 
-use super::{Act, Run};
+use super::{agenda::Act, state::Run};
 use crate::{
     log::verify,
     sim::{
@@ -21,13 +21,12 @@ const PROMPT: Duration = Duration::from_secs(2);
 
 impl Run {
     /// From now on nothing goes wrong.
-    pub(super) fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.executor.pause_server(false);
         self.mend_disk();
         self.world.host.disk.fail_next_sync(false);
         self.world.clock.set_calendar_off_by(0);
-        let wishes: Vec<Act> = std::mem::take(&mut self.acts).into_values().collect();
-        for act in wishes {
+        for act in self.agenda.take_all() {
             if let Act::Want(_) = act {
                 self.act(act);
             }
@@ -35,7 +34,7 @@ impl Run {
         let is_sound = self.world.host.service().is_some_and(|service| !service.is_draining());
         if !is_sound || self.world.host.disk.is_failed() {
             self.kill(false);
-            self.acts.clear();
+            self.agenda.clear();
             self.world.host.start();
         }
         self.plan.disk = DiskSpeed { commit_us: 1_000, yields_one_in: 0 };
@@ -44,7 +43,7 @@ impl Run {
     }
 
     /// Everything that was promised must come true now (I1, I7).
-    pub(super) fn drain(&mut self) {
+    pub fn drain(&mut self) {
         let end = self.world.clock.now() + TIME_TO_DRAIN;
         // A commit that began while the disk was slow ends.
         self.pass(plan::SLOW_DISK.longest());
@@ -141,7 +140,7 @@ impl Run {
     }
 
     /// With nothing else to do, a message is everywhere at once.
-    pub(super) fn write_once_more(&mut self) {
+    pub fn write_once_more(&mut self) {
         if self.is_violated() {
             return;
         }
@@ -161,7 +160,7 @@ impl Run {
     }
 
     /// The map of live devices is right, with all of them and with none; the store agrees with itself (I3, I9).
-    pub(super) fn leave(&mut self) {
+    pub fn leave(&mut self) {
         // Whoever is half-open is found out by its silence.
         self.pass(self.plan.config.heartbeat.interval * 2 + Duration::from_secs(1));
         self.check_sessions(self.devices.len());

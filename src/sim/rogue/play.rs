@@ -1,4 +1,4 @@
-//! What rogues try, and what must become of it.
+//! How each trick is played, and what must become of it.
 
 use std::time::Duration;
 
@@ -11,76 +11,13 @@ use hongyan_proto::{
     wire::{self, NackCode},
 };
 
-use super::{NAME, Rogue, World};
-
-/// What a rogue does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trick {
-    /// Sends and acks before any login.
-    BeforeLogin,
-    /// Says nothing, or a byte now and then, and never logs in.
-    SlowLoris,
-    /// Comes back with a resume token that has been used.
-    Replay,
-    /// Comes back twice, and then with the token of the first time.
-    Predecessor,
-    /// Sends above its credit.
-    Credit,
-    /// Jumps over numbers.
-    Gap,
-    /// Acks what was never pushed.
-    Ack,
-    /// Sends another message under a number that was answered.
-    Twice,
-    /// Asks for conversations of others.
-    History,
-    /// Asks for a group, and writes in it.
-    Group,
-    /// Logs in a second time on one connection.
-    Again,
-    /// Logs in, and is not heard of again.
-    Silent,
-    /// Logs in anew while its older connection sends.
-    LateSends,
-    /// Logs in anew while its older connection acks.
-    LateAcks,
-    /// Comes back from a place that the log has not reached.
-    Beyond,
-    /// Acks a message of its own while what it has not acked before is pushed to it again.
-    Overtake,
-}
-
-impl Trick {
-    pub const ALL: &[Trick] = &[
-        Trick::BeforeLogin,
-        Trick::SlowLoris,
-        Trick::Replay,
-        Trick::Predecessor,
-        Trick::Credit,
-        Trick::Gap,
-        Trick::Ack,
-        Trick::Twice,
-        Trick::History,
-        Trick::Group,
-        Trick::Again,
-        Trick::Silent,
-        Trick::LateSends,
-        Trick::LateAcks,
-        Trick::Beyond,
-        Trick::Overtake,
-    ];
-
-    /// How long a rogue waits for something to happen.
-    pub fn patience(self, world: &World) -> Duration {
-        match self {
-            Trick::Silent => world.host.heartbeat() * 2,
-            _ => Duration::from_secs(20),
-        }
-    }
-}
+use super::{
+    connection::{NAME, Rogue},
+    trick::Trick,
+};
 
 impl Rogue {
-    pub(super) async fn play(&mut self, trick: Trick) {
+    pub async fn play(&mut self, trick: Trick) {
         match trick {
             Trick::BeforeLogin => {
                 self.write(&PREFACE);
@@ -116,12 +53,10 @@ impl Rogue {
     }
 
     async fn replay(&mut self) {
-        let dead = self.world.stolen_tokens.borrow().dead.clone();
-        if dead.is_empty() {
-            return;
+        let dead = self.world.stolen_tokens.borrow().any_dead(&mut self.world.chance.borrow_mut());
+        if let Some(resume_token) = dead {
+            self.come_by_a_dead_one(resume_token).await;
         }
-        let resume_token = dead[self.world.chance.borrow_mut().below(dead.len())].clone();
-        self.come_by_a_dead_one(resume_token).await;
     }
 
     /// A token is good for another time until its successor has been used.

@@ -1,13 +1,11 @@
-//! Peers that mean no good (I5, I8): how they speak to the server. What they try is in [`tricks`].
-
-mod tricks;
+//! One connection of a rogue: how it speaks to the server, and what it holds against it. What it tries is in
+//! [`play`](super::play).
 
 use std::{
     future::poll_fn,
     net::{IpAddr, Ipv4Addr},
     pin::Pin,
     rc::Rc,
-    task::Poll,
     time::Duration,
 };
 
@@ -18,98 +16,55 @@ use hongyan_proto::{
     frame::Frame,
     wire::{self, NackCode, entry::Item, hello, request::Op, response::Result as Answer},
 };
-use rustc_hash::FxHashMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-pub use tricks::Trick;
 
-use super::{
-    World,
-    conversation::User,
-    executor::Owner,
+use crate::sim::{
     network::{self, End, Road},
+    world::World,
 };
 
-/// Resume tokens that must not work any more.
-#[derive(Default)]
-pub struct StolenTokens {
-    accepted: FxHashMap<User, Bytes>,
-    dead: Vec<Bytes>,
-}
+/// The user that all rogues are.
+pub const NAME: &str = "mallory";
 
-impl StolenTokens {
-    /// A device has come back with `token`: the one it came back with before is used up.
-    pub fn on_resumed(&mut self, device: usize, token: &Bytes) {
-        let older = self.accepted.insert(device, token.clone());
-        self.dead.extend(older.filter(|older| older != token));
-    }
-}
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 
 /// One connection of a rogue.
-struct Rogue {
-    world: Rc<World>,
+pub struct Rogue {
+    pub world: Rc<World>,
     end: End,
     decoder: Decoder,
 }
 
-const NAME: &str = "mallory";
-
-const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
-
-fn connect(world: &World) -> (End, End) {
-    let chance = world.chance.borrow_mut().fork();
-    let millisecond = Duration::from_millis(1);
-    let road = Road { latency: millisecond, jitter: millisecond, piece: 1400, capacity: 65536 };
-    network::connect(&world.clock, chance, road)
-}
-
-pub fn begin(world: &Rc<World>, trick: Trick) {
-    let (end, theirs) = connect(world);
-    if !world.host.accept(theirs, ADDRESS) {
-        return;
-    }
-    let mut rogue = Rogue { world: world.clone(), end, decoder: Decoder::default() };
-    let job = async move {
-        let world = rogue.world.clone();
-        let mut given_up = false;
-        {
-            let mut play = std::pin::pin!(rogue.play(trick));
-            let until = world.clock.now() + trick.patience(&world);
-            poll_fn(|context| {
-                if play.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(());
-                }
-                if world.clock.now() >= until {
-                    given_up = true;
-                    return Poll::Ready(());
-                }
-                world.clock.wake_at(until, context.waker());
-                Poll::Pending
-            })
-            .await;
-        }
-        // A server that was killed, paused or cut off owes nobody anything.
-        if given_up && world.is_calm.get() {
-            world.ledger.borrow_mut().violated(|| format!("I8: the server lets a rogue stay: {trick:?}"));
-        }
-    };
-    world.spawner.spawn(Owner::World, job);
-}
-
 impl Rogue {
-    fn write(&mut self, bytes: &[u8]) {
+    /// None: nobody listens.
+    pub fn connect(world: &Rc<World>) -> Option<Self> {
+        let chance = world.chance.borrow_mut().fork();
+        let millisecond = Duration::from_millis(1);
+        let road = Road { latency: millisecond, jitter: millisecond, piece: 1400, capacity: 65536 };
+        let (end, theirs) = network::connect(&world.clock, chance, road);
+        let is_taken = world.host.accept(theirs, ADDRESS);
+        is_taken.then(|| Self { world: world.clone(), end, decoder: Decoder::default() })
+    }
+
+    /// Another connection from the same place.
+    pub fn beside(&self) -> Option<Self> {
+        Self::connect(&self.world)
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         // It is little, and whether it arrives is the rogue's own risk.
         let _ = Pin::new(&mut self.end).poll_write(&mut context, bytes);
     }
 
-    fn send(&mut self, frames: &[Frame]) {
+    pub fn send(&mut self, frames: &[Frame]) {
         let mut out = BytesMut::new();
         frames.iter().for_each(|frame| frame.encode(&mut out));
         self.write(&out);
     }
 
     /// The next frame; none: the connection is over.
-    async fn frame(&mut self) -> Option<Frame> {
+    pub async fn frame(&mut self) -> Option<Frame> {
         loop {
             match self.decoder.next_frame(MAX_FRAME) {
                 Ok(Some(raw)) => match Frame::decode(raw) {
@@ -131,7 +86,7 @@ impl Rogue {
     }
 
     /// Reads up to the end, which must come without any other login. The code of the first CLOSE or REJECT among it.
-    async fn until_closed(&mut self) -> Option<CloseCode> {
+    pub async fn until_closed(&mut self) -> Option<CloseCode> {
         let mut code = None;
         while let Some(frame) = self.frame().await {
             match frame {
@@ -146,11 +101,11 @@ impl Rogue {
         code
     }
 
-    fn violated(&self, what: String) {
+    pub fn violated(&self, what: String) {
         self.world.ledger.borrow_mut().violated(|| what);
     }
 
-    fn expect(&self, code: Option<CloseCode>, wanted: CloseCode) {
+    pub fn expect(&self, code: Option<CloseCode>, wanted: CloseCode) {
         // None: the server died under it.
         let is_excused = |code: CloseCode| code == CloseCode::REPLACED || !self.world.is_calm.get() && is_trouble(code);
         if code.is_some_and(|code| code != wanted && !is_excused(code)) {
@@ -158,7 +113,7 @@ impl Rogue {
         }
     }
 
-    fn hello(&self, device: &str, device_epoch: u32) -> wire::Hello {
+    pub fn hello(&self, device: &str, device_epoch: u32) -> wire::Hello {
         let credential = Some(hello::Credential::Token(self.world.rogue_token.clone()));
         wire::Hello {
             uid: NAME.into(),
@@ -170,12 +125,12 @@ impl Rogue {
         }
     }
 
-    fn say_hello(&mut self, hello: wire::Hello) {
+    pub fn say_hello(&mut self, hello: wire::Hello) {
         self.write(&PREFACE);
         self.send(&[Frame::Hello(hello)]);
     }
 
-    async fn log_in(&mut self) -> Option<wire::Welcome> {
+    pub async fn log_in(&mut self) -> Option<wire::Welcome> {
         let (device, epoch) = {
             let mut chance = self.world.chance.borrow_mut();
             (format!("x{}", chance.below(50)), chance.within(1, 1 << 30) as u32)
@@ -189,24 +144,17 @@ impl Rogue {
         }
     }
 
-    fn message(send_no: u64, to: &str) -> Frame {
+    pub fn message(send_no: u64, to: &str) -> Frame {
         Self::text(send_no, to, b"not in the book")
     }
 
-    fn text(send_no: u64, to: &str, content: &'static [u8]) -> Frame {
+    pub fn text(send_no: u64, to: &str, content: &'static [u8]) -> Frame {
         let content = Bytes::from_static(content);
         Frame::Send(wire::Send { send_no, to: to.into(), content, ..Default::default() })
     }
 
-    /// Another connection from the same place.
-    fn beside(&self) -> Option<Self> {
-        let (end, theirs) = connect(&self.world);
-        let is_taken = self.world.host.accept(theirs, ADDRESS);
-        is_taken.then(|| Self { world: self.world.clone(), end, decoder: Decoder::default() })
-    }
-
     /// What a conversation holds behind a place. None: the server does not say.
-    async fn history(&mut self, conversation: &str, after: u64) -> Option<Vec<wire::Message>> {
+    pub async fn history(&mut self, conversation: &str, after: u64) -> Option<Vec<wire::Message>> {
         let (conversation, forward) = (conversation.into(), true);
         let op = Op::History(wire::HistoryRequest { conversation, after, forward, ..Default::default() });
         self.send(&[Frame::Request(wire::Request { id: 7, op: Some(op) })]);
@@ -222,7 +170,7 @@ impl Rogue {
     }
 
     /// The next answer to a SEND: the numbers, or the refusal. None: the connection is over.
-    async fn answer(&mut self) -> Option<Result<(u64, u64, u64), (NackCode, u64)>> {
+    pub async fn answer(&mut self) -> Option<Result<(u64, u64, u64), (NackCode, u64)>> {
         loop {
             match self.frame().await? {
                 Frame::SendAck(ack) => return Some(Ok((ack.send_no, ack.cseq, ack.useq))),
