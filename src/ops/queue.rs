@@ -140,7 +140,6 @@ mod tests {
             atomic::{AtomicU32, Ordering},
         },
         task::Wake,
-        time::Instant,
     };
 
     use hongyan_proto::wire;
@@ -148,8 +147,10 @@ mod tests {
     use super::*;
     use crate::{
         base::number::{DeviceNo, UserNo},
-        committer::op::{Addressed, Asked, SendNumber, Submit},
-        live::channel::Channel,
+        ops::{
+            id::{ChannelId, SendNumber},
+            op::{Addressed, Asked, Submit},
+        },
     };
 
     #[derive(Default)]
@@ -177,9 +178,9 @@ mod tests {
     fn a_message_weighs_what_its_content_and_its_mentions_do() {
         let extras = wire::Extras { mentions: vec!["b".repeat(60); 50], ..Default::default() };
         let asked = Asked::Message { content: vec![0; 1000].into(), extras: Some(extras.into()) };
-        let channel = Channel::new(UserNo(1), DeviceNo(1), 1, 0, Instant::now());
+        let from = ChannelId { user: UserNo(1), device: DeviceNo(1), conn_epoch: 1 };
         let body = Ok(Addressed { to: None, asked });
-        assert!(Op::Submit(Submit { channel, number: SendNumber::Given(1), body }).weight() > 1000 + 50 * 60);
+        assert!(Op::Submit(Submit { from, op: None, number: SendNumber::Given(1), body }).weight() > 1000 + 50 * 60);
     }
 
     #[test]

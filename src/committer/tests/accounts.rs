@@ -1,14 +1,11 @@
 //! How many accounts there may be, whoever makes them.
 
 use super::*;
-use crate::committer::op::{AccountAction, AccountChange, AccountError};
+use crate::ops::{answer::AccountError, op::AccountAction};
 
 impl Rig {
     async fn add_user(&mut self, uid: &str) -> Result<(), AccountError> {
-        let (reply, answer) = oneshot::channel();
-        let action = AccountAction::Add { password_hash: None };
-        self.process(vec![Op::Account(Box::new(AccountChange { uid: Uid::new(uid).unwrap(), action, reply }))]).await;
-        answer.await.unwrap()
+        self.front.change(&mut self.committer, self.now, uid, AccountAction::Add { password_hash: None }).await
     }
 }
 

@@ -146,7 +146,7 @@ async fn repeated_acts_are_answered_alike_and_done_once() {
     let (channel, _) = cast.channels[0].clone();
     let again = |send_no, what| {
         let body = Ok(Addressed { to: None, asked: Asked::Act(Box::new(what)) });
-        Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(send_no), body })
+        Op::Submit(Submit { from: channel.id, op: None, number: SendNumber::Given(send_no), body })
     };
     cast.rig.process(vec![again(1, create()), again(1, create())]).await;
     cast.rig.committer.forget_memory().await.unwrap();
@@ -174,7 +174,7 @@ async fn who_is_removed_in_a_batch_writes_nothing_more_in_it_and_gets_nothing() 
         cast.message(2, &group, 0),
     ];
     assert_eq!(cast.answers(1, batch).await, [Ok(2), Err(NackCode::NackForbidden)]);
-    let bob = cast.channels[1].0.user;
+    let bob = cast.channels[1].0.id.user;
     let log = &cast.rig.committer.log;
     let head = log.bounds(bob).await.unwrap().head;
     let newest = log.refs(bob, 0, head, 100).await.unwrap().into_iter().map(|(_, reference)| reference.cseq).max();
@@ -189,7 +189,7 @@ async fn the_owner_of_a_dissolved_group_can_leave_it() {
     assert_eq!(cast.says(0, &group, leave()).await, Err(NackCode::NackForbidden));
     assert_eq!(cast.says(0, &group, What::GroupDissolve(wire::GroupDissolve {})).await, Ok(2));
     assert_eq!(cast.says(0, &group, leave()).await, Ok(3));
-    let (bob, no) = (cast.channels[1].0.user, ConversationNo(cast.rig.committer.last_conversation));
+    let (bob, no) = (cast.channels[1].0.id.user, ConversationNo(cast.rig.committer.last_conversation));
     let row = cast.rig.committer.log.conversation_as_seen(bob, no).await.unwrap().unwrap();
     assert_eq!(row.group.map(|group| (group.owner, group.members)), Some((String::new(), 1)));
     assert_eq!(cast.says(1, &group, leave()).await, Ok(4));
@@ -206,7 +206,7 @@ async fn what_was_told_stands_after_somebody_tells_no_more() {
     let message = cast.message(0, "bob", 0);
     cast.answers(0, vec![message]).await;
     cast.says(1, "alice", What::Read(wire::Read { cseq: 2 })).await.unwrap();
-    let (alice, no) = (cast.channels[0].0.user, ConversationNo(cast.rig.committer.last_conversation));
+    let (alice, no) = (cast.channels[0].0.id.user, ConversationNo(cast.rig.committer.last_conversation));
     let row = cast.rig.committer.log.conversation_as_seen(alice, no).await.unwrap().unwrap();
     assert_eq!(row.peer_read_cseq, 1);
 }
@@ -223,10 +223,10 @@ async fn admins_hear_that_a_request_is_settled_by_an_invitation() {
     let no = ConversationNo(cast.rig.committer.last_conversation);
     let link = cast.rig.committer.conversations[&no].group().unwrap().link.clone();
     cast.says(2, &group, What::GroupJoin(wire::GroupJoin { link })).await.unwrap();
-    let asked = cast.rig.committer.users[&cast.channels[1].0.user].bounds.head;
+    let asked = cast.rig.committer.users[&cast.channels[1].0.id.user].bounds.head;
     let invite = wire::GroupInvite { uids: vec!["carol".into()] };
     cast.says(0, &group, What::GroupInvite(invite)).await.unwrap();
-    let (bob, log) = (cast.channels[1].0.user, &cast.rig.committer.log);
+    let (bob, log) = (cast.channels[1].0.id.user, &cast.rig.committer.log);
     let head = log.bounds(bob).await.unwrap().head;
     let refs = log.refs(bob, asked, head, 100).await.unwrap();
     assert!(refs.iter().any(|(_, reference)| reference.of() == crate::log::Of::JoinRequest));
@@ -292,7 +292,7 @@ async fn a_message_read_in_the_batch_that_brought_it_tells_its_author() {
     let group = cast.group(&["bob"]).await;
     let batch = vec![cast.message(0, &group, 0), cast.act(1, &group, What::Read(wire::Read { cseq: 2 }))];
     cast.rig.process(batch).await;
-    let (alice, log) = (cast.channels[0].0.user, &cast.rig.committer.log);
+    let (alice, log) = (cast.channels[0].0.id.user, &cast.rig.committer.log);
     let head = log.bounds(alice).await.unwrap().head;
     let refs = log.refs(alice, 0, head, 100).await.unwrap();
     let told = refs.iter().find(|(_, reference)| reference.of() == crate::log::Of::Receipt);
@@ -320,7 +320,7 @@ async fn an_edit_of_what_was_before_one_came_says_nothing() {
             assert!(channel.is_lagging() || channel.take_hints_due());
         }
         let log = &cast.rig.committer.log;
-        for (who, content) in [(bob.user, "better"), (carol.user, "")] {
+        for (who, content) in [(bob.id.user, "better"), (carol.id.user, "")] {
             let view = log.view(who, &ConversationId::new(&group).unwrap()).await.unwrap().unwrap();
             let entry = log.seen_message(&view, edited).await.unwrap().unwrap();
             let Some(What::Edit(edit)) = entry.act.and_then(|act| act.what) else { panic!("no edit") };

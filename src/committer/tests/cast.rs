@@ -29,7 +29,7 @@ impl Cast {
         let (channel, send_no) = &mut self.channels[who];
         *send_no += 1;
         let body = Ok(Addressed { to: ConversationId::new(to).ok(), asked });
-        Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(*send_no), body })
+        Op::Submit(Submit { from: channel.id, op: None, number: SendNumber::Given(*send_no), body })
     }
 
     pub fn act(&mut self, who: usize, to: &str, what: What) -> Op {

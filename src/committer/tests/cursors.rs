@@ -17,20 +17,20 @@ async fn a_cursor_waits_while_messages_come_and_is_written_within_a_second_or_so
     let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
     for number in 1..=3 {
         rig.process(vec![send(&alice, number, "bob")]).await;
-        rig.process(vec![Op::Acked { channel: bob.clone(), useq: number }]).await;
+        rig.process(vec![acked(&bob, number)]).await;
     }
-    assert_eq!(rig.cursors(bob.user).await, [0]);
+    assert_eq!(rig.cursors(bob.id.user).await, [0]);
     rig.pass(Duration::from_millis(600)).await;
-    assert_eq!(rig.cursors(bob.user).await, [3], "the receipts tell of it");
+    assert_eq!(rig.cursors(bob.id.user).await, [3], "the receipts tell of it");
     // To oneself there are none.
     rig.process(vec![send(&bob, 1, "bob")]).await;
-    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 4 }, send(&alice, 4, "alice")]).await;
-    assert_eq!(rig.cursors(bob.user).await, [3]);
+    rig.process(vec![acked(&bob, 4), send(&alice, 4, "alice")]).await;
+    assert_eq!(rig.cursors(bob.id.user).await, [3]);
     rig.pass(Duration::from_millis(1200)).await;
-    assert_eq!(rig.cursors(bob.user).await, [4]);
+    assert_eq!(rig.cursors(bob.id.user).await, [4]);
     // With what its device says itself it goes at once.
-    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 5 }, send(&bob, 2, "alice")]).await;
-    assert_eq!(rig.cursors(bob.user).await, [5]);
+    rig.process(vec![acked(&bob, 5), send(&bob, 2, "alice")]).await;
+    assert_eq!(rig.cursors(bob.id.user).await, [5]);
 }
 
 #[tokio::test]
@@ -38,11 +38,11 @@ async fn an_ack_that_waits_outlives_a_commit_of_others_that_fails() {
     let mut rig = Rig::new().await;
     let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
     rig.process(vec![send(&alice, 1, "bob")]).await;
-    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 1 }]).await;
+    rig.process(vec![acked(&bob, 1)]).await;
     rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
     rig.process(vec![send(&alice, 2, "alice")]).await;
     rig.pass(Duration::from_secs(2)).await;
-    assert_eq!(rig.cursors(bob.user).await, [1]);
+    assert_eq!(rig.cursors(bob.id.user).await, [1]);
 }
 
 #[tokio::test]
@@ -50,10 +50,10 @@ async fn a_timeline_is_trimmed_below_what_every_device_has() {
     let mut rig = Rig::new().await;
     let (phone, tablet) = (rig.log_in("alice", "phone").await.channel, rig.log_in("alice", "tablet").await.channel);
     rig.send_slowly(&phone, "alice", 600).await;
-    rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
+    rig.process(vec![acked(&phone, 600)]).await;
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(rig.committer.log.bounds(UserNo(1)).await.unwrap().low, 0, "the tablet has nothing yet");
-    rig.process(vec![Op::Acked { channel: tablet.clone(), useq: 500 }]).await;
+    rig.process(vec![acked(&tablet, 500)]).await;
     rig.pass(Duration::from_secs(2)).await;
     let bounds = rig.committer.log.bounds(UserNo(1)).await.unwrap();
     assert!(bounds.low > 200 && bounds.low < 500 && bounds.head == 600, "{bounds:?}");
@@ -67,13 +67,13 @@ async fn no_timeline_begins_behind_a_cursor_in_the_log() {
     let (alice, phone) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
     let tablet = rig.log_in("bob", "tablet").await.channel;
     rig.send_slowly(&alice, "bob", 600).await;
-    rig.process(vec![Op::Acked { channel: phone, useq: 600 }]).await;
+    rig.process(vec![acked(&phone, 600)]).await;
     rig.pass(Duration::from_secs(2)).await;
     // The ack on which all the timeline waited, in the commit of a message that is none of bob's business.
-    rig.process(vec![Op::Acked { channel: tablet.clone(), useq: 600 }, send(&alice, 601, "alice")]).await;
-    let low = rig.committer.log.bounds(tablet.user).await.unwrap().low;
+    rig.process(vec![acked(&tablet, 600), send(&alice, 601, "alice")]).await;
+    let low = rig.committer.log.bounds(tablet.id.user).await.unwrap().low;
     assert!(low > 200, "the timeline was not trimmed: {low}");
-    assert_eq!(rig.cursors(tablet.user).await, [600, 600]);
+    assert_eq!(rig.cursors(tablet.id.user).await, [600, 600]);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn who_may_not_have_heard_of_a_reset_is_told_again() {
     let mut rig = Rig::new().await;
     let phone = rig.log_in("alice", "phone").await.channel;
     rig.send_slowly(&phone, "alice", 600).await;
-    rig.process(vec![Op::Acked { channel: phone.clone(), useq: 600 }]).await;
+    rig.process(vec![acked(&phone, 600)]).await;
     rig.pass(Duration::from_secs(2)).await;
     // A device that knows nothing is cut before the answer arrives, each time.
     for _ in 0..3 {
@@ -89,7 +89,7 @@ async fn who_may_not_have_heard_of_a_reset_is_told_again() {
         assert!(login.reset.is_some(), "what it needs has been trimmed");
     }
     let tablet = rig.log_in("alice", "tablet").await.channel;
-    rig.process(vec![send(&phone, 601, "alice"), Op::Acked { channel: tablet, useq: 601 }]).await;
+    rig.process(vec![send(&phone, 601, "alice"), acked(&tablet, 601)]).await;
     let login = rig.log_in("alice", "tablet").await;
     assert_eq!((login.reset, login.cursor), (None, 601), "it has acted on it");
 }
@@ -101,13 +101,13 @@ async fn receipts_that_cannot_be_read_wait_once_for_each_user() {
     assert!(alice.catch_up(0));
     rig.process((1..=3).map(|send_no| send(&alice, send_no, "bob")).collect()).await;
     drain(&alice);
-    let key = keys::run(bob.user, 1);
+    let key = keys::run(bob.id.user, 1);
     let run = rig.engine.get(Table::Timelines, key.clone()).await.unwrap().unwrap();
     let mut lost = Batch::default();
     lost.remove(Table::Timelines, key.clone());
     rig.engine.commit(lost, Durability::Synced).await.unwrap();
     for useq in 1..=3 {
-        rig.process(vec![Op::Acked { channel: bob.clone(), useq }]).await;
+        rig.process(vec![acked(&bob, useq)]).await;
         rig.pass(Duration::from_secs(1)).await;
         assert_eq!(rig.committer.due.receipts.len(), 1, "after {useq}");
     }

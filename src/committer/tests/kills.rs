@@ -122,16 +122,14 @@ async fn child() {
     let engine = Arc::new(Killing { engine, step, left: AtomicI64::new(commits as i64) });
     let log = Log::new(engine);
     let settings = CommitterSettings { send_window: 64, receipt_delay: Duration::ZERO, ..settings() };
-    let mut committer = Committer::open(log, Arc::default(), Arc::new(Metrics::default()), settings).await.unwrap();
+    let front = Front::new();
+    let mut committer = Committer::open(log, Arc::default(), settings, front.outlet()).await.unwrap();
     let now = || Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
     let mut channels = Vec::new();
     for uid in ["bob", "alice"] {
-        let (reply, answer) = oneshot::channel();
         let credential = Credential { last_send_no: 1 << 40, log_epoch: 0, ..credential(uid, "phone") };
         let who = Who::Credential(credential);
-        let login = Login { who, next_secret: [1; 32], accepted_at: Instant::now(), reply };
-        committer.process(vec![Op::Login(Box::new(login))], now()).await;
-        channels.push(answer.await.unwrap().unwrap());
+        channels.push(front.log_in(&mut committer, now(), who, [1; 32]).await.unwrap());
     }
     let [bob, alice] = &channels[..] else { unreachable!("two have logged in") };
     assert!(bob.channel.catch_up(bob.head));
@@ -145,7 +143,7 @@ async fn child() {
         let sends = (next..next + IN_FLIGHT).map(|send_no| {
             let asked = Asked::Message { content: body(send_no), extras: None };
             let body = Ok(Addressed { to: ConversationId::new("bob").ok(), asked });
-            Op::Submit(Submit { channel: alice.channel.clone(), number: SendNumber::Given(send_no), body })
+            Op::Submit(Submit { from: alice.channel.id, op: None, number: SendNumber::Given(send_no), body })
         });
         committer.process(sends.collect(), now()).await;
         while last.load(Ordering::SeqCst) < next + IN_FLIGHT - 1 {
@@ -157,7 +155,7 @@ async fn child() {
                 got = useq;
             }
         }
-        committer.process(vec![Op::Acked { channel: bob.channel.clone(), useq: got }], now()).await;
+        committer.process(vec![acked(&bob.channel, got)], now()).await;
     }
 }
 

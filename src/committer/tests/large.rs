@@ -10,7 +10,7 @@ use hongyan_proto::wire::act::What;
 
 use super::*;
 use crate::{
-    committer::op::{AccountAction, AccountChange},
+    ops::op::{AccountAction, AccountChange},
     store::{DumpSink, Row, Scan, StoreFuture},
 };
 
@@ -50,7 +50,7 @@ impl Engine for Counting {
 
 struct Crowd {
     engine: Arc<Counting>,
-    sessions: Arc<Sessions>,
+    front: Front,
     committer: Committer,
     now: Now,
     owner: Arc<Channel>,
@@ -60,27 +60,26 @@ struct Crowd {
 impl Crowd {
     /// A group of `members` and its owner; `online` of them are connected.
     async fn of(members: usize, online: usize, engine: Arc<Counting>) -> (Self, Vec<Arc<Channel>>) {
-        let sessions = Arc::new(Sessions::default());
+        let front = Front::new();
         let settings = CommitterSettings { group_members: 1_000_000, ..settings() };
-        let mut committer =
-            Committer::open(Log::new(engine.clone()), sessions.clone(), Arc::new(Metrics::default()), settings)
-                .await
-                .unwrap();
+        let log = Log::new(engine.clone());
+        let mut committer = Committer::open(log, Arc::default(), settings, front.outlet()).await.unwrap();
         let now = Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
         for from in (0..members).step_by(1000) {
-            let ops = (from..members.min(from + 1000)).map(|number| {
+            let made = (from..members.min(from + 1000)).map(|number| {
                 let uid = Uid::new(&format!("m{number}")).unwrap();
-                let (reply, _) = oneshot::channel();
-                Op::Account(Box::new(AccountChange { uid, action: AccountAction::Ensure, reply }))
+                front.desk.ask(|op| Op::Account(Box::new(AccountChange { op, uid, action: AccountAction::Ensure })))
             });
-            committer.process(ops.collect(), now).await;
+            let made: Vec<_> = made.collect();
+            committer.process(front.desk.queue().take().unwrap(), now).await;
+            drop(made);
         }
-        let owner = bind(&mut committer, now, "owner").await;
+        let owner = bind(&front, &mut committer, now, "owner").await;
         let mut channels = Vec::new();
         for number in 0..online {
-            channels.push(bind(&mut committer, now, &format!("m{number}")).await);
+            channels.push(bind(&front, &mut committer, now, &format!("m{number}")).await);
         }
-        let mut crowd = Self { engine, sessions, committer, now, owner, send_no: 0 };
+        let mut crowd = Self { engine, front, committer, now, owner, send_no: 0 };
         crowd.act("", What::GroupCreate(wire::GroupCreate::default())).await;
         for from in (0..members).step_by(500) {
             let uids = (from..members.min(from + 500)).map(|number| format!("m{number}")).collect();
@@ -99,7 +98,7 @@ impl Crowd {
     async fn say(&mut self, to: &str, asked: Asked) {
         self.send_no += 1;
         let body = Ok(Addressed { to: ConversationId::new(to).ok(), asked });
-        let submit = Submit { channel: self.owner.clone(), number: SendNumber::Given(self.send_no), body };
+        let submit = Submit { from: self.owner.id, op: None, number: SendNumber::Given(self.send_no), body };
         self.committer.process(vec![Op::Submit(submit)], self.now).await;
         while self.owner.take(true).is_some() {}
     }
@@ -113,19 +112,16 @@ impl Crowd {
     }
 }
 
-async fn bind(committer: &mut Committer, now: Now, uid: &str) -> Arc<Channel> {
-    let (reply, answer) = oneshot::channel();
+async fn bind(front: &Front, committer: &mut Committer, now: Now, uid: &str) -> Arc<Channel> {
     let who = Who::Credential(Credential { log_epoch: 0, token_epoch: None, ..credential(uid, "phone") });
-    let login = Login { who, next_secret: [1; 32], accepted_at: now.instant, reply };
-    committer.process(vec![Op::Login(Box::new(login))], now).await;
-    let channel = answer.await.unwrap().unwrap().channel;
+    let channel = front.log_in(committer, now, who, [1; 32]).await.unwrap().channel;
     channel.catch_up(channel.head());
     channel
 }
 
 async fn check(members: usize, online: usize, rows: RangeInclusive<usize>) {
     let (mut crowd, channels) = Crowd::of(members, online, Counting::over(Box::new(MemoryEngine::new()))).await;
-    assert_eq!(crowd.sessions.len(), online + 1);
+    assert_eq!(crowd.front.sessions.len(), online + 1);
     // What somebody who was never in the memory has to read is read once.
     crowd.cost_of_message().await;
     let (written, read) = crowd.cost_of_message().await;
@@ -173,7 +169,7 @@ async fn wait_of_others(
             let (channel, number) = (crowd.owner.clone(), SendNumber::Given(crowd.send_no));
             let asked = Asked::Message { content: Bytes::from_static(&[b'x'; 100]), extras: None };
             let body = Ok(Addressed { to: ConversationId::new("#1").ok(), asked });
-            batch.insert(0, Op::Submit(Submit { channel, number, body }));
+            batch.insert(0, Op::Submit(Submit { from: channel.id, op: None, number, body }));
         }
         let started = Instant::now();
         crowd.committer.process(batch, crowd.now).await;
@@ -197,7 +193,7 @@ async fn figures_of_a_group_of_a_hundred_thousand() {
     let with_members = resident_mib();
     let mut pair = Vec::new();
     for name in ["other-0", "other-1"] {
-        pair.push(bind(&mut crowd.committer, crowd.now, name).await);
+        pair.push(bind(&crowd.front, &mut crowd.committer, crowd.now, name).await);
     }
     let pair = (pair[0].clone(), pair[1].clone());
     let readers = channels.clone();

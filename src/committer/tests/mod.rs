@@ -7,12 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
-use tokio::sync::oneshot;
 
-use super::{
-    Committer, CommitterSettings, Syncing,
-    op::{Addressed, Asked, Credential, LoggedIn, Login, LoginError, Op, SendNumber, Submit, Who},
-};
+use super::{Committer, CommitterSettings, Syncing};
 use crate::{
     auth::resume::ResumeToken,
     base::{environment::Now, metrics::Metrics, number::UserNo},
@@ -26,11 +22,22 @@ use crate::{
     },
     store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
+use crate::{
+    base::number::DeviceNo,
+    ops::{
+        answer::{Answer, Bound, LoginError},
+        id::{OpId, SendNumber},
+        op::{Addressed, Asked, Credential, Login, Op, Submit, Who},
+    },
+    session::LoggedIn,
+};
+use front::Front;
 
 mod accounts;
 mod acts;
 mod cast;
 mod cursors;
+mod front;
 mod halves;
 mod kills;
 mod large;
@@ -41,7 +48,7 @@ const EPOCH: u64 = 77;
 
 struct Rig {
     engine: Arc<MemoryEngine>,
-    sessions: Arc<Sessions>,
+    front: Front,
     committer: Committer,
     now: Now,
     secrets: u8,
@@ -85,11 +92,11 @@ impl Rig {
         let mut batch = Batch::default();
         batch.put(Table::Meta, meta::LOG_EPOCH.as_bytes(), keys::number(EPOCH));
         engine.commit(batch, Durability::Synced).await.unwrap();
-        let sessions = Arc::new(Sessions::default());
+        let front = Front::new();
         let log = Log::new(engine.clone());
-        let committer = Committer::open(log, sessions.clone(), Arc::new(Metrics::default()), settings).await.unwrap();
+        let committer = Committer::open(log, Arc::new(Metrics::default()), settings, front.outlet()).await.unwrap();
         let now = Now { instant: Instant::now(), unix_ms: 1_800_000_000_000 };
-        Self { engine, sessions, committer, now, secrets: 0 }
+        Self { engine, front, committer, now, secrets: 0 }
     }
 
     async fn process(&mut self, ops: Vec<Op>) {
@@ -110,11 +117,8 @@ impl Rig {
     }
 
     async fn log_in_as(&mut self, who: Who) -> Result<LoggedIn, LoginError> {
-        let (reply, answer) = oneshot::channel();
         self.secrets = self.secrets.wrapping_add(1);
-        let login = Login { who, next_secret: [self.secrets; 32], accepted_at: self.now.instant, reply };
-        self.process(vec![Op::Login(Box::new(login))]).await;
-        answer.await.unwrap()
+        self.front.log_in(&mut self.committer, self.now, who, [self.secrets; 32]).await
     }
 
     async fn log_in(&mut self, uid: &str, device: &str) -> LoggedIn {
@@ -122,7 +126,9 @@ impl Rig {
     }
 
     async fn resume(&mut self, token: &Bytes, cursor: u64) -> Result<LoggedIn, LoginError> {
-        self.log_in_as(Who::Resume { token: ResumeToken::decode(token).unwrap(), cursor: Some(cursor) }).await
+        let token = ResumeToken::decode(token).unwrap();
+        let (user, device) = (UserNo(token.user_no() as u32), DeviceNo(token.device_no() as u32));
+        self.log_in_as(Who::Resume { user, device, hash: token.hash().to_bytes(), cursor: Some(cursor) }).await
     }
 }
 
@@ -143,12 +149,16 @@ fn credential(uid: &str, device: &str) -> Credential {
     }
 }
 
-fn send(channel: &Arc<Channel>, send_no: u64, to: &str) -> Op {
+fn send(channel: &Channel, send_no: u64, to: &str) -> Op {
     let body = Ok(Addressed {
         to: ConversationId::new(to).ok(),
         asked: Asked::Message { content: Bytes::from_static(b"hi"), extras: None },
     });
-    Op::Submit(Submit { channel: channel.clone(), number: SendNumber::Given(send_no), body })
+    Op::Submit(Submit { from: channel.id, op: None, number: SendNumber::Given(send_no), body })
+}
+
+fn acked(channel: &Channel, useq: u64) -> Op {
+    Op::Acked { by: channel.id, useq }
 }
 
 /// What waits in a channel, in short: a(cked), r(efused), e(ntry), with their numbers.
@@ -191,8 +201,8 @@ async fn a_failed_login_binds_nothing() {
     let mut rig = Rig::new().await;
     rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
     let login = rig.log_in_as(Who::Credential(credential("alice", "phone"))).await;
-    assert!(matches!(login, Err(LoginError::Store(_))));
-    assert!(rig.sessions.is_empty());
+    assert!(matches!(login, Err(LoginError::Unavailable(_))));
+    assert!(rig.front.sessions.is_empty());
     assert_eq!(rig.log_in("alice", "phone").await.channel.id.conn_epoch, 1);
 }
 
@@ -210,7 +220,7 @@ async fn numbers_are_the_same_after_memory_is_lost() {
     let mut expected = vec![('r', 4, expired), ('r', 5, expired)];
     expected.extend((6..=11).map(|send_no| ('a', send_no, send_no)));
     assert_eq!(drain(&alice), expected, "the last 4 answers are kept, and the numbers go on");
-    let bounds = rig.committer.log.bounds(bob.user).await.unwrap();
+    let bounds = rig.committer.log.bounds(bob.id.user).await.unwrap();
     assert_eq!((bounds.low, bounds.head), (0, 11));
 }
 
@@ -220,11 +230,12 @@ async fn an_older_connection_changes_nothing_any_more() {
     let old = rig.log_in("alice", "phone").await.channel;
     let new = rig.log_in("alice", "phone").await.channel;
     assert!(old.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED));
-    rig.process(vec![send(&old, 1, "alice"), Op::Acked { channel: old.clone(), useq: 1 }]).await;
+    rig.process(vec![send(&old, 1, "alice"), acked(&old, 1)]).await;
     assert_eq!(drain(&old), []);
-    let asked = old.apart();
-    rig.process(vec![send(&asked, 1, "alice")]).await;
-    assert!(asked.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED), "nobody waits for nothing");
+    let Op::Submit(submit) = send(&old, 1, "alice") else { unreachable!() };
+    let asked = |op| Op::Submit(Submit { op: Some(op), ..submit });
+    let answer = rig.front.ask(&mut rig.committer, rig.now, asked).await;
+    assert_eq!(answer, Answer::Replaced, "nobody waits for nothing");
     rig.process(vec![send(&new, 1, "alice")]).await;
     assert_eq!(drain(&new), [('a', 1, 1)]);
 }
@@ -253,14 +264,14 @@ async fn receipts_are_gathered_and_told_once() {
     rig.process((1..=3).map(|send_no| send(&alice, send_no, "bob")).collect()).await;
     drain(&alice);
     for useq in 1..=3 {
-        rig.process(vec![Op::Acked { channel: bob.clone(), useq }]).await;
+        rig.process(vec![acked(&bob, useq)]).await;
     }
     assert_eq!(drain(&alice), []);
     rig.pass(Duration::from_millis(500)).await;
     assert_eq!(drain(&alice), [('e', 4, 0)], "one receipt for three messages");
     rig.pass(Duration::from_secs(5)).await;
     rig.committer.forget_memory().await.unwrap();
-    rig.process(vec![Op::Acked { channel: bob.clone(), useq: 3 }]).await;
+    rig.process(vec![acked(&bob, 3)]).await;
     rig.pass(Duration::from_secs(5)).await;
     assert_eq!(drain(&alice), []);
 }
@@ -269,10 +280,10 @@ async fn receipts_are_gathered_and_told_once() {
 async fn silent_devices_are_forgotten_and_live_ones_never() {
     let mut rig = Rig::new().await;
     let phone = rig.log_in("alice", "phone").await.channel;
-    let (user, device) = (phone.user, phone.device);
+    let (user, device) = (phone.id.user, phone.id.device);
     rig.process(vec![Op::Forget { user, device, last_seen_hour: 0 }]).await;
     assert_eq!(rig.committer.log.devices(user).await.unwrap().len(), 1);
-    rig.process(vec![Op::Left(phone), Op::Forget { user, device, last_seen_hour: 7 }]).await;
+    rig.process(vec![Op::Left(phone.id), Op::Forget { user, device, last_seen_hour: 7 }]).await;
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(rig.committer.log.devices(user).await.unwrap().len(), 1, "it has been seen since");
     rig.process(vec![Op::Forget { user, device, last_seen_hour: 0 }]).await;
@@ -288,9 +299,9 @@ async fn only_devices_for_one_errand_make_room() {
     rig.log_in("alice", "phone").await;
     let third = || Who::Credential(credential("alice", "third"));
     assert!(is_refused(rig.log_in_as(third()).await, CloseCode::TOO_MANY_DEVICES), "both are connected");
-    rig.sessions.unbind(&errand);
+    rig.process(vec![Op::Left(errand.id)]).await;
     assert!(rig.log_in_as(third()).await.is_ok());
-    assert_eq!(rig.committer.log.devices(errand.user).await.unwrap().len(), 2);
+    assert_eq!(rig.committer.log.devices(errand.id.user).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -299,7 +310,7 @@ async fn by_default_what_is_answered_is_synced() {
     let phone = rig.log_in("alice", "phone").await.channel;
     rig.process(vec![send(&phone, 1, "alice")]).await;
     assert_eq!((drain(&phone), rig.engine.unsynced_commits()), (vec![('a', 1, 1)], 0));
-    rig.process(vec![Op::Acked { channel: phone, useq: 1 }]).await;
+    rig.process(vec![acked(&phone, 1)]).await;
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.engine.unsynced_commits(), 1, "nobody waits for a cursor");
     assert_eq!(rig.committer.due.sync, None);
@@ -366,7 +377,7 @@ async fn idle_users_leave_memory_and_come_back_the_same() {
     drain(&first.channel);
     rig.process(vec![send(&first.channel, 1, "bob"), send(&first.channel, 2, "bob")]).await;
     assert_eq!(drain(&first.channel), [('a', 1, 1), ('a', 2, 2)]);
-    assert!(rig.sessions.is_live(bob.user, bob.device));
+    assert!(rig.front.sessions.is_live(bob.id.user, bob.id.device));
     assert!(rig.resume(&first.resume_token, 0).await.is_ok(), "it was confirmed, as the newest");
 }
 
@@ -379,7 +390,7 @@ async fn an_ack_outlives_a_commit_that_fails() {
     drain(&alice);
     rig.engine.fill_up(true);
     // One commit fails with the ack in it, another with the receipt.
-    rig.process(vec![Op::Acked { channel: bob, useq: 2 }, send(&alice, 3, "bob")]).await;
+    rig.process(vec![acked(&bob, 2), send(&alice, 3, "bob")]).await;
     rig.pass(Duration::from_secs(2)).await;
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(drain(&alice), [('r', 3, UNAVAILABLE)]);

@@ -7,7 +7,7 @@ use divan::{Bencher, counter::ItemsCount};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::{base::number::DeviceNo, committer::plan::Stop};
+use crate::{committer::plan::Stop, ops::id::ChannelId};
 
 const PAIRS: usize = 50;
 
@@ -63,25 +63,24 @@ fn process_submits(bencher: Bencher<'_, '_>, count: usize) {
         .bench_local_values(|ops| crowd.borrow_mut().process(ops));
 }
 
-fn channels(users: u32) -> Vec<Arc<Channel>> {
-    (1..=users).map(|user| Channel::new(UserNo(user), DeviceNo(1), 1, 0, Instant::now())).collect()
+fn channel_of(user: u32) -> ChannelId {
+    ChannelId { user: UserNo(user), device: DeviceNo(1), conn_epoch: 1 }
 }
 
 #[divan::bench(args = [1, 10, 10_000])]
 fn bind_one_more(bencher: Bencher<'_, '_>, users: u32) {
     let sessions = Sessions::default();
-    channels(users).iter().for_each(|channel| sessions.bind(channel));
-    let one_more = Channel::new(UserNo(users + 1), DeviceNo(1), 1, 0, Instant::now());
+    (1..=users).for_each(|user| sessions.bind(channel_of(user), 0, false));
     bencher.bench_local(|| {
-        sessions.bind(&one_more);
-        sessions.unbind(&one_more);
+        sessions.bind(channel_of(users + 1), 0, false);
+        sessions.unbind(channel_of(users + 1));
     });
 }
 
 #[divan::bench(args = [1, 10, 10_000])]
 fn for_each_of_one(bencher: Bencher<'_, '_>, users: u32) {
     let sessions = Sessions::default();
-    channels(users).iter().for_each(|channel| sessions.bind(channel));
+    (1..=users).for_each(|user| sessions.bind(channel_of(user), 0, false));
     let mut user = 0;
     bencher.bench_local(|| {
         user = (user + 7) % users;

@@ -1,7 +1,7 @@
 //! Following many and being followed by many, with the time in the test's hands.
 
 use super::*;
-use crate::live::sessions::News;
+use crate::{base::number::DeviceNo, live::sessions::News};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,7 @@ impl Rig {
 }
 
 fn channel(user: u32) -> Arc<Channel> {
-    Channel::new(UserNo(user), DeviceNo(1), 1, 0, Instant::now())
+    Channel::new(ChannelId { user: UserNo(user), device: DeviceNo(1), conn_epoch: 1 }, 0)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_user_whom_too_many_follow_is_told_to_those_who_came_first() {
     let user = UserNo(1);
     let followers: Vec<_> = (0..=MAX_FOLLOWERS as u32).map(|no| channel(2 + no)).collect();
     followers.iter().for_each(|follower| assert!(rig.follow(follower, &[user]).is_empty()));
-    rig.sessions.bind(&channel(1));
+    rig.sessions.bind(channel(1).id, 0, false);
     let told: Vec<_> = std::iter::from_fn(|| Some(rig.tick(TICK)).filter(|told| !told.is_empty())).flatten().collect();
     assert!(told.iter().all(|telling| telling.users == [(user, true)]));
     let (late, early) = followers.split_last().unwrap();
@@ -61,7 +61,7 @@ fn a_user_whom_too_many_follow_is_told_to_those_who_came_first() {
     assert!(rig.follow(late, &[user]).contains(&user), "but it is answered");
     rig.registry.forget(&early[0]);
     rig.follow(late, &[user]);
-    rig.sessions.unbind(&channel(1));
+    rig.sessions.unbind(channel(1).id);
     assert!(rig.tick(TICK).is_empty());
     let told = rig.tick(GRACE);
     let late = told.iter().find(|telling| Arc::ptr_eq(&telling.channel, late));
@@ -78,7 +78,7 @@ fn a_storm_is_spread_over_ticks() {
         rig.follow(&channel(USERS + 1 + no), &users);
     }
     let users: Vec<_> = (1..=USERS).map(channel).collect();
-    users.iter().for_each(|user| rig.sessions.bind(user));
+    users.iter().for_each(|user| rig.sessions.bind(user.id, 0, false));
     let mut heard: HashMap<UserNo, HashSet<(UserNo, bool)>> = HashMap::new();
     let mut ticks = 0;
     loop {

@@ -1,6 +1,7 @@
 //! Following with the time in the test's hands.
 
 use super::*;
+use crate::ops::id::ChannelId;
 use crate::{
     base::number::DeviceNo,
     live::{channel::Outbound, followers::GRACE},
@@ -58,7 +59,7 @@ impl Rig {
 }
 
 fn channel(user: u32) -> Arc<Channel> {
-    Channel::new(UserNo(user), DeviceNo(1), 1, 0, std::time::Instant::now())
+    Channel::new(ChannelId { user: UserNo(user), device: DeviceNo(1), conn_epoch: 1 }, 0)
 }
 
 /// What a follower has been told, signal by signal.
@@ -78,18 +79,18 @@ async fn a_reconnect_is_not_seen_and_a_farewell_is() {
     rig.befriend(1, 2).await;
     let (follower, followed) = (channel(1), channel(2));
     assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
-    rig.sessions.bind(&followed);
+    rig.sessions.bind(followed.id, 0, false);
     rig.tick(TICK).await;
     assert_eq!(told(&follower), [[(2, true)]]);
     for _ in 0..3 {
-        rig.sessions.unbind(&followed);
+        rig.sessions.unbind(followed.id);
         rig.tick(TICK).await;
         assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [true], "nobody knows yet that they are gone");
-        rig.sessions.bind(&followed);
+        rig.sessions.bind(followed.id, 0, false);
         rig.tick(GRACE).await;
         assert!(told(&follower).is_empty());
     }
-    rig.sessions.unbind(&followed);
+    rig.sessions.unbind(followed.id);
     rig.tick(TICK).await;
     rig.tick(GRACE - TICK).await;
     assert!(told(&follower).is_empty(), "the grace counts from the last farewell");
@@ -107,7 +108,7 @@ async fn what_was_dropped_is_told_again_as_it_is_then() {
     let (follower, followed) = (channel(1), channel(2));
     rig.follow(&follower, &[2], false).await.unwrap();
     while follower.signal(wire::Signal::default()) {}
-    rig.sessions.bind(&followed);
+    rig.sessions.bind(followed.id, 0, false);
     rig.tick(TICK).await;
     assert!(told(&follower).iter().all(Vec::is_empty), "its queue was full");
     assert!(!rig.presence.is_idle(), "it waits for another time");
@@ -123,7 +124,7 @@ async fn who_blocks_or_is_blocked_is_seen_no_more() {
         let mut rig = Rig::new(2).await;
         rig.befriend(1, 2).await;
         let (follower, followed) = (channel(1), channel(2));
-        rig.sessions.bind(&followed);
+        rig.sessions.bind(followed.id, 0, false);
         assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [true]);
         let block = ContactRecord { asked_by_me: true, asked_by_them: true, blocked: true };
         rig.set_contact(blocking, blocked, block).await;
@@ -131,7 +132,7 @@ async fn who_blocks_or_is_blocked_is_seen_no_more() {
         rig.tick(TICK).await;
         assert_eq!(told(&follower), [[(2, false)]]);
         assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [false]);
-        rig.sessions.unbind(&followed);
+        rig.sessions.unbind(followed.id);
         rig.tick(TICK).await;
         rig.tick(GRACE).await;
         assert!(told(&follower).is_empty());
@@ -167,7 +168,7 @@ async fn many_changes_are_told_in_signals_that_fit_a_frame() {
         rig.befriend(1, *other).await;
     }
     rig.follow(&follower, &others, false).await.unwrap();
-    others.iter().for_each(|other| rig.sessions.bind(&channel(*other)));
+    others.iter().for_each(|other| rig.sessions.bind(channel(*other).id, 0, false));
     rig.tick(TICK).await;
     let signals = told(&follower);
     assert!(signals.iter().all(|signal| signal.len() <= MAX_IN_SIGNAL));

@@ -102,7 +102,7 @@ impl Device {
 
     /// Its place is not in the log: it loads its list, and goes on from there.
     pub async fn reset(&mut self, reset: wire::SyncReset, log: &Log) {
-        let user = self.channel.as_ref().unwrap().user;
+        let user = self.channel.as_ref().unwrap().id.user;
         self.cursor = reset.head;
         (self.rows, self.shown, self.as_of) = Default::default();
         (self.place, self.begin, self.large) = Default::default();
@@ -131,7 +131,7 @@ impl Device {
 
     fn take(&mut self, outbound: Outbound) {
         match outbound {
-            Outbound::Entry { useq, item } => {
+            Outbound::Entry { useq, item, .. } => {
                 if useq > self.cursor {
                     assert_eq!(useq, self.cursor + 1, "{} {}: a live entry too early", self.uid, self.name);
                     self.take_entry(useq, item);
@@ -292,7 +292,7 @@ impl Device {
 
     /// Fetches what it has missed of a large group.
     async fn pull(&mut self, name: &str, log: &Log) {
-        let user = self.channel.as_ref().unwrap().user;
+        let user = self.channel.as_ref().unwrap().id.user;
         let view = log.view(user, &ConversationId::new(name).unwrap()).await.unwrap().unwrap();
         loop {
             let after = self.place.get(name).copied().unwrap_or_default();

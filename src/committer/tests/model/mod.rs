@@ -236,7 +236,7 @@ async fn step(world: &mut World, dice: &mut Dice) -> Agrees {
         match dice.below(20) {
             0 if is_online => {
                 batch.retain(|(sender, _)| *sender != index);
-                world.cut(index);
+                world.cut(index).await;
             }
             1 if is_online => world.drain(index).await?,
             2 if is_online => batch.extend(world.ack(index)),

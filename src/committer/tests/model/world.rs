@@ -10,14 +10,16 @@ use super::{
     reference::{Asked, Outcome, RECEIPTS_UP_TO, Reference, THRESHOLD, WITHIN_MS, uid},
 };
 use crate::{
-    base::{environment::Now, metrics::Metrics, number::ConversationNo},
+    base::{environment::Now, number::ConversationNo},
     committer::{
         Committer, CommitterSettings,
-        op::{Addressed, Asked as Op2, Credential, Op, SendNumber, Submit, Who},
-        tests::{EPOCH, Rig, credential, settings},
+        tests::{EPOCH, Rig, acked, credential, front::Front, settings},
     },
-    live::sessions::Sessions,
     log::Log,
+    ops::{
+        id::SendNumber,
+        op::{Addressed, Asked as Op2, Credential, Op, Submit, Who},
+    },
     store::StoreError,
 };
 
@@ -86,19 +88,18 @@ impl World {
         self.rig.process(Vec::new()).await;
     }
 
-    pub fn cut(&mut self, index: usize) {
+    pub async fn cut(&mut self, index: usize) {
         if let Some(channel) = self.devices[index].channel.take() {
-            self.rig.sessions.unbind(&channel);
+            self.rig.process(vec![Op::Left(channel.id)]).await;
         }
     }
 
     /// The server ends without a word and starts again.
     pub async fn restart(&mut self) {
         self.devices.iter_mut().for_each(|device| device.channel = None);
-        self.rig.sessions = Arc::new(Sessions::default());
-        let log = Log::new(self.rig.engine.clone());
-        let (sessions, metrics) = (self.rig.sessions.clone(), Arc::new(Metrics::default()));
-        self.rig.committer = Committer::open(log, sessions, metrics, model_settings()).await.unwrap();
+        self.rig.front = Front::new();
+        let (log, outlet) = (Log::new(self.rig.engine.clone()), self.rig.front.outlet());
+        self.rig.committer = Committer::open(log, Arc::default(), model_settings(), outlet).await.unwrap();
     }
 
     pub fn ask(&mut self, index: usize, to: String, asked: Asked) {
@@ -126,7 +127,8 @@ impl World {
             (
                 index,
                 Op::Submit(Submit {
-                    channel: channel.clone(),
+                    from: channel.id,
+                    op: None,
                     number: SendNumber::Given(*send_no),
                     body: Ok(Addressed { to, asked }),
                 }),
@@ -187,7 +189,7 @@ impl World {
     pub fn ack(&self, index: usize) -> Option<(usize, Op)> {
         let device = &self.devices[index];
         let channel = device.channel.clone()?;
-        Some((index, Op::Acked { channel, useq: device.cursor }))
+        Some((index, acked(&channel, device.cursor)))
     }
 
     /// Everybody comes online, everything is sent, received, acked and told.
