@@ -29,18 +29,19 @@ const MOST_SHOWN: usize = 3;
 
 const WORDS: &[Word] = &[
     Word { what: SOCKETS, within: "src/", only: &["src/edge/", "src/host/"] },
-    Word { what: &["axum"], within: "src/", only: &["src/edge/web/"] },
+    // An enclosed server is spoken to by the web's own requests.
+    Word { what: &["axum"], within: "src/", only: &["src/edge/web/", "src/host/enclosed.rs"] },
     Word { what: &["fjall"], within: "src/", only: &["src/store/fjall/"] },
     Word {
         what: &[".commit"],
         within: "src/",
         only: &["src/store/", "src/committer/commit.rs", "src/log/epoch.rs", "src/host/open.rs"],
     },
-    // A channel of the session map, by the committer's effects; sockets.
+    // A device, by a login that is committed; its channel, by the effect of that; sockets.
     Word {
         what: &[".bind"],
         within: "src/",
-        only: &["src/live/", "src/committer/effect.rs", "src/edge/port/", "src/host/"],
+        only: &["src/committer/rules/binding.rs", "src/live/", "src/edge/port/", "src/host/"],
     },
     Word {
         what: CLOCKS,
