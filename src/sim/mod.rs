@@ -2,7 +2,7 @@
 //! has anything to do. Only tests see it.
 //!
 //! Real are, on the server's side, everything between the socket and the store: `Link`, the protocol's `Connection`,
-//! login, dispatch, deliver, sync, requests, the session map, the channels, the committer and its queue; on the device's
+//! login, sending, catching up, requests, the session map, the channels, the committer and its queue; on the device's
 //! side the client's `Connection`. Simulated are the time ([`clock`]), who runs next ([`executor`]), the network
 //! ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage of each device
 //! ([`device`]). What they share is the [`world`].
