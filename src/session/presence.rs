@@ -86,25 +86,40 @@ impl Presence {
         self.lock().forget(channel);
     }
 
-    /// Tells followers what has changed.
+    /// Tells followers what has changed. What could not be read is told in the next tick.
     pub async fn tick(&self, log: &Log, sessions: &Sessions, now: Instant) -> Result<(), StoreError> {
         let News { turned, veiled } = sessions.take_news();
+        let mut read = Ok(());
         for (user, watcher) in veiled {
-            self.veil(log, user, watcher).await?;
-        }
-        let tellings = self.lock().advance(sessions, turned, now);
-        for Telling { channel, users } in tellings {
-            for users in users.chunks(MAX_IN_SIGNAL) {
-                let mut presences = Vec::with_capacity(users.len());
-                for (user, is_online) in users {
-                    presences.push(presence(log, *user, *is_online).await?);
-                }
-                if !channel.signal(wire::Signal { presence: presences, ..Default::default() }) {
-                    self.lock().mark_again(&channel, users);
-                }
+            if let Err(error) = self.veil(log, user, watcher).await {
+                sessions.veil(user, watcher);
+                read = Err(error);
             }
         }
-        Ok(())
+        let tellings = self.lock().advance(sessions, turned, now);
+        for Telling { channel, users } in &tellings {
+            for users in users.chunks(MAX_IN_SIGNAL) {
+                let is_told = match read {
+                    Ok(()) => self.tell(log, channel, users).await,
+                    // What fails once fails for thousands: they wait for the next tick too.
+                    Err(_) => Ok(false),
+                };
+                if !matches!(is_told, Ok(true)) {
+                    self.lock().mark_again(channel, users);
+                }
+                read = read.and(is_told.map(drop));
+            }
+        }
+        read
+    }
+
+    /// False: the channel has no room for it now.
+    async fn tell(&self, log: &Log, channel: &Channel, users: &[(UserNo, bool)]) -> Result<bool, StoreError> {
+        let mut presences = Vec::with_capacity(users.len());
+        for (user, is_online) in users {
+            presences.push(presence(log, *user, *is_online).await?);
+        }
+        Ok(channel.signal(wire::Signal { presence: presences, ..Default::default() }))
     }
 
     /// Lets go of followers to whom the user shows themselves no more, and tells them nothing but that.
@@ -112,8 +127,8 @@ impl Presence {
         let followers = self.lock().followers_of(user, watcher);
         for channel in followers {
             if !log.shows_presence_to(user, channel.id.user).await? {
-                self.lock().unfollow(&channel, user);
                 let hidden = wire::Presence { uid: log.uid(user).await?, ..Default::default() };
+                self.lock().unfollow(&channel, user);
                 channel.signal(wire::Signal { presence: vec![hidden], ..Default::default() });
             }
         }

@@ -1,16 +1,18 @@
 //! Following with the time in the test's hands.
 
+use prost::Message;
+
 use super::*;
-use crate::ops::id::ChannelId;
 use crate::{
     base::number::DeviceNo,
     live::{channel::Outbound, followers::GRACE},
     log::{AccountRecord, ContactRecord, keys},
+    ops::id::ChannelId,
     store::{Batch, Durability, Engine, Table, memory::MemoryEngine},
 };
-use prost::Message;
 
 struct Rig {
+    engine: Arc<MemoryEngine>,
     log: Log,
     sessions: Sessions,
     presence: Presence,
@@ -30,7 +32,7 @@ impl Rig {
         }
         engine.commit(batch, Durability::Synced).await.unwrap();
         let (sessions, presence) = (Sessions::default(), Presence::default());
-        Self { log: Log::new(engine), sessions, presence, now: Instant::now() }
+        Self { log: Log::new(engine.clone()), engine, sessions, presence, now: Instant::now() }
     }
 
     async fn set_contact(&self, user: u32, other: u32, record: ContactRecord) {
@@ -175,4 +177,42 @@ async fn many_changes_are_told_in_signals_that_fit_a_frame() {
     let mut heard = signals.concat();
     heard.sort_unstable();
     assert_eq!(heard, others.into_iter().map(|other| (other, true)).collect::<Vec<_>>());
+}
+
+/// Whichever read fails, what was to be told is told in the next tick.
+#[tokio::test]
+async fn what_could_not_be_read_is_told_later() {
+    for fails in 0..2 {
+        let mut rig = Rig::new(3).await;
+        rig.befriend(1, 2).await;
+        rig.befriend(1, 3).await;
+        let (follower, two, three) = (channel(1), channel(2), channel(3));
+        rig.follow(&follower, &[2, 3], false).await.unwrap();
+        rig.sessions.bind(two.id, 0, false);
+        rig.sessions.bind(three.id, 0, false);
+        rig.engine.fail_a_read_after(fails);
+        assert!(rig.presence.tick(&rig.log, &rig.sessions, rig.now).await.is_err());
+        assert!(!rig.presence.is_idle(), "it is to be told yet");
+        rig.tick(TICK).await;
+        let mut heard = told(&follower).concat();
+        heard.sort_unstable();
+        assert_eq!(heard, [(2, true), (3, true)], "read {fails} failed");
+    }
+}
+
+#[tokio::test]
+async fn who_shows_themselves_no_more_is_let_go_though_a_read_fails() {
+    for fails in 0..3 {
+        let mut rig = Rig::new(2).await;
+        rig.befriend(1, 2).await;
+        let (follower, followed) = (channel(1), channel(2));
+        rig.sessions.bind(followed.id, 0, false);
+        assert_eq!(rig.follow(&follower, &[2], false).await.unwrap(), [true]);
+        rig.set_contact(2, 1, ContactRecord { blocked: true, ..Default::default() }).await;
+        rig.sessions.veil(followed.id.user, Some(follower.id.user));
+        rig.engine.fail_a_read_after(fails);
+        let failed = rig.presence.tick(&rig.log, &rig.sessions, rig.now).await.is_err();
+        rig.tick(TICK).await;
+        assert_eq!(told(&follower).concat(), [(2, false)], "read {fails} failed: {failed}");
+    }
 }
