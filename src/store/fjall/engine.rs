@@ -7,6 +7,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     sync::{MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use crate::store::{
     batch::Batch,
     engine::{DumpSink, Durability, Engine, Scan, StoreFuture},
     error::StoreError,
-    free_space::{FreeSpace, Probe, available_bytes},
+    free_space::{ASKS_EVERY, FreeSpace, Probe, available_bytes},
     table::{Row, Table},
 };
 
@@ -89,10 +90,15 @@ impl FjallEngine {
     /// # Errors
     /// `Locked` if another engine has it open, `Corrupt` if it is damaged, `Io` for all else.
     pub fn open(path: impl AsRef<Path>, options: FjallOptions) -> Result<Self, StoreError> {
-        Self::open_with_probe(path.as_ref(), options, Box::new(available_bytes))
+        Self::open_with_probe(path.as_ref(), options, Box::new(available_bytes), ASKS_EVERY)
     }
 
-    pub(crate) fn open_with_probe(path: &Path, options: FjallOptions, probe: Probe) -> Result<Self, StoreError> {
+    pub(crate) fn open_with_probe(
+        path: &Path,
+        options: FjallOptions,
+        probe: Probe,
+        asks_every: Duration,
+    ) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
         hongyan_directory::create(path).map_err(failed)?;
         let lock = DirectoryLock::take(path)?;
@@ -112,7 +118,7 @@ impl FjallEngine {
         // The engine syncs what stands in its directories, but not the names of all of them: a power cut could take away a
         // table with everything in it.
         [&path.join(unfinished::KEYSPACES), path].into_iter().try_for_each(hongyan_directory::sync).map_err(failed)?;
-        let free_space = FreeSpace::new(path, options.reserve_bytes, probe);
+        let free_space = FreeSpace::new(path, options.reserve_bytes, probe, asks_every);
         let writer = Writer::new(free_space, Runway::new(path.to_owned()));
         Ok(FjallEngine { parts: Parts::new(path.to_owned(), db, keyspaces, writer), old_rows: RwLock::new(()) })
     }

@@ -18,7 +18,7 @@ impl Writer {
     }
 
     /// Whether so much may be written now.
-    pub(super) fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn check_room(&mut self, bytes: u64) -> Result<(), StoreError> {
         self.free_space.check(bytes)
     }
 

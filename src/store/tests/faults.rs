@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use super::*;
@@ -23,7 +24,7 @@ fn open_on_disk(path: &Path) -> (FjallEngine, Arc<AtomicU64>) {
         free => Ok(free),
     };
     let options = FjallOptions { reserve_bytes: RESERVE, ..FjallOptions::default() };
-    (FjallEngine::open_with_probe(path, options, Box::new(probe)).unwrap(), free)
+    (FjallEngine::open_with_probe(path, options, Box::new(probe), Duration::ZERO).unwrap(), free)
 }
 
 #[test]
