@@ -75,16 +75,9 @@ impl Log {
         rows.into_iter().map(|(key, value)| Ok((UserNo(keys::parse_device(&key)?.1.0), parse(&value)?))).collect()
     }
 
-    /// The reactions to messages `from ..= to`.
-    pub async fn reactions(
-        &self,
-        no: ConversationNo,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<(u64, ReactionsRecord)>, StoreError> {
-        let to = keys::message(no, to.saturating_add(1));
-        let rows = self.scan(Table::Reactions, keys::message(no, from), to, usize::MAX).await?;
-        rows.into_iter().map(|(key, value)| Ok((keys::parse_second(&key)?, parse(&value)?))).collect()
+    /// The reactions to a message. None: there never was one.
+    pub async fn reactions(&self, no: ConversationNo, cseq: u64) -> Result<Option<ReactionsRecord>, StoreError> {
+        decode(self.engine().get(Table::Reactions, keys::message(no, cseq)).await?)
     }
 }
 

@@ -93,6 +93,10 @@ fn encode_run(items: &[Bytes]) -> Bytes {
     row.into()
 }
 
+fn bytes_of(messages: &[(u64, Bytes)]) -> usize {
+    messages.iter().map(|(_, item)| item.len()).sum()
+}
+
 impl Log {
     /// The newest cseq of a conversation.
     pub async fn conversation_head(&self, no: ConversationNo) -> Result<u64, StoreError> {
@@ -119,11 +123,21 @@ impl Log {
 
     /// Messages with `after < cseq < before` in rising order: the oldest of them if `forward`, else the newest.
     pub async fn history(&self, no: ConversationNo, range: HistoryRange) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        Ok(self.history_within(no, range, usize::MAX).await?.0)
+    }
+
+    /// The same, and no more than begins within `max_bytes`. True: there are more in the range and its limit.
+    pub async fn history_within(
+        &self,
+        no: ConversationNo,
+        range: HistoryRange,
+        max_bytes: usize,
+    ) -> Result<(Vec<(u64, Bytes)>, bool), StoreError> {
         let HistoryRange { after, limit, forward, .. } = range;
         let before = if range.before == 0 { u64::MAX } else { range.before };
         let mut messages = Vec::new();
         if limit == 0 || after.saturating_add(1) >= before {
-            return Ok(messages);
+            return Ok((messages, false));
         }
         let (mut from, mut to) = (after + 1, before);
         // The oldest may stand in a run that begins before them.
@@ -135,7 +149,8 @@ impl Log {
             Some(run) => from = run.first,
             None => {}
         }
-        while messages.len() < limit && from < to {
+        let is_full = |messages: &[(u64, Bytes)]| bytes_of(messages) >= max_bytes;
+        while messages.len() < limit && from < to && !is_full(&messages) {
             let runs = self.runs(no, from, to, (limit - messages.len()).min(STEP), !forward).await?;
             match runs.last() {
                 None => break,
@@ -150,10 +165,20 @@ impl Log {
             }
         }
         messages.truncate(limit);
+        // Those that begin within the bound, one at least; the bytes of a message count whatever becomes of it.
+        let mut bytes = 0;
+        let fitting = messages.iter().take_while(|(_, item)| {
+            let fits = bytes < max_bytes;
+            bytes += item.len();
+            fits
+        });
+        let fitting = fitting.count();
+        let is_cut = fitting < messages.len() || messages.len() < limit && from < to && is_full(&messages);
+        messages.truncate(fitting);
         if !forward {
             messages.reverse();
         }
-        Ok(messages)
+        Ok((messages, is_cut))
     }
 
     /// The last run that begins with `from <= cseq < to`.
@@ -236,6 +261,40 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_by_page_walk_within_few_bytes_meets_every_message_once() {
+        let runs = [1, 64, 3, 1, 1, 200, 2];
+        let (log, all) = (log(&runs).await, runs.iter().sum::<u64>());
+        let before = all + 1;
+        for (limit, max_bytes) in [(50, 100), (1000, 1), (7, 10_000), (1000, 2000)] {
+            let (mut after, mut met) = (0, 0);
+            loop {
+                let range = HistoryRange { after, before, limit, forward: true };
+                let (page, is_cut) = log.history_within(NO, range, max_bytes).await.unwrap();
+                assert!(page.first().is_none_or(|(cseq, _)| *cseq == after + 1));
+                let bytes: usize = page.iter().rev().skip(1).map(|(_, item)| item.len()).sum();
+                assert!(bytes < max_bytes, "{bytes} before the last");
+                after = page.last().map_or(after, |(cseq, _)| *cseq);
+                met += page.len() as u64;
+                assert_eq!(is_cut, after < all && page.len() < limit, "after {after}");
+                if page.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(met, all);
+            let (mut end, mut met) = (before, 0);
+            while end > 1 {
+                let range = HistoryRange { after: 0, before: end, limit, forward: false };
+                let (page, is_cut) = log.history_within(NO, range, max_bytes).await.unwrap();
+                assert_eq!(page.last().map(|(cseq, _)| *cseq), Some(end - 1), "the newest first");
+                end = page[0].0;
+                met += page.len() as u64;
+                assert_eq!(is_cut, end > 1 && page.len() < limit, "before {end}");
+            }
+            assert_eq!(met, all);
         }
     }
 

@@ -65,17 +65,24 @@ impl Log {
         Ok(Some(View { no, record, membership, visible }))
     }
 
-    /// What the user may see of a part of the conversation, in rising order.
-    pub async fn seen_history(&self, view: &View, range: HistoryRange) -> Result<Vec<wire::Message>, StoreError> {
+    /// What the user may see of a part of the conversation, in rising order, as far as it begins within `max_bytes`. True:
+    /// there is more in the range and its limit.
+    pub async fn seen_history(
+        &self,
+        view: &View,
+        range: HistoryRange,
+        max_bytes: usize,
+    ) -> Result<(Vec<wire::Message>, bool), StoreError> {
         let (first, last) = (*view.visible.start(), *view.visible.end());
         let after = range.after.max(first - 1);
         let before = if range.before == 0 { last + 1 } else { range.before.min(last + 1) };
-        let rows = self.history(view.no, HistoryRange { after, before, ..range }).await?;
+        let range = HistoryRange { after, before, ..range };
+        let (rows, is_cut) = self.history_within(view.no, range, max_bytes).await?;
         let mut messages = Vec::with_capacity(rows.len());
         for (_, row) in rows {
             messages.push(self.resolved(view.no, row, &view.known()).await?);
         }
-        Ok(messages)
+        Ok((messages, is_cut))
     }
 
     /// The newest thing that a user may see of a conversation.

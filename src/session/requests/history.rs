@@ -41,14 +41,14 @@ pub async fn history(asker: &Asker<'_>, request: wire::HistoryRequest) -> Answer
         return Ok(response::Result::History(wire::HistoryPage::default()));
     };
     let wire::HistoryRequest { after, before, forward, around, .. } = request;
-    let (messages, anchor) = match around {
+    let (messages, is_cut, anchor) = match around {
         0 => {
             // One more than asked for tells whether there is more.
             let range = HistoryRange { after, before, limit: limit + 1, forward };
-            let messages = asker.log.seen_history(&view, range).await?;
-            (messages, if forward { Anchor::First } else { Anchor::Last })
+            let (messages, is_cut) = asker.log.seen_history(&view, range, asker.room()).await?;
+            (messages, is_cut, if forward { Anchor::First } else { Anchor::Last })
         }
-        cseq => (page_around(asker, &view, cseq, limit).await?, Anchor::At(cseq)),
+        cseq => (page_around(asker, &view, cseq, limit).await?, false, Anchor::At(cseq)),
     };
     let mut rows = rows(asker, &view, messages).await?;
     let has_more = rows.len() > limit && shed_one(&mut rows, &anchor);
@@ -56,7 +56,7 @@ pub async fn history(asker: &Asker<'_>, request: wire::HistoryRequest) -> Answer
     let head = *view.visible.end();
     let more = match anchor {
         Anchor::At(_) => rows.back().is_some_and(|last| last.cseq < head),
-        _ => has_more || has_shed,
+        _ => is_cut || has_more || has_shed,
     };
     Ok(response::Result::History(page(rows, head, more)))
 }
@@ -65,8 +65,8 @@ pub async fn history(asker: &Asker<'_>, request: wire::HistoryRequest) -> Answer
 async fn page_around(asker: &Asker<'_>, view: &View, cseq: u64, limit: usize) -> Result<Vec<wire::Message>, Problem> {
     let before = HistoryRange { after: 0, before: cseq, limit: limit / 2, forward: false };
     let behind = HistoryRange { after: cseq - 1, before: 0, limit: limit - limit / 2, forward: true };
-    let mut messages = asker.log.seen_history(view, before).await?;
-    messages.extend(asker.log.seen_history(view, behind).await?);
+    let (mut messages, _) = asker.log.seen_history(view, before, asker.room()).await?;
+    messages.extend(asker.log.seen_history(view, behind, asker.room()).await?.0);
     Ok(messages)
 }
 
@@ -80,27 +80,34 @@ pub async fn messages(asker: &Asker<'_>, request: wire::MessagesRequest) -> Answ
     let mut cseqs = request.cseqs;
     cseqs.sort_unstable();
     cseqs.dedup();
-    let mut messages = Vec::with_capacity(cseqs.len());
+    let (mut messages, mut bytes, mut is_cut) = (Vec::with_capacity(cseqs.len()), 0, false);
     for cseq in cseqs {
-        messages.extend(asker.log.seen_message(&view, cseq).await?);
+        if bytes >= asker.room() {
+            is_cut = true;
+            break;
+        }
+        if let Some(message) = asker.log.seen_message(&view, cseq).await? {
+            bytes += message.encoded_len();
+            messages.push(message);
+        }
     }
     let mut rows = rows(asker, &view, messages).await?;
-    let more = shed(&mut rows, &Anchor::First, asker.room());
+    let more = shed(&mut rows, &Anchor::First, asker.room()) || is_cut;
     Ok(response::Result::Messages(page(rows, *view.visible.end(), more)))
 }
 
 async fn rows(asker: &Asker<'_>, view: &View, messages: Vec<wire::Message>) -> Result<VecDeque<Row>, Problem> {
-    let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(VecDeque::new()) };
-    let found = asker.log.reactions(view.no, first.cseq, last.cseq).await?;
-    // What was reacted after a former member had gone is kept from them.
-    let shown = found.into_iter().filter(|(_, record)| record.as_of_cseq <= *view.visible.end());
-    let mut reactions: BTreeMap<u64, ReactionsRecord> = shown.collect();
-    let rows = messages.into_iter().map(|message| {
+    let mut rows = VecDeque::with_capacity(messages.len());
+    for message in messages {
         let cseq = message.cseq;
-        let reactions = reactions.remove(&cseq).map(|record| overlay(asker, cseq, record));
-        Row { entry: wire::Entry { item: Some(Item::Message(message)), ..Default::default() }, cseq, reactions }
-    });
-    Ok(rows.collect())
+        let found = asker.log.reactions(view.no, cseq).await?;
+        // What was reacted after a former member had gone is kept from them.
+        let shown = found.filter(|record| record.as_of_cseq <= *view.visible.end());
+        let reactions = shown.map(|record| overlay(asker, cseq, record));
+        let entry = wire::Entry { item: Some(Item::Message(message)), ..Default::default() };
+        rows.push_back(Row { entry, cseq, reactions });
+    }
+    Ok(rows)
 }
 
 /// The reactions to a message as the asker sees them, the most frequent first.

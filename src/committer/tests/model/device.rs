@@ -297,14 +297,14 @@ impl Device {
         loop {
             let after = self.place.get(name).copied().unwrap_or_default();
             let range = HistoryRange { after, before: 0, limit: 3, forward: true };
-            let page = log.seen_history(&view, range).await.unwrap();
+            let (page, _) = log.seen_history(&view, range, usize::MAX).await.unwrap();
             if page.is_empty() {
                 return;
             }
             for message in page {
-                let found = log.reactions(view.no, message.cseq, message.cseq).await.unwrap();
+                let found = log.reactions(view.no, message.cseq).await.unwrap();
                 let mut reactions = (0, BTreeMap::new());
-                for (_, record) in found {
+                if let Some(record) = found {
                     reactions.0 = record.as_of_cseq;
                     for one in record.reactions {
                         let uid = log.uid(crate::base::number::UserNo(one.user)).await.unwrap();
