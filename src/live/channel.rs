@@ -24,6 +24,9 @@ const SIGNALS_AT_ONCE: u32 = 20;
 /// Signals are dropped where this many things wait.
 const MAX_WAITING_SIGNALS: usize = 16;
 
+/// The turn of the reader that a channel begins with.
+pub const FIRST_TURN: u32 = 0;
+
 /// What a channel carries to its link.
 #[derive(Debug)]
 pub enum Outbound {
@@ -71,8 +74,9 @@ struct Queue {
     close: Option<Box<(CloseCode, Cow<'static, str>)>>,
     /// Something was put in since the link looked.
     rung: bool,
-    /// The link that waits for the bell.
-    link: Option<Waker>,
+    /// The reader that waits for the bell, and how many have had it before.
+    reader: Option<Waker>,
+    turn: u32,
 }
 
 impl Channel {
@@ -178,38 +182,55 @@ impl Channel {
         self.lock().close.take().map(|close| *close)
     }
 
-    /// Ready when something has been put in since the last time; only the channel's one link waits.
-    pub fn poll_rung(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// A new reader takes the bell over. The one before is woken, and cannot take it back. The first one has [`FIRST_TURN`].
+    pub fn attach(&self) -> u32 {
         let mut queue = self.lock();
-        if std::mem::take(&mut queue.rung) {
+        queue.turn += 1;
+        queue.rung = true;
+        let (turn, before) = (queue.turn, queue.reader.take());
+        drop(queue);
+        before.into_iter().for_each(Waker::wake);
+        turn
+    }
+
+    /// Whether another reader has taken the bell over since.
+    pub fn is_superseded(&self, turn: u32) -> bool {
+        self.lock().turn != turn
+    }
+
+    /// Ready when something has been put in since the last time, or the bell is another reader's.
+    pub fn poll_rung(&self, turn: u32, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if queue.turn != turn || std::mem::take(&mut queue.rung) {
             return Poll::Ready(());
         }
-        if !queue.link.as_ref().is_some_and(|link| link.will_wake(context.waker())) {
-            queue.link = Some(context.waker().clone());
+        if !queue.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+            queue.reader = Some(context.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// The next thing, if it is an entry.
+    pub fn take_entry(&self) -> Option<Outbound> {
+        let mut queue = self.lock();
+        match queue.waiting.front()? {
+            Outbound::Entry { .. } => queue.take(0),
+            _ => None,
+        }
     }
 
     /// The next thing to write; an entry only if there is room for one in the device's window. Answers to SENDs do not wait
     /// for that behind entries.
     pub fn take(&self, room_for_entry: bool) -> Option<Outbound> {
         let mut queue = self.lock();
-        let next = match queue.waiting.front()? {
+        match queue.waiting.front()? {
             Outbound::Entry { .. } if !room_for_entry => {
                 let is_answer = |waiting: &Outbound| matches!(waiting, Outbound::Acked(_) | Outbound::Refused(_));
                 let answer = queue.waiting.iter().position(is_answer)?;
-                queue.waiting.remove(answer)?
+                queue.take(answer)
             }
-            _ => queue.waiting.pop_front()?,
-        };
-        if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
-            queue.entries -= 1;
-            queue.entry_bytes -= item.len() as u32;
+            _ => queue.take(0),
         }
-        if queue.waiting.is_empty() && queue.waiting.capacity() > 16 {
-            queue.waiting = VecDeque::new();
-        }
-        Some(next)
     }
 
     /// The newest entry of the user's log.
@@ -250,10 +271,22 @@ impl Queue {
     fn ring(&mut self) {
         if !std::mem::replace(&mut self.rung, true)
             && !canary::is("nobody-rings")
-            && let Some(link) = &self.link
+            && let Some(reader) = &self.reader
         {
-            link.wake_by_ref();
+            reader.wake_by_ref();
         }
+    }
+
+    fn take(&mut self, index: usize) -> Option<Outbound> {
+        let next = self.waiting.remove(index)?;
+        if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
+            self.entries -= 1;
+            self.entry_bytes -= item.len() as u32;
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > 16 {
+            self.waiting = VecDeque::new();
+        }
+        Some(next)
     }
 
     fn is_full_for(&self, item: &Bytes) -> bool {
@@ -280,77 +313,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::number::{DeviceNo, UserNo};
-
-    fn channel() -> Arc<Channel> {
-        Channel::new(ChannelId { user: UserNo(1), device: DeviceNo(1), conn_epoch: 1 }, 5)
-    }
-
-    #[test]
-    fn a_channel_is_live_only_from_the_head_on() {
-        let channel = channel();
-        channel.offer(6, 0, &Bytes::from_static(b"six"));
-        assert!(channel.take(true).is_none(), "a lagging device reads the log");
-        assert!(!channel.catch_up(5));
-        assert!(channel.catch_up(6));
-        channel.offer(7, 0, &Bytes::from_static(b"seven"));
-        assert!(channel.take(false).is_none(), "no room in the window");
-        assert!(matches!(channel.take(true), Some(Outbound::Entry { useq: 7, .. })));
-    }
-
-    #[test]
-    fn answers_overtake_entries_that_the_window_holds_back() {
-        let channel = channel();
-        assert!(channel.catch_up(5));
-        let item = Bytes::from_static(b"entry");
-        let ack = |send_no| Outbound::Acked(wire::SendAck { send_no, ..Default::default() });
-        channel.offer(6, 0, &item);
-        channel.answer(ack(1));
-        channel.offer(7, 0, &item);
-        channel.answer(ack(2));
-        for expected in 1..=2 {
-            assert!(matches!(channel.take(false), Some(Outbound::Acked(ack)) if ack.send_no == expected));
-        }
-        assert!(channel.take(false).is_none());
-        for expected in 6..=7 {
-            assert!(matches!(channel.take(true), Some(Outbound::Entry { useq, .. }) if useq == expected));
-        }
-    }
-
-    #[test]
-    fn the_queue_is_bounded_by_entries_and_by_bytes() {
-        for (size, fits) in [(1, MAX_WAITING as u64), (10_000, 3)] {
-            let channel = channel();
-            assert!(channel.catch_up(5));
-            channel.answer(Outbound::Refused(wire::SendNack::default()));
-            let item = Bytes::from(vec![0; size]);
-            for useq in 6..6 + fits {
-                channel.offer(useq, 0, &item);
-                assert!(!channel.is_lagging());
-            }
-            channel.offer(6 + fits, 0, &item);
-            assert!(channel.is_lagging());
-            assert!(matches!(channel.take(true), Some(Outbound::Refused(_))), "answers are kept");
-            assert!(channel.take(true).is_none(), "entries are not");
-            assert_eq!(channel.head(), 6 + fits);
-        }
-    }
-
-    #[test]
-    fn what_passes_without_being_kept_is_dropped_first() {
-        let channel = channel();
-        let taken = (0..100).filter(|_| channel.signal(wire::Signal::default())).count();
-        assert_eq!(taken, MAX_WAITING_SIGNALS);
-        channel.answer(Outbound::Acked(wire::SendAck::default()));
-        channel.pass(&Bytes::from_static(b"passed"));
-        assert_eq!(channel.waiting(), (1, MAX_WAITING_SIGNALS + 2), "what is kept has room");
-
-        for _ in 0..100 {
-            channel.pass(&Bytes::from_static(b"passed"));
-        }
-        assert_eq!(channel.waiting().0, MAX_WAITING as usize);
-        assert!(channel.take_hints_due(), "the device hears of those that were dropped");
-    }
-}
+mod tests;

@@ -30,4 +30,4 @@ pub(crate) use self::{
     upkeep::Silence,
 };
 // What a channel carries: named here until the reader of the log is all that ways in know of it.
-pub(crate) use crate::live::channel::Outbound;
+pub(crate) use crate::live::channel::{FIRST_TURN, Outbound};

@@ -22,7 +22,7 @@ use tracing::field::{DisplayValue, display};
 use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
-    session::{Attempt, CameBack, LoggedIn, Outbound, Page, Rejection, Service, Session},
+    session::{Attempt, CameBack, FIRST_TURN, LoggedIn, Outbound, Page, Rejection, Service, Session},
 };
 
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let waited = self.wire.has_output(&self.connection);
         let written = self.wire.poll_write(&mut self.connection, context)?;
         // What was put in before the peer wrote leaves before the answers to that.
-        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(context).is_ready()) {
+        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(FIRST_TURN, context).is_ready()) {
             return Poll::Ready(Ok(Wake::Rung));
         }
         // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more

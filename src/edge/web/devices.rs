@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use hongyan_proto::CloseCode;
 use ring::digest::{SHA256, digest};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     base::{environment, rate::Bucket},
@@ -69,8 +68,6 @@ pub struct Device {
 }
 
 struct State {
-    /// Cancelled when another reader takes over.
-    turn: CancellationToken,
     requests: Bucket,
     last_used: Instant,
     is_confirmed: bool,
@@ -86,6 +83,14 @@ impl Deref for Present {
 
     fn deref(&self) -> &Device {
         &self.0
+    }
+}
+
+#[cfg(test)]
+impl Present {
+    /// As another request of the device has it.
+    pub fn again(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -129,13 +134,6 @@ impl Device {
             state.ended = self.session.channel().take_close();
         }
         state.ended.clone()
-    }
-
-    /// Makes the caller the one reader of this device, and tells the one before.
-    pub fn take_turn(&self) -> CancellationToken {
-        let turn = CancellationToken::new();
-        std::mem::replace(&mut self.lock().turn, turn.clone()).cancel();
-        turn
     }
 
     /// Counts a request; the first one shows that the device has its token.
@@ -183,7 +181,6 @@ impl Devices {
         let session = Session::new(self.service.clone(), login.uid, login.channel);
         let now = Instant::now();
         let state = State {
-            turn: CancellationToken::new(),
             requests: Bucket::default(),
             last_used: now,
             is_confirmed: false,

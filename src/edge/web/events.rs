@@ -98,10 +98,8 @@ fn accepted(headers: &HeaderMap) -> Form {
 }
 
 async fn poll(mut feed: Feed, wait: Duration, headers: &HeaderMap) -> Result<Response, Problem> {
-    let next = match wait.is_zero() && feed.is_at_head() {
-        true => None,
-        // Without a wait there is something: it only has to be read.
-        false if wait.is_zero() => Some(feed.next().await),
+    let next = match wait.is_zero() {
+        true => feed.now().await,
         false => tokio::time::timeout(wait, feed.next()).await.ok(),
     };
     let mut body = json!({});

@@ -1,14 +1,10 @@
 //! One reader of a device's log: entries after a number, from the channel while it is live, out of the log where it is
 //! behind. Event streams and polls of every kind read through this.
 
-use std::{borrow::Cow, future::poll_fn, time::Duration};
+use std::{borrow::Cow, cmp::Ordering, fmt::Display, future::poll_fn, time::Duration};
 
-use hongyan_proto::{
-    CloseCode,
-    wire::{self},
-};
+use hongyan_proto::{CloseCode, wire};
 use prost::Message;
-use tokio_util::sync::CancellationToken;
 
 use super::{devices::Present, position::Position};
 use crate::session::{Entry, Outbound, Page};
@@ -39,15 +35,16 @@ pub enum Next {
 pub struct Feed {
     device: Present,
     after: u64,
-    turn: CancellationToken,
+    /// By which the channel knows that a newer one has come.
+    turn: u32,
     /// To be told before anything else.
-    pending: Option<Next>,
+    reset: Option<wire::SyncReset>,
 }
 
 impl Feed {
     /// Begins after `after`; ends the device's older feed.
     pub fn begin(device: Present, after: Position) -> Self {
-        let turn = device.take_turn();
+        let turn = device.session().channel().attach();
         let head = device.session().channel().head();
         let is_foreign = after.log_epoch.is_some_and(|epoch| epoch != device.log_epoch());
         let reset = (is_foreign || after.useq > head).then(|| wire::SyncReset {
@@ -56,7 +53,7 @@ impl Feed {
             head,
         });
         let after = if reset.is_some() { head } else { after.useq };
-        Self { device, after, turn, pending: reset.map(Next::Reset) }
+        Self { device, after, turn, reset }
     }
 
     /// Behind the last entry that was given out.
@@ -69,77 +66,73 @@ impl Feed {
         Position { log_epoch: Some(self.device.log_epoch()), useq }
     }
 
-    /// Whether there is nothing to give out now, as far as can be said without reading the log.
-    pub fn is_at_head(&self) -> bool {
-        self.pending.is_none() && self.device.session().channel().head() == self.after
-    }
-
     /// Waits for what comes next. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Next {
-        if let Some(pending) = self.pending.take() {
-            return pending;
-        }
         loop {
-            if self.turn.is_cancelled() {
-                return Next::Superseded;
-            }
-            if let Some((code, reason)) = self.device.ended() {
-                return Next::Closed(code, reason);
-            }
-            if let Some(next) = self.take_live() {
-                return next;
-            }
-            // Reading the log is rare while a reader waits, so that its room is not kept.
-            match Box::pin(self.read_log()).await {
+            match self.now().await {
                 Some(next) => return next,
                 None => self.rung().await,
             }
         }
     }
 
-    async fn rung(&self) {
-        let channel = self.device.session().channel();
-        tokio::select! {
-            () = self.turn.cancelled() => {}
-            () = poll_fn(|context| channel.poll_rung(context)) => {}
+    /// What there is now; at the most the log has to be read for it.
+    pub async fn now(&mut self) -> Option<Next> {
+        if let Some(reset) = self.reset.take() {
+            return Some(Next::Reset(reset));
+        }
+        if self.device.session().channel().is_superseded(self.turn) {
+            return Some(Next::Superseded);
+        }
+        if let Some((code, reason)) = self.device.ended() {
+            return Some(Next::Closed(code, reason));
+        }
+        match self.take_live() {
+            Some(next) => Some(next),
+            // Reading the log is rare while a reader waits, so that its room is not kept.
+            None => Box::pin(self.read_log()).await,
         }
     }
 
-    /// What the channel holds, as far as it follows on what was given out.
+    async fn rung(&self) {
+        let channel = self.device.session().channel();
+        poll_fn(|context| channel.poll_rung(self.turn, context)).await;
+    }
+
+    /// What the channel holds: entries as far as they follow on what was given out, or one thing of another kind. What is not
+    /// given out stays there, for whoever reads next.
     fn take_live(&mut self) -> Option<Next> {
         let channel = self.device.session().channel().clone();
         let mut entries = Vec::new();
         while entries.len() < PAGE_ENTRIES as usize
-            && let Some(outbound) = channel.take(true)
+            && let Some(Outbound::Entry { useq, own_send_no, item }) = channel.take_entry()
         {
-            let other = match outbound {
-                Outbound::Entry { useq, .. } if useq <= self.after => continue,
-                Outbound::Entry { useq, own_send_no, item } if useq == self.after + 1 => {
+            match useq.cmp(&(self.after + 1)) {
+                Ordering::Less => {}
+                Ordering::Equal => {
                     self.after = useq;
                     entries.push(to_wire(Entry { useq, own_send_no, item }));
-                    continue;
                 }
-                Outbound::Entry { .. } => {
+                Ordering::Greater => {
                     channel.fall_behind();
                     break;
                 }
-                Outbound::Passed { item } => Next::Passed(vec![wire::Entry::decode(item).unwrap_or_default()]),
-                Outbound::Signal(signal) => Next::Signal(*signal),
-                Outbound::GoAway { deadline, spread } => {
-                    let ms = |span: Duration| span.as_millis() as u32;
-                    let (deadline_ms, spread_ms) = (ms(deadline), ms(spread));
-                    Next::GoAway(wire::GoAway { deadline_ms, spread_ms, alternatives: Vec::new() })
-                }
-                // Whoever sends by HTTP waits for the answer elsewhere.
-                Outbound::Acked(_) | Outbound::Refused(_) => continue,
-            };
-            if entries.is_empty() {
-                return Some(other);
             }
-            self.pending = Some(other);
-            break;
         }
-        (!entries.is_empty()).then_some(Next::Entries(entries))
+        if !entries.is_empty() {
+            return Some(Next::Entries(entries));
+        }
+        Some(match channel.take(false)? {
+            Outbound::Passed { item } => Next::Passed(vec![wire::Entry::decode(item).unwrap_or_default()]),
+            Outbound::Signal(signal) => Next::Signal(*signal),
+            Outbound::GoAway { deadline, spread } => {
+                let ms = |span: Duration| span.as_millis() as u32;
+                let (deadline_ms, spread_ms) = (ms(deadline), ms(spread));
+                Next::GoAway(wire::GoAway { deadline_ms, spread_ms, alternatives: Vec::new() })
+            }
+            // Entries are taken above, and whoever sends by HTTP is answered apart from the channel.
+            Outbound::Entry { .. } | Outbound::Acked(_) | Outbound::Refused(_) => return None,
+        })
     }
 
     /// None: everything has been given out, and what comes next comes live.
@@ -147,11 +140,18 @@ impl Feed {
         let session = self.device.session();
         match session.next_page(self.after, PAGE_ENTRIES, PAGE_BYTES).await {
             Ok(Page::CaughtUp) if !session.channel().take_hints_due() => None,
-            Ok(Page::CaughtUp) => {
-                let hints = session.hints().await.unwrap_or_default().into_iter();
-                let hints: Vec<_> = hints.map(|hint| wire::Entry::decode(hint).unwrap_or_default()).collect();
-                (!hints.is_empty()).then_some(Next::Passed(hints))
-            }
+            Ok(Page::CaughtUp) => match session.hints().await {
+                Ok(hints) => {
+                    let hints = hints.into_iter().map(|hint| wire::Entry::decode(hint).unwrap_or_default());
+                    let hints: Vec<_> = hints.collect();
+                    (!hints.is_empty()).then_some(Next::Passed(hints))
+                }
+                Err(error) => {
+                    // They are owed still, to whoever reads next.
+                    session.channel().owe_hints();
+                    Some(self.cannot_read(&error))
+                }
+            },
             Ok(Page::Reset(reset)) => {
                 self.after = reset.head;
                 Some(Next::Reset(reset))
@@ -160,11 +160,13 @@ impl Feed {
                 self.after = entries.last().map_or(self.after, |entry| entry.useq);
                 Some(Next::Entries(entries.into_iter().map(to_wire).collect()))
             }
-            Err(error) => {
-                tracing::error!(%error, uid = %session.uid(), "the log cannot be read");
-                Some(Next::Closed(CloseCode::UNAVAILABLE, "the log cannot be read now".into()))
-            }
+            Err(error) => Some(self.cannot_read(&error)),
         }
+    }
+
+    fn cannot_read(&self, error: &dyn Display) -> Next {
+        tracing::error!(%error, uid = %self.device.session().uid(), "the log cannot be read");
+        Next::Closed(CloseCode::UNAVAILABLE, "the log cannot be read now".into())
     }
 }
 
@@ -173,3 +175,6 @@ fn to_wire(entry: Entry) -> wire::Entry {
     let item = wire::Entry::decode(entry.item).unwrap_or_default().item;
     wire::Entry { useq: entry.useq, own_send_no: entry.own_send_no, item }
 }
+
+#[cfg(test)]
+mod tests;
