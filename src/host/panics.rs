@@ -14,7 +14,7 @@ pub fn note(counter: Counter) {
     panic::set_hook(Box::new(move |panic| on_panic(panic, &counter)));
 }
 
-fn on_panic(panic: &PanicHookInfo<'_>, counter: &Counter) {
+pub(super) fn on_panic(panic: &PanicHookInfo<'_>, counter: &Counter) {
     counter.inc();
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");

@@ -289,3 +289,6 @@ impl Signals {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
