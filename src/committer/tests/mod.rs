@@ -37,6 +37,7 @@ mod accounts;
 mod acts;
 mod cast;
 mod cursors;
+mod damage;
 mod front;
 mod halves;
 mod kills;
