@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -12,12 +13,17 @@ use hongyan::{
         operate,
     },
     config::{self, Config, LogFormat},
-    host::server::{Server, Signals},
+    host::{
+        panics,
+        server::{Server, Signals},
+    },
 };
 use tracing_subscriber::EnvFilter;
 
 /// What a command exits with if it was understood and failed.
 const FAILED: u8 = 1;
+/// How long what has been begun may go on after a failure.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let command = match command::parse(std::env::args_os(), std::env::vars_os()) {
@@ -41,7 +47,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(config) => {
             start_logging(&config)?;
-            runtime()?.block_on(serve(*config))
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve(*config));
+            if served.is_err() {
+                // Something may hang that will never end.
+                runtime.shutdown_timeout(LAST_WORK);
+            }
+            served
         }
         Command::CheckConfig(_) => Ok(writeln!(io::stdout(), "ok")?),
         Command::PrintConfig(config) => Ok(write!(io::stdout(), "{}", config::to_toml(&config))?),
@@ -61,6 +73,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let signals = Signals::install().context("signals cannot be received")?;
     let (data, plain_text) = (config.data.display().to_string(), config.log.format == LogFormat::Human);
     let server = Server::bind(config).await?;
+    panics::note(server.panics());
     let native = server.native_address()?;
     let http = server.http_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
     let mut out = io::stdout();
@@ -69,8 +82,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if plain_text {
         let _ = writeln!(io::stderr(), "{}", how_to_chat(&native.to_string(), &data));
     }
-    server.run(signals.shutdown()).await;
-    Ok(())
+    Ok(server.run(signals.shutdown()).await?)
 }
 
 fn how_to_chat(native: &str, data: &str) -> String {

@@ -36,6 +36,7 @@ pub struct Metrics {
     commit_rows: Counter,
     commit_seconds: Histogram,
     pub commits_failed: Counter,
+    pub panics: Counter,
     is_store_failing: AtomicBool,
 }
 
@@ -64,6 +65,7 @@ impl Default for Metrics {
             commit_rows: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
             commits_failed: Counter::default(),
+            panics: Counter::default(),
             is_store_failing: AtomicBool::new(false),
             registry: Registry::default(),
         };
@@ -105,6 +107,7 @@ impl Default for Metrics {
             "Batches that failed; none of them was acknowledged",
             metrics.commits_failed.clone(),
         );
+        r.register("panics", "Panics: bugs, each the end of one task", metrics.panics.clone());
         Self { registry, ..metrics }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 
 /// A conversation in use. Its row in the log is written with every change of the record.
 pub struct Conversation {
+    pub no: ConversationNo,
     pub record: ConversationRecord,
     /// The newest cseq.
     pub head: u64,
@@ -39,17 +40,27 @@ impl Conversation {
                 members.filter(|(_, member)| is_member(member.role())).map(|(user, _)| user).collect()
             }
         };
-        Ok(Self { record, head, readers, run: Vec::new(), last_used: now })
+        Ok(Self { no, record, head, readers, run: Vec::new(), last_used: now })
     }
 
     /// A conversation that is made by the commit under way.
-    pub fn new(record: ConversationRecord, readers: Vec<UserNo>, now: Instant) -> Self {
-        Self { record, head: 0, readers, run: Vec::new(), last_used: now }
+    pub fn new(no: ConversationNo, record: ConversationRecord, readers: Vec<UserNo>, now: Instant) -> Self {
+        Self { no, record, head: 0, readers, run: Vec::new(), last_used: now }
     }
 
     /// The group, if it is one.
     pub fn group(&self) -> Option<&GroupRecord> {
         self.record.group.as_ref()
+    }
+
+    /// The other one of two users, of whom `user` is one; oneself in saved messages. None: it is a group.
+    pub fn peer_of(&self, user: UserNo) -> Result<Option<UserNo>, StoreError> {
+        match self.record.peer_of(user) {
+            Some(_) if ![self.record.first_user, self.record.second_user].contains(&user.0) => {
+                Err(StoreError::Corrupt(format!("conversation {} is not one of user {}", self.no.0, user.0)))
+            }
+            peer => Ok(peer),
+        }
     }
 
     pub fn is_large(&self) -> bool {

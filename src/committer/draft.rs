@@ -15,7 +15,7 @@ use crate::{
         number::{ConversationNo, UserNo},
     },
     log::{
-        AccountRecord, ConversationRecord, MemberRecord, MembershipRecord, RunRecord, encode,
+        AccountRecord, ConversationRecord, MemberRecord, MembershipRecord, RunRecord, decode, encode,
         keys::{self, meta},
     },
     store::{StoreError, Table},
@@ -24,12 +24,10 @@ use crate::{
 impl Committer {
     /// A row as the batch under way will leave it.
     pub async fn row<T: Message + Default>(&mut self, table: Table, key: Bytes) -> Result<Option<T>, StoreError> {
-        let value = match self.batch.find(table, &key) {
-            Some(staged) => staged.cloned(),
-            None => self.log.engine().get(table, key).await?,
-        };
-        let decoded = value.map(T::decode).transpose();
-        decoded.map_err(|error| StoreError::Corrupt(format!("a row of {} does not decode: {error}", table.name())))
+        match self.batch.find(table, &key) {
+            Some(staged) => staged.as_ref().map(|row| decode(table, &key, row)).transpose(),
+            None => self.log.row(table, key).await,
+        }
     }
 
     /// A conversation that is known to be in memory.
@@ -68,7 +66,7 @@ impl Committer {
         self.last_conversation += 1;
         let no = ConversationNo(self.last_conversation);
         self.put_meta(meta::LAST_CONVERSATION, no.0);
-        self.conversations.insert(no, Conversation::new(record, readers, now.instant));
+        self.conversations.insert(no, Conversation::new(no, record, readers, now.instant));
         self.put_conversation(no);
         no
     }

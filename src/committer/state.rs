@@ -20,7 +20,7 @@ use crate::{
         metrics::Metrics,
         number::{ConversationNo, DeviceNo, UserNo},
     },
-    log::{Log, keys::meta},
+    log::{Log, keys::meta, missing},
     ops::effect::{Effect, Outlet},
     store::{Batch, StoreError},
 };
@@ -137,12 +137,21 @@ impl Committer {
         Ok(Some(user))
     }
 
+    /// A user whom a row names, loaded if need be: so there is one, unless the store is damaged.
+    pub async fn named_user(&mut self, no: UserNo, now: Now) -> Result<&mut User, StoreError> {
+        self.user(no, now).await?.ok_or_else(|| missing(format!("user {}", no.0)))
+    }
+
+    /// The user of this name, who is in memory then. None: there is no such user.
     pub async fn user_no(&mut self, uid: &str, now: Now) -> Result<Option<UserNo>, StoreError> {
-        if let Some(no) = self.names.get(uid) {
-            return Ok(Some(*no));
+        let known = match self.names.get(uid) {
+            Some(no) => Some(*no),
+            None => self.log.user_no(uid).await?,
+        };
+        match known {
+            Some(no) => Ok(Some(self.named_user(no, now).await?.no)),
+            None => Ok(None),
         }
-        let Some(no) = self.log.user_no(uid).await? else { return Ok(None) };
-        Ok(self.user(no, now).await?.map(|user| user.no))
     }
 
     pub fn keep(&mut self, user: User, now: Now) {
@@ -185,8 +194,10 @@ impl Committer {
             None => self.log.conversation_between(a, b).await?,
         };
         let Some(no) = known else { return Ok(None) };
-        if self.conversation(no, now).await?.is_none() {
-            return Ok(None);
+        let conversation = self.conversation(no, now).await?;
+        let conversation = conversation.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
+        if conversation.peer_of(a)? != Some(b) {
+            return Err(StoreError::Corrupt(format!("conversation {} is not that of users {} and {}", no.0, a.0, b.0)));
         }
         self.pairs.insert(pair, no);
         Ok(Some(no))

@@ -34,17 +34,14 @@ impl Committer {
     ) -> Result<Option<u64>, StoreError> {
         let limits = self.settings.limits;
         let from = origin.from;
-        let user = self.user(from.user, now).await?;
+        let user = self.named_user(from.user, now).await?;
         // The device has connected again since, and the number comes again there.
         let is_newest = |conn_epoch| conn_epoch == from.conn_epoch || canary::is("send-not-fenced");
-        let Some((user, index)) = user.and_then(|user| {
-            let index = user.devices.iter().position(|device| device.no == from.device)?;
-            is_newest(user.devices[index].record.conn_epoch).then_some((user, index))
-        }) else {
+        let known = user.devices.iter_mut().find(|device| device.no == from.device);
+        let Some(device) = known.filter(|device| is_newest(device.record.conn_epoch)) else {
             self.answer_replaced(origin);
             return Ok(None);
         };
-        let device = &mut user.devices[index];
         device.confirm_token();
         let send_no = device.number_of(number);
         let reply = match device.classify(send_no) {

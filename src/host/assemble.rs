@@ -19,6 +19,7 @@ use crate::{
     base::{
         environment::{self, Environment},
         metrics::Metrics,
+        watch::Watch,
     },
     committer::{Committer, CommitterSettings, Syncing},
     config::{self, Config, KeyMaterial, Limits, Sync},
@@ -88,6 +89,7 @@ pub async fn assemble(
         desk: desk.clone(),
         sessions,
         metrics,
+        watch: Watch::default(),
         gate,
         protocol: Arc::new(protocol),
         resume_ttl: config.auth.resume_ttl,

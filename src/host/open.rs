@@ -86,7 +86,8 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     open_with(config, engine, tokens).await
 }
 
-async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
+/// The same on an engine that is open.
+pub(super) async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> Result<Opened, OpenError> {
     let log = Log::new(engine).with_default_audience(default_audience(config));
     prepare(&log, &config.data, new_log_epoch()).await?;
     follow_last_run(&log, config).await?;
@@ -95,14 +96,18 @@ async fn open_with(config: &Config, engine: Arc<dyn Engine>, tokens: Tokens) -> 
     let committing = service.clone();
     let (finished, committer_finished) = oneshot::channel();
     let run = move || {
-        let is_synced = parking::block_on(|mut timer| {
-            let (queue, environment) = (desk.queue(), committing.environment());
-            async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
-        });
+        let commit = || {
+            parking::block_on(|mut timer| {
+                let (queue, environment) = (desk.queue(), committing.environment());
+                async move { committer::run(committer, queue, environment, Pin::new(&mut timer)).await }
+            })
+        };
+        let is_synced = committing.watch().thread("the committer", || desk.queue().is_closed(), commit);
+        desk.end();
         // The store is closed before anybody hears of it.
         drop(committing);
-        // Whoever opened the data directory may have left without closing it.
-        let _ = finished.send(is_synced);
+        // Whoever opened the data directory may have left without closing it. A panic sends nothing.
+        let _ = is_synced.map(|is_synced| finished.send(is_synced));
     };
     thread::Builder::new().name("committer".into()).spawn(run).map_err(OpenError::Thread)?;
     Ok(Opened { service, committer: committer_finished, data: config.data.clone() })

@@ -3,6 +3,7 @@
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hongyan_proto::CloseCode;
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     net::UnixListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -15,7 +16,10 @@ use super::{
     open::{self, Opened},
 };
 use crate::{
-    base::alarms::Alarms,
+    base::{
+        alarms::Alarms,
+        watch::{Death, Tasks},
+    },
     config::Config,
     edge::{
         admin,
@@ -36,6 +40,10 @@ use crate::{
 const SPREAD_PER_DEVICE: Duration = Duration::from_millis(1);
 /// How long a device may take to log in elsewhere.
 const TIME_TO_MOVE: Duration = Duration::from_secs(2);
+/// All the time there is for devices to move, and then for what is under way, when a part of the server has failed: nobody
+/// is served until another has taken its place.
+const FAILED_DRAIN: Duration = Duration::from_secs(2);
+const FAILED_END: Duration = Duration::from_secs(3);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +75,10 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let tls = load_tls(&config)?;
         let opened = open::open(&config).await?;
+        Self::bind_opened(config, tls, opened)
+    }
+
+    fn bind_opened(config: Config, tls: Option<Arc<Tls>>, opened: Opened) -> Result<Self, StartError> {
         let failed = |key, address| move |source| StartError::Listen { key, address, source };
         let (for_native, for_http) = places(&config);
         let metrics = opened.service.metrics();
@@ -99,18 +111,63 @@ impl Server {
         self.http.as_ref().and_then(|http| http.address().ok())
     }
 
+    /// Counts the panics of this process, if they are [noted](super::panics::note).
+    pub fn panics(&self) -> Counter {
+        self.opened.service.metrics().panics.clone()
+    }
+
     /// Serves until `shutdown`, then drains: accepts nobody, asks everybody to move, closes who is left at the deadline,
     /// commits what has been taken.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// A part that must not end has ended. Then it drains briefly, and is to be started anew.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Death> {
+        let data = self.config.data.clone();
+        let (deadline, spread) = (self.config.drain.deadline, self.config.drain.spread);
+        let Running { opened, links, accepting, around } = self.start();
+        let service = opened.service.clone();
+        let watch = service.watch();
+        let deadline = tokio::select! {
+            () = shutdown => deadline,
+            () = watch.first_death() => deadline.min(FAILED_DRAIN),
+        };
+        tracing::info!(devices = service.live_devices(), "draining");
+        service.start_draining();
+        // The port is free for a successor as soon as the listener is gone.
+        accepting.end().await;
+        drain(&service, &links, deadline, spread).await;
+        let ended = async {
+            around.end().await;
+            opened.close().await;
+        };
+        let failed = async {
+            watch.first_death().await;
+            tokio::time::sleep(FAILED_END).await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = failed => {}
+        }
+        let _ = std::fs::remove_file(admin::socket_path(&data));
+        match watch.death() {
+            Some(death) => Err(death.clone()),
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts everything: the tasks of connections, what accepts those of the native port, and all around these.
+    fn start(self) -> Running {
         let Self { config, opened, tls, native, sockets, poll, http, admin } = self;
         let service = opened.service.clone();
         let links = TaskTracker::new();
-        let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
-        let around = TaskTracker::new();
+        let (accepting, around) = (Tasks::new(service.watch().clone()), Tasks::new(service.watch().clone()));
         let strangers = strangers(&config.limits);
         let alarms = Alarms::new(service.now());
-        around.spawn(alarms.clone().run(serving.clone()));
-        around.spawn(sockets.clone().run(poll, serving.clone()));
+        around.spawn("the alarms", |stop| alarms.clone().run(stop));
+        around.spawn("the poll of quiet sockets", |stop| sockets.clone().run(poll, stop));
         let port = NativePort {
             service: service.clone(),
             alarms: alarms.clone(),
@@ -118,39 +175,36 @@ impl Server {
             sockets,
             tls: tls.clone(),
         };
-        let accepts = tokio::spawn(port.run(native, links.clone(), accepting.clone()));
+        accepting.spawn("the native port", |stop| port.run(native, links.clone(), stop));
         if let Some(http) = http {
             let gateway = Gateway::new(service.clone(), config.web.clone(), alarms, strangers, links.clone());
-            around.spawn(gateway.clone().expire(serving.clone()));
+            around.spawn("the expiry of web devices", |stop| gateway.clone().expire(stop));
             let (service, tls) = (service.clone(), tls.clone());
             let handshake_timeout = config.limits.login_timeout;
             let web = &config.web;
             let headcount = Headcount::new(web.max_connections as usize, web.max_connections_per_ip as usize);
             let port = HttpPort { service, gateway, tls, headcount, handshake_timeout };
-            around.spawn(port.run(http, serving.clone()));
+            around.spawn("the HTTP port", |stop| port.run(http, stop));
         }
-        around.spawn(admin::run(admin, service.clone(), serving.clone()));
-        around.spawn(clockwork::run(service.clone(), config.retention.clone(), serving.clone()));
-        around.spawn(clockwork::purge_when_due(service.clone(), config.store.purge_after, serving.clone()));
-        around.spawn(clockwork::tell_presence(service.clone(), serving.clone()));
+        around.spawn("the admin socket", |stop| admin::run(admin, service.clone(), stop));
+        around.spawn("the count of hours", |stop| clockwork::run(service.clone(), config.retention.clone(), stop));
+        let purge_after = config.store.purge_after;
+        around.spawn("the purge", |stop| clockwork::purge_when_due(service.clone(), purge_after, stop));
+        around.spawn("the telling of presence", |stop| clockwork::tell_presence(service, stop));
         if let Some(tls) = tls {
-            around.spawn(reload_on_hangup(tls, serving.clone()));
+            around.spawn("the reload on SIGHUP", |stop| reload_on_hangup(tls, stop));
         }
-
-        shutdown.await;
-        tracing::info!(devices = service.live_devices(), "draining");
-        service.start_draining();
-        accepting.cancel();
-        // The port is free for a successor as soon as the listener is gone.
-        let _ = accepts.await;
-        drain(&service, &links, config.drain.deadline, config.drain.spread).await;
-        serving.cancel();
-        around.close();
-        around.wait().await;
-        opened.close().await;
-        let _ = std::fs::remove_file(admin::socket_path(&config.data));
-        tracing::info!("stopped");
+        Running { opened, links, accepting, around }
     }
+}
+
+/// A server whose tasks run.
+struct Running {
+    opened: Opened,
+    /// Of the connections. Each may end as it likes, for it ends nobody else's.
+    links: TaskTracker,
+    accepting: Tasks,
+    around: Tasks,
 }
 
 /// How many connections each port may have at once, as far as the descriptors go round.
@@ -187,7 +241,13 @@ fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
 }
 
 async fn reload_on_hangup(tls: Arc<Tls>, stop: CancellationToken) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP cannot be received: a new certificate is read at the next start only");
+            return stop.cancelled().await;
+        }
+    };
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -229,3 +289,6 @@ impl Signals {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use hongyan_proto::Uid;
 use super::{
     keys,
     record::{AccountRecord, DeviceRecord},
-    rows::{Log, decode, missing, parse},
+    rows::{Log, missing, parse},
 };
 use crate::{
     base::number::{DeviceNo, UserNo},
@@ -21,7 +21,7 @@ impl Log {
     }
 
     pub async fn account(&self, user: UserNo) -> Result<Option<AccountRecord>, StoreError> {
-        decode(self.engine().get(Table::Users, keys::user(user)).await?)
+        self.row(Table::Users, keys::user(user)).await
     }
 
     pub async fn account_of(&self, uid: &Uid) -> Result<Option<(UserNo, AccountRecord)>, StoreError> {
@@ -42,7 +42,7 @@ impl Log {
     }
 
     pub async fn device(&self, user: UserNo, device: DeviceNo) -> Result<Option<DeviceRecord>, StoreError> {
-        decode(self.engine().get(Table::Devices, keys::device(user, device)).await?)
+        self.row(Table::Devices, keys::device(user, device)).await
     }
 
     pub async fn devices(&self, user: UserNo) -> Result<Vec<(DeviceNo, DeviceRecord)>, StoreError> {

@@ -5,7 +5,7 @@ use hongyan_proto::wire::Role;
 use super::{
     keys,
     record::{ContactRecord, ConversationRecord, MemberRecord, MembershipRecord, ReactionsRecord},
-    rows::{Log, decode, parse},
+    rows::{Log, parse},
 };
 use crate::{
     base::number::{ConversationNo, UserNo},
@@ -14,7 +14,7 @@ use crate::{
 
 impl Log {
     pub async fn conversation(&self, no: ConversationNo) -> Result<Option<ConversationRecord>, StoreError> {
-        decode(self.engine().get(Table::Conversations, keys::conversation(no)).await?)
+        self.row(Table::Conversations, keys::conversation(no)).await
     }
 
     /// The conversation of two users; of one with themselves if both are the same.
@@ -40,11 +40,11 @@ impl Log {
 
     /// How a user sees a conversation; None: it was never one of theirs.
     pub async fn membership(&self, user: UserNo, no: ConversationNo) -> Result<Option<MembershipRecord>, StoreError> {
-        decode(self.engine().get(Table::Memberships, keys::membership(user, no)).await?)
+        self.row(Table::Memberships, keys::membership(user, no)).await
     }
 
     pub async fn member(&self, no: ConversationNo, user: UserNo) -> Result<Option<MemberRecord>, StoreError> {
-        decode(self.engine().get(Table::Members, keys::member(no, user)).await?)
+        self.row(Table::Members, keys::member(no, user)).await
     }
 
     /// Members of a group behind the position `after`, whatever their role.
@@ -60,7 +60,7 @@ impl Log {
     }
 
     pub async fn contact(&self, user: UserNo, other: UserNo) -> Result<Option<ContactRecord>, StoreError> {
-        decode(self.engine().get(Table::Contacts, keys::contact(user, other)).await?)
+        self.row(Table::Contacts, keys::contact(user, other)).await
     }
 
     /// A user's contacts behind the position `after`.

@@ -34,6 +34,6 @@ pub use record::{
     AccountRecord, ContactRecord, ConversationRecord, DeviceRecord, EntryRef, GroupRecord, MemberRecord,
     MembershipRecord, MessageRunRecord, Reaction, ReactionsRecord, RunRecord, entry_ref::Of,
 };
-pub use rows::{Log, encode, missing};
+pub use rows::{Log, decode, encode, missing};
 pub use timeline::Bounds;
 pub use view::View;

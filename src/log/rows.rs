@@ -43,6 +43,12 @@ impl Log {
         }
     }
 
+    /// One row. None: there is none under this key.
+    pub async fn row<T: Message + Default>(&self, table: Table, key: Bytes) -> Result<Option<T>, StoreError> {
+        let value = self.engine.get(table, key.clone()).await?;
+        value.map(|value| decode(table, &key, &value)).transpose()
+    }
+
     /// Rows with keys in `from .. to`, in rising order.
     pub(super) async fn scan(
         &self,
@@ -59,8 +65,10 @@ pub(super) fn parse<T: Message + Default>(value: &Bytes) -> Result<T, StoreError
     T::decode(value.clone()).map_err(|error| StoreError::Corrupt(format!("a row does not decode: {error}")))
 }
 
-pub(super) fn decode<T: Message + Default>(value: Option<Bytes>) -> Result<Option<T>, StoreError> {
-    value.map(|value| parse(&value)).transpose()
+/// What stands in a row.
+pub fn decode<T: Message + Default>(table: Table, key: &Bytes, value: &Bytes) -> Result<T, StoreError> {
+    let damaged = |error| format!("the row {:02x?} of {} does not decode: {error}", &key[..], table.name());
+    T::decode(value.clone()).map_err(|error| StoreError::Corrupt(damaged(error)))
 }
 
 pub fn encode(record: &impl Message) -> Bytes {

@@ -66,9 +66,11 @@ impl Desk {
         self.queue.close();
     }
 
-    /// The committer has ended: takes nothing any more, and tells so whoever still waits.
+    /// The committer has ended: takes nothing any more, and tells so whoever still waits, for an answer or for room.
     pub fn end(&self) {
         self.queue.close();
+        // Nobody takes it any more.
+        drop(self.queue.take());
         self.waiting.end();
     }
 }

@@ -114,6 +114,11 @@ impl OpQueue {
         self.bell.notify_one();
     }
 
+    /// Whether it takes no more.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing between lock and unlock can panic half-way through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     auth::Secret,
-    base::{environment::Environment, metrics::Metrics},
+    base::{environment::Environment, metrics::Metrics, watch::Watch},
     live::sessions::Sessions,
     log::Log,
     ops::{desk::Desk, id::AcceptNo, op::Op},
@@ -37,6 +37,8 @@ pub struct Parts {
     pub desk: Arc<Desk>,
     pub sessions: Arc<Sessions>,
     pub metrics: Arc<Metrics>,
+    /// Over what all of it stands on.
+    pub watch: Watch,
     pub gate: Gate,
     /// For the connections.
     pub protocol: Arc<Settings>,
@@ -89,6 +91,11 @@ impl Service {
 
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
+    }
+
+    /// Over the tasks that this server cannot do without.
+    pub fn watch(&self) -> &Watch {
+        &self.parts.watch
     }
 
     /// Whether more may be read from clients. If not, the caller is woken when there is room again.

@@ -26,7 +26,7 @@ impl Committer {
             return refused(NackCode::NackInvalid, "to: a contact is a user");
         };
         let other = match self.user_no(uid.as_str(), now).await? {
-            Some(other) if other != user && self.user(other, now).await?.is_some() => other,
+            Some(other) if other != user => other,
             Some(_) => return refused(NackCode::NackInvalid, "to: this is yourself"),
             None => return refused(NackCode::NackNotFound, "there is no such user here"),
         };

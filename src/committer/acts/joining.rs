@@ -115,7 +115,7 @@ impl Committer {
         let admins = group.iter().flat_map(|group| group.admins.iter().chain([&group.owner]));
         let admins: Vec<UserNo> = admins.map(|admin| UserNo(*admin)).collect();
         for admin in &admins {
-            self.user(*admin, now).await?;
+            self.named_user(*admin, now).await?;
         }
         Ok(admins)
     }

@@ -62,8 +62,9 @@ impl Committer {
         if !self.tells_receipts(no, reader, now).await? {
             return Ok(authors);
         }
-        if let Some(peer) = self.conversations[&no].record.peer_of(reader) {
-            if peer != reader && self.user(peer, now).await?.is_some() {
+        if let Some(peer) = self.conversations[&no].peer_of(reader)? {
+            if peer != reader {
+                self.named_user(peer, now).await?;
                 authors.insert(peer, upto);
             }
             return Ok(authors);
@@ -73,7 +74,7 @@ impl Committer {
             let is_reader = self.conversations[&no].readers.contains(&author);
             let author = if canary::is("receipt-to-wrong-author") { reader } else { author };
             let is_other = author != reader || canary::is("receipt-to-wrong-author");
-            if is_other && message.act.is_none() && is_reader && self.user(author, now).await?.is_some() {
+            if is_other && message.act.is_none() && is_reader {
                 authors.insert(author, message.cseq);
             }
         }

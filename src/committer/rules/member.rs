@@ -48,9 +48,6 @@ impl Committer {
     pub async fn member_by_name(&mut self, no: ConversationNo, uid: &str, now: Now) -> Ruled<(UserNo, Role)> {
         let missing = || refused(NackCode::NackNotFound, "this user is not in the group");
         let Some(member) = self.user_no(uid, now).await? else { return missing() };
-        if self.user(member, now).await?.is_none() {
-            return missing();
-        }
         match self.role(no, member).await? {
             Role::None => missing(),
             role => Ok((member, role)),
@@ -73,7 +70,7 @@ impl Committer {
                 break;
             }
             let Some(user) = self.user_no(uid, now).await? else { continue };
-            let Some(loaded) = self.user(user, now).await? else { continue };
+            let loaded = &self.users[&user];
             let is_free = !loaded.account.disabled && loaded.account.large_groups.len() < MAX_LARGE_GROUPS;
             let named = (user, loaded.uid.clone());
             if !seen.insert(user) || !is_free {
@@ -143,7 +140,8 @@ impl Committer {
             conversation.readers.retain(|reader| *reader != user);
         }
         let group = conversation.record.group.get_or_insert_default();
-        group.members -= 1;
+        // A damaged count is no reason to let nobody go.
+        group.members = group.members.saturating_sub(1);
         group.dissolved |= group.members == 0;
         group.admins.retain(|admin| *admin != user.0);
         if group.owner == user.0 {

@@ -39,8 +39,7 @@ impl Committer {
             }
         };
         let known = match self.user_no(uid.as_str(), now).await? {
-            // The user may have been let go of while its name was kept.
-            Some(no) => self.user(no, now).await?.filter(|user| !user.account.disabled).map(|user| user.no),
+            Some(no) => Some(no).filter(|no| !self.users[no].account.disabled),
             None if self.settings.accept_unknown_recipients => {
                 let reason = "there is no such user, and this server has as many as its operator allows";
                 ensure(self.has_room_for_user(), NackCode::NackFull, reason)?;
@@ -69,8 +68,13 @@ impl Committer {
             Err(_) => None,
         };
         let Some(no) = no else { return Ok(None) };
-        let is_theirs = self.conversation(no, now).await?.is_some() && self.membership(user, no).await?.is_some();
-        Ok(is_theirs.then_some(no))
+        let Some(conversation) = self.conversation(no, now).await? else { return Ok(None) };
+        let peer = conversation.peer_of(user);
+        if self.membership(user, no).await?.is_none() {
+            return Ok(None);
+        }
+        // A stranger's is no damage, unless their membership says that it is theirs.
+        peer.map(|_| Some(no))
     }
 
     /// The conversation at a destination, made in this batch if it is new: so nothing may be refused any more.
@@ -147,7 +151,7 @@ impl Committer {
             let is_allowed = self.role(no, user).await? as i32 >= least;
             return ensure(is_allowed, NackCode::NackForbidden, "your role in this group does not allow it");
         }
-        let peer = conversation.record.peer_of(user).unwrap_or(user);
+        let peer = conversation.peer_of(user)?.unwrap_or(user);
         self.may_write_to(user, peer, now).await
     }
 

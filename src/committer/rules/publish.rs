@@ -50,7 +50,7 @@ impl Committer {
         let readers = std::mem::take(&mut self.in_use(no).readers);
         let mut loaded = Ok(());
         for reader in &readers {
-            if let Err(error) = self.user(*reader, now).await {
+            if let Err(error) = self.named_user(*reader, now).await {
                 loaded = Err(error);
             }
         }

@@ -144,7 +144,7 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let conversation = self.conversation(no, now).await?;
         let conversation = conversation.ok_or_else(|| missing(format!("conversation {}", no.0)))?;
-        let peer = conversation.record.peer_of(by);
+        let peer = conversation.peer_of(by)?;
         let mut membership = self.membership(by, no).await?.unwrap_or_default();
         if newest <= membership.delivered_cseq {
             return Ok(());
@@ -155,7 +155,7 @@ impl Committer {
         };
         let tells = self.tells_receipts(no, by, now).await?;
         for author in authors.keys() {
-            self.user(*author, now).await?.ok_or_else(|| missing(format!("user {}", author.0)))?;
+            self.named_user(*author, now).await?;
         }
         (membership.delivered_cseq, membership.delivered_ms) = (newest, now.unix_ms);
         if peer.is_some_and(|peer| peer != by && tells) {

@@ -38,6 +38,7 @@ mod acts;
 mod answers;
 mod cast;
 mod cursors;
+mod damage;
 mod front;
 mod halves;
 mod kills;

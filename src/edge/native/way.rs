@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hongyan_proto::canary;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -78,6 +79,7 @@ impl NativePort {
 #[expect(clippy::manual_async_fn, reason = "it would carry its arguments twice")]
 fn drive(mut link: Link<Socket>, mut alarm: Alarm, place: Place) -> impl Future<Output = ()> {
     async move {
+        assert!(!canary::is("connection-panics"), "planted");
         note(link.run(Pin::new(&mut alarm)).await);
         drop(place);
     }

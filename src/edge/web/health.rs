@@ -1,6 +1,6 @@
 //! Whether the server is well, and what it has counted: for load balancers and Prometheus.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Router,
@@ -20,15 +20,16 @@ pub fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// 503 while draining and when the store takes no writes: a load balancer should send people elsewhere.
-async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, &'static str) {
-    if service.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
-    }
-    match service.metrics().is_store_failing() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes\n"),
-        false => (StatusCode::OK, "ready\n"),
-    }
+/// 503 when a part has failed, while draining and when the store takes no writes: a load balancer should send people elsewhere.
+async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, Cow<'static, str>) {
+    let reason = match service.watch().death() {
+        // What a panic said is for the log.
+        Some(death) => format!("{} has failed\n", death.task).into(),
+        None if service.is_draining() => "draining\n".into(),
+        None if service.metrics().is_store_failing() => "the store takes no writes\n".into(),
+        None => return (StatusCode::OK, "ready\n".into()),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
