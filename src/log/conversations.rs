@@ -77,7 +77,7 @@ impl Log {
 
     /// The reactions to a message. None: there never was one.
     pub async fn reactions(&self, no: ConversationNo, cseq: u64) -> Result<Option<ReactionsRecord>, StoreError> {
-        decode(self.engine().get(Table::Reactions, keys::message(no, cseq)).await?)
+        self.row(Table::Reactions, keys::message(no, cseq)).await
     }
 }
 
