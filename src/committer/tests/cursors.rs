@@ -34,6 +34,25 @@ async fn a_cursor_waits_while_messages_come_and_is_written_within_a_second_or_so
 }
 
 #[tokio::test]
+async fn an_ack_outlives_a_commit_that_fails() {
+    let mut rig = Rig::new().await;
+    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
+    assert!(alice.catch_up(0));
+    rig.process(vec![send(&alice, 1, "bob"), send(&alice, 2, "bob")]).await;
+    drain(&alice);
+    rig.engine.fill_up(true);
+    // One commit fails with the ack in it, another with the receipt.
+    rig.process(vec![acked(&bob, 2), send(&alice, 3, "bob")]).await;
+    rig.pass(Duration::from_secs(2)).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(drain(&alice), [('r', 3, UNAVAILABLE)]);
+    rig.engine.fill_up(false);
+    rig.pass(Duration::from_secs(2)).await;
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(drain(&alice), [('e', 3, 0)], "the receipt: the device does not ack twice");
+}
+
+#[tokio::test]
 async fn an_ack_that_waits_outlives_a_commit_of_others_that_fails() {
     let mut rig = Rig::new().await;
     let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);

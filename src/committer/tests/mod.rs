@@ -11,7 +11,11 @@ use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
 use super::{Committer, CommitterSettings, Syncing};
 use crate::{
     auth::resume::ResumeToken,
-    base::{environment::Now, metrics::Metrics, number::UserNo},
+    base::{
+        environment::Now,
+        metrics::Metrics,
+        number::{DeviceNo, UserNo},
+    },
     live::{
         channel::{Channel, Outbound},
         sessions::Sessions,
@@ -20,16 +24,13 @@ use crate::{
         Log,
         keys::{self, meta},
     },
-    store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
-};
-use crate::{
-    base::number::DeviceNo,
     ops::{
         answer::{Answer, Bound, LoginError},
         id::{OpId, SendNumber},
         op::{Addressed, Asked, Credential, Login, Op, Submit, Who},
     },
     session::LoggedIn,
+    store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 use front::Front;
 
@@ -380,23 +381,4 @@ async fn idle_users_leave_memory_and_come_back_the_same() {
     assert_eq!(drain(&first.channel), [('a', 1, 1), ('a', 2, 2)]);
     assert!(rig.front.sessions.is_live(bob.id.user, bob.id.device));
     assert!(rig.resume(&first.resume_token, 0).await.is_ok(), "it was confirmed, as the newest");
-}
-
-#[tokio::test]
-async fn an_ack_outlives_a_commit_that_fails() {
-    let mut rig = Rig::new().await;
-    let (alice, bob) = (rig.log_in("alice", "phone").await.channel, rig.log_in("bob", "phone").await.channel);
-    assert!(alice.catch_up(0));
-    rig.process(vec![send(&alice, 1, "bob"), send(&alice, 2, "bob")]).await;
-    drain(&alice);
-    rig.engine.fill_up(true);
-    // One commit fails with the ack in it, another with the receipt.
-    rig.process(vec![acked(&bob, 2), send(&alice, 3, "bob")]).await;
-    rig.pass(Duration::from_secs(2)).await;
-    rig.pass(Duration::from_secs(2)).await;
-    assert_eq!(drain(&alice), [('r', 3, UNAVAILABLE)]);
-    rig.engine.fill_up(false);
-    rig.pass(Duration::from_secs(2)).await;
-    rig.pass(Duration::from_secs(2)).await;
-    assert_eq!(drain(&alice), [('e', 3, 0)], "the receipt: the device does not ack twice");
 }
