@@ -45,7 +45,8 @@ pub fn start(data: &Path) -> Started {
                 ready.send(Started { native, http, tokens }).unwrap();
                 std::future::pending::<()>().await;
             };
-            tokio::join!(server.run(std::future::pending()), tokens);
+            let (ended, ()) = tokio::join!(server.run(std::future::pending()), tokens);
+            ended.unwrap();
         });
     });
     is_ready.recv().unwrap()

@@ -11,7 +11,11 @@ use hongyan_proto::{CloseCode, ConversationId, DeviceName, Uid, wire};
 use super::{Committer, CommitterSettings, Syncing};
 use crate::{
     auth::resume::ResumeToken,
-    base::{environment::Now, metrics::Metrics, number::UserNo},
+    base::{
+        environment::Now,
+        metrics::Metrics,
+        number::{DeviceNo, UserNo},
+    },
     live::{
         channel::{Channel, Outbound},
         sessions::Sessions,
@@ -20,16 +24,13 @@ use crate::{
         Log,
         keys::{self, meta},
     },
-    store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
-};
-use crate::{
-    base::number::DeviceNo,
     ops::{
         answer::{Answer, Bound, LoginError},
         id::{ChannelId, OpId, SendNumber},
         op::{Addressed, Asked, Credential, Login, Op, Submit, Who},
     },
     session::LoggedIn,
+    store::{Batch, Durability, Engine, StoreError, Table, memory::MemoryEngine},
 };
 use front::Front;
 

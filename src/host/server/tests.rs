@@ -155,10 +155,7 @@ async fn a_committer_that_panics_ends_the_server_and_nobody_waits_for_it() {
     rig.engine.is_broken.store(true, Ordering::Relaxed);
     let mut bob = Client::hello(&rig, "bob", &bob).await;
     let answer = bob.next().await;
-    assert!(
-        matches!(&answer, Some(Frame::Reject(reject)) if reject.code == CloseCode::GOING_AWAY.0),
-        "{answer:?}"
-    );
+    assert!(matches!(&answer, Some(Frame::Reject(reject)) if reject.code == CloseCode::GOING_AWAY.0), "{answer:?}");
     assert_eq!(rig.ready().await, (503, "the committer has failed\n".into()));
     let mut last = None;
     while let Some(frame) = alice.next().await {
