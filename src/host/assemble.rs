@@ -26,7 +26,7 @@ use crate::{
     edge::port::headcount::Headcount,
     live::{apply::apply, sessions::Sessions},
     log::{Log, keys::meta},
-    ops::desk::Desk,
+    ops::{desk::Desk, effect::Outlet},
     session::{Gate, Parts, Service},
     store::StoreError,
 };
@@ -81,7 +81,10 @@ pub async fn assemble(
     let settings = committer_settings(config, protocol.limits);
     let desk = Arc::new(Desk::new(config.limits.committer_queue as usize));
     let (live, answered) = (sessions.clone(), desk.clone());
-    let outlet = Box::new(move |effect| apply(effect, &live, &answered));
+    let outlet: Outlet = Box::new(move |effect| apply(effect, &live, &answered));
+    // In tests all that follows crosses in the form for other nodes, as what is asked does in the queue.
+    #[cfg(test)]
+    let outlet = crate::ops::wire::crossing(outlet);
     let committer = Committer::open(log.clone(), metrics.clone(), settings, outlet).await?;
     let service = Service::new(Parts {
         log_epoch: log.meta(meta::LOG_EPOCH).await?,

@@ -13,3 +13,5 @@ pub mod id;
 pub mod op;
 pub mod queue;
 pub mod waiting;
+#[cfg(test)]
+pub mod wire;

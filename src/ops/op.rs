@@ -60,6 +60,7 @@ impl Op {
 
 /// A SEND.
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Submit {
     pub from: ChannelId,
     /// Who waits for the answer. None: it goes through the channel, so that answers keep their order.
@@ -71,6 +72,7 @@ pub struct Submit {
 
 /// A SEND that has the right form.
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Addressed {
     /// Which conversation; whether there is one, the committer finds out.
     pub to: Option<ConversationId>,
@@ -78,6 +80,7 @@ pub struct Addressed {
 }
 
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Asked {
     Message { content: Bytes, extras: Option<Box<wire::Extras>> },
     Act(Box<What>),
@@ -92,6 +95,7 @@ pub struct Refusal {
 
 /// A login whose credential has been verified, or a resume whose token is still to be looked at.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Login {
     pub op: OpId,
     pub who: Who,
@@ -101,6 +105,7 @@ pub struct Login {
 }
 
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Who {
     Credential(Credential),
     /// By the hash of a resume token. Without a cursor: goes on from the server's record of the device.
@@ -114,6 +119,7 @@ pub enum Who {
 
 /// What a HELLO says, after its credential was found good.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Credential {
     pub uid: Uid,
     /// A token proves that the user exists: the account is made if this is the first time.
@@ -134,6 +140,7 @@ pub struct Credential {
 
 /// What an operator, or the user, does to an account.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct AccountChange {
     pub op: OpId,
     pub uid: Uid,
@@ -141,6 +148,7 @@ pub struct AccountChange {
 }
 
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum AccountAction {
     /// With the PHC string of a password, or without: then only tokens log in.
     Add {

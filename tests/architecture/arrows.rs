@@ -60,14 +60,14 @@ impl Arrows {
             Target::Outside(path) if is_use || path.len() > 1 => {
                 self.outside.entry(scope.file).or_default().insert(path.join("::"));
             }
-            Target::Nowhere if !repository.files[scope.file].is_sim => {
+            Target::Nowhere if !repository.files[scope.file].is_test => {
                 self.lost.insert((scope.file, path.join("::")));
             }
             _ => {}
         }
         for (through, name) in search.through {
             let face = repository.scopes[through].file;
-            if face != scope.file && is_above(repository, through, from) && !repository.files[scope.file].is_sim {
+            if face != scope.file && is_above(repository, through, from) && !repository.files[scope.file].is_test {
                 self.through_own_face.entry((scope.file, face)).or_default().insert(name);
             }
         }

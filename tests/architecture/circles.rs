@@ -13,15 +13,15 @@ type Graph = BTreeMap<FileId, BTreeSet<FileId>>;
 /// The shortest loop, then the shortest of what is left without its arrows, and so on: first by names alone, then with the
 /// calls of methods.
 pub fn breaches(repository: &Repository, arrows: &Arrows) -> Vec<Breach> {
-    let is_sim = |file: FileId| repository.files[file].is_sim;
-    let shipped_or_within_sim = |from: FileId, to: FileId| is_sim(from) == is_sim(to);
+    let is_test = |file: FileId| repository.files[file].is_test;
+    let both_shipped_or_neither = |from: FileId, to: FileId| is_test(from) == is_test(to);
     let mut graph = Graph::new();
     let mut found = Vec::new();
     let mut taken = BTreeSet::new();
     for kind in [Kind::Circle, Kind::MethodCircle] {
         for (&(from, to), arrow) in &arrows.between {
             let counts = !arrow.names.is_empty() || kind == Kind::MethodCircle;
-            if counts && shipped_or_within_sim(from, to) && !taken.contains(&(from, to)) {
+            if counts && both_shipped_or_neither(from, to) && !taken.contains(&(from, to)) {
                 graph.entry(from).or_default().insert(to);
             }
         }

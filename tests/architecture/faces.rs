@@ -10,7 +10,7 @@ use crate::{
 
 pub fn breaches(repository: &Repository, arrows: &Arrows) -> Vec<Breach> {
     let mut found = Vec::new();
-    for file in repository.files.iter().filter(|file| !file.is_sim) {
+    for file in repository.files.iter().filter(|file| !file.is_test) {
         if !file.defects.is_empty() {
             let why = format!("a face defines nothing: move {} to a file with a name", file.defects.join(", "));
             found.push(Breach { kind: Kind::Face, place: file.name.clone(), why });

@@ -20,7 +20,7 @@ const STANDARD: &[&str] = &[
 
 pub struct Types {
     scattered: BTreeMap<(ScopeId, String), Type>,
-    /// How many types and traits have a method of that name, crate by crate and the simulator apart.
+    /// How many types and traits have a method of that name, crate by crate and what tests alone see apart.
     owners: BTreeMap<(String, bool, String), usize>,
 }
 
@@ -88,5 +88,5 @@ impl Types {
 
 fn owned(repository: &Repository, definer: FileId, method: &str) -> (String, bool, String) {
     let file = &repository.files[definer];
-    (file.home.clone(), file.is_sim, method.to_owned())
+    (file.home.clone(), file.is_test, method.to_owned())
 }

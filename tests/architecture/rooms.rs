@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The rooms of `src/`, top to bottom, each with what it may name: a room, or of a room a module or one name.
-/// The simulator, `sim`, stands apart: it is compiled for tests alone and may name anything.
+/// What is compiled for tests alone, as the simulator, stands apart and may name anything.
 pub const MAY: &[(&str, &[&str])] = &[
     // `main.rs` and `lib.rs`.
     ("main", &["cli", "host", "config"]),
@@ -27,9 +27,9 @@ pub const MAY: &[(&str, &[&str])] = &[
     ("base", &[]),
 ];
 
-/// The room of a file of the server, whether there is one of that name or not; None for other crates and the simulator.
+/// The room of a file of the server, whether there is one of that name or not; None for other crates and what tests alone see.
 pub fn room(file: &File) -> Option<&str> {
-    let inside = file.name.strip_prefix("src/").filter(|_| !file.is_sim)?;
+    let inside = file.name.strip_prefix("src/").filter(|_| !file.is_test)?;
     let first = inside.split('/').next()?.trim_end_matches(".rs");
     Some(if first == "lib" { "main" } else { first })
 }

@@ -29,8 +29,8 @@ pub struct File {
     pub name: String,
     /// Where its crate has its sources, with a slash at the end: `src/`, `crates/proto/src/`.
     pub home: String,
-    /// The simulator is compiled for tests alone, and may name anything.
-    pub is_sim: bool,
+    /// Compiled for tests alone, as the simulator is: it may name anything.
+    pub is_test: bool,
     /// What it defines, if it is a face.
     pub defects: Vec<String>,
 }
@@ -86,7 +86,7 @@ impl Repository {
         self.scopes.iter().filter(move |scope| scope.file == file)
     }
 
-    fn add_file(&mut self, path: &Path, home: &str, parent: Option<ScopeId>, is_sim: bool) -> ScopeId {
+    fn add_file(&mut self, path: &Path, home: &str, parent: Option<ScopeId>, is_test: bool) -> ScopeId {
         let name = path.strip_prefix(&self.root).unwrap().to_str().unwrap().trim_start_matches("./").to_owned();
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let items = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}")).items;
@@ -95,7 +95,7 @@ impl Repository {
         let is_face = stem == "mod" || stem == "lib" && items.iter().any(has_files);
         let defects = if is_face { items.iter().filter_map(defect).collect() } else { Vec::new() };
         let file = self.files.len();
-        self.files.push(File { name, home: home.to_owned(), is_sim, defects });
+        self.files.push(File { name, home: home.to_owned(), is_test, defects });
         let is_top = ["mod", "lib", "main"].contains(&stem);
         let folder = if is_top { folder.to_owned() } else { folder.join(stem) };
         self.add_scope(Place { file, parent, folder }, &items)
@@ -118,8 +118,8 @@ impl Repository {
 
     fn add_child(&mut self, parent: ScopeId, place: &Place, item: &ItemMod) {
         let name = item.ident.to_string();
-        let is_sim = self.files[place.file].is_sim || name == "sim";
-        if name == "tests" || !is_sim && is_for_tests(&item.attrs) {
+        let is_test = self.files[place.file].is_test || item.content.is_none() && is_for_tests(&item.attrs);
+        if name == "tests" || !is_test && is_for_tests(&item.attrs) {
             return;
         }
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {
@@ -133,7 +133,7 @@ impl Repository {
             let file = [folder.with_extension("rs"), folder.join("mod.rs")].into_iter().find(|path| path.is_file());
             let file = file.unwrap_or_else(|| panic!("{}: module {name} has no file", self.name(place.file)));
             let home = self.files[place.file].home.clone();
-            self.add_file(&file, &home, Some(parent), is_sim)
+            self.add_file(&file, &home, Some(parent), is_test)
         };
         self.scopes[parent].children.insert(name, child);
     }

@@ -60,7 +60,7 @@ const WORDS: &[Word] = &[
 
 pub fn breaches(repository: &Repository, arrows: &Arrows) -> Vec<Breach> {
     let mut found = Vec::new();
-    for (id, file) in repository.files.iter().enumerate().filter(|(_, file)| !file.is_sim) {
+    for (id, file) in repository.files.iter().enumerate().filter(|(_, file)| !file.is_test) {
         let outside = arrows.outside.get(&id).into_iter().flatten().cloned();
         let calls = repository.scopes_of(id).flat_map(|scope| &scope.module.calls).map(|method| format!(".{method}"));
         let said: Vec<_> = outside.chain(calls).collect();

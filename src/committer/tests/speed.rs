@@ -7,7 +7,10 @@ use divan::{Bencher, counter::ItemsCount};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::{committer::plan::Stop, ops::id::ChannelId};
+use crate::{
+    committer::plan::Stop,
+    ops::{effect::Effect, id::ChannelId},
+};
 
 const PAIRS: usize = 50;
 
@@ -98,6 +101,13 @@ fn micro_benchmarks() {
 #[test]
 fn a_stop_is_no_larger_than_the_errors_of_the_store() {
     assert_eq!(size_of::<Stop>(), size_of::<StoreError>());
+}
+
+/// Each message moves one of the first through the queue and one or two of the second to where they happen, by value. What
+/// is large and rare stands in a box.
+#[test]
+fn operations_and_effects_stay_small() {
+    assert!(size_of::<Op>() <= 104 && size_of::<Effect>() <= 104, "{} and {}", size_of::<Op>(), size_of::<Effect>());
 }
 
 /// Allocations are the same on every machine, so a test can hold them. The limits leave no room for one more a message.
