@@ -107,6 +107,8 @@ impl Effect {
             Effect::Answer { op, answer: Answer::Changed(Ok(())) } => {
                 Effect::Answer { op, answer: Answer::Changed(Err(AccountError::Unavailable(error.into()))) }
             }
+            bind @ Effect::Bind { .. } if canary::is("binding-of-a-failed-commit") => bind,
+            Effect::Unbind(_) if canary::is("unbinding-of-a-failed-commit") => return None,
             // A connection that has ended has ended, and what does not depend on the commit is said all the same.
             as_it_is @ (Effect::Reply { .. } | Effect::Answer { .. } | Effect::Unbind(_)) => as_it_is,
             Effect::Offer { .. }

@@ -4,9 +4,9 @@
 //! Real are, on the server's side, everything between the socket and the store: `Link`, the protocol's `Connection`,
 //! login, sending, catching up, requests, the session map, the channels, the committer and its queue; on the device's
 //! side the client's `Connection`. Every operation and every effect is encoded and decoded on its way to the committer and
-//! back, as if that were another process ([`crate::ops::wire`]). Simulated are the time ([`clock`]), who runs next ([`executor`]), the network
-//! ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage of each device
-//! ([`device`]). What they share is the [`world`].
+//! back, as if that were another process ([`crate::ops::wire`]). Simulated are the time ([`clock`]), who runs next
+//! ([`executor`]), the network ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage
+//! of each device ([`device`]). What they share is the [`world`].
 //!
 //! One run ([`run`]) follows a [`plan`] that its seed decides: who writes to whom and what goes wrong when. Then all is
 //! healed and must drain. What is done in conversations is in [`conversation`], what is checked meanwhile and afterwards

@@ -1,7 +1,7 @@
 //! Effects, each by its kind.
 
 use bytes::Bytes;
-use hongyan_proto::CloseCode;
+use hongyan_proto::{CloseCode, canary};
 use prost::Message as _;
 
 use super::{
@@ -42,7 +42,8 @@ impl From<Effect> for What {
             Effect::Veil { user, watcher } => {
                 What::Veil(message::Veil { user: user.0, watcher: watcher.map(|user| user.0) })
             }
-            Effect::Taken { from, op, ack, item } => {
+            Effect::Taken { from, op, mut ack, item } => {
+                ack.send_no += u64::from(canary::is("ack-carries-another-number"));
                 What::Taken(message::Taken { from: Some(from.into()), op: op.map(u64::from), ack: Some(ack), item })
             }
             Effect::Reply { to, op, reply } => What::Reply(message::Reply {
@@ -60,7 +61,7 @@ impl From<Effect> for What {
             Effect::Unbind(channel) => What::Unbind(channel.into()),
             Effect::Close { user, device, code, reason } => What::Close(message::Close {
                 user: user.0,
-                device: device.map(|device| device.0),
+                device: device.filter(|_| !canary::is("one-device-not-carried")).map(|device| device.0),
                 code: code.0,
                 reason: reason.into_owned(),
             }),

@@ -1,7 +1,7 @@
 //! Logins: what they ask.
 
 use bytes::Bytes;
-use hongyan_proto::{DeviceName, Uid};
+use hongyan_proto::{DeviceName, Uid, canary};
 
 use super::{
     malformed::Malformed,
@@ -18,7 +18,8 @@ use crate::{
 impl From<Login> for message::Login {
     fn from(Login { op, who, next_hash, accepted }: Login) -> Self {
         let next_hash = Bytes::copy_from_slice(&next_hash);
-        Self { op: op.into(), who: Some(who.into()), next_hash, accepted: accepted.0 }
+        let accepted = if canary::is("order-of-logins-not-carried") { 0 } else { accepted.0 };
+        Self { op: op.into(), who: Some(who.into()), next_hash, accepted }
     }
 }
 
