@@ -3,7 +3,12 @@
 use hongyan_proto::canary;
 
 use super::{channel::Outbound, sessions::Sessions};
-use crate::ops::{answer::Reply, desk::Desk, effect::Effect, id::ChannelId};
+use crate::ops::{
+    answer::{Answer, Reply},
+    desk::Desk,
+    effect::Effect,
+    id::ChannelId,
+};
 
 /// What follows from commits happens in their order, so only one thread calls this.
 pub fn apply(effect: Effect, sessions: &Sessions, desk: &Desk) {
@@ -28,11 +33,11 @@ pub fn apply(effect: Effect, sessions: &Sessions, desk: &Desk) {
                 }
             });
             if let Some(op) = op {
-                desk.answer(op, crate::ops::answer::Answer::Sent(Ok(ack)));
+                desk.answer(op, Answer::Sent(Ok(ack)));
             }
         }
         Effect::Reply { to, op: None, reply } => reply_to(to, reply, sessions),
-        Effect::Reply { op: Some(op), reply, .. } => desk.answer(op, crate::ops::answer::Answer::Sent(reply)),
+        Effect::Reply { op: Some(op), reply, .. } => desk.answer(op, Answer::Sent(reply)),
         Effect::Answer { op, answer } => desk.answer(op, answer),
         Effect::Bind { channel, head, attends } => {
             sessions.bind(channel, head, !attends.is_empty());
