@@ -44,23 +44,7 @@ fn a_full_disk_refuses_messages_for_now_and_goes_on_reading() {
         println!("skipped: {error}");
         return;
     }
-    // Where there was room the disk is asked once a second.
-    let mut next = 2;
-    eventually("the disk is seen to be full", || {
-        alice.send_message(next, "bob", b"still taken");
-        let answer = std::iter::repeat_with(|| alice.expect()).find(|frame| !matches!(frame, Frame::Credit(_)));
-        match answer {
-            Some(Frame::SendAck(_)) => {
-                bob.expect_message(next);
-                next += 1;
-                // A few messages, which bob need not have acked meanwhile.
-                thread::sleep(Duration::from_millis(250));
-                None
-            }
-            Some(Frame::SendNack(nack)) => (nack.code() == NackCode::NackUnavailable).then_some(()),
-            other => panic!("{other:?}"),
-        }
-    });
+    let next = send_until_refused(&mut alice, &mut bob, 2);
     let kept = next - 1;
     // The same message twice in one write, so that the second may repeat an answer that never became durable.
     for _ in 0..10 {
@@ -95,6 +79,27 @@ fn a_full_disk_refuses_messages_for_now_and_goes_on_reading() {
     assert_eq!(&bob.expect_message(next).content[..], b"taken");
     assert_eq!(server.get("/readyz").0, 200);
     server.assert_healthy();
+}
+
+/// Messages of alice from `next` on, until the disk is seen to be full: where there was room it is asked once a second. Gives the
+/// number of the one that was refused.
+fn send_until_refused(alice: &mut WireClient, bob: &mut WireClient, mut next: u64) -> u64 {
+    eventually("the disk is seen to be full", || {
+        alice.send_message(next, "bob", b"still taken");
+        let answer = std::iter::repeat_with(|| alice.expect()).find(|frame| !matches!(frame, Frame::Credit(_)));
+        match answer {
+            Some(Frame::SendAck(_)) => {
+                bob.expect_message(next);
+                next += 1;
+                // A few messages, which bob need not have acked meanwhile.
+                thread::sleep(Duration::from_millis(250));
+                None
+            }
+            Some(Frame::SendNack(nack)) => (nack.code() == NackCode::NackUnavailable).then_some(()),
+            other => panic!("{other:?}"),
+        }
+    });
+    next
 }
 
 /// A disk that is really full, without a reserve: a small one in memory, which only a user namespace may mount. What

@@ -82,13 +82,13 @@ impl Committer {
             return Err(refused(CloseCode::REVOKED, "this user is disabled, or the token was revoked"));
         }
         let known = user.devices.iter().position(|device| device.record.name == credential.device.as_str());
-        if let Some(index) = known {
-            self.check_order(no, user.devices[index].no, accepted)?;
-        }
         let known = known.map(|index| {
             let Device { no, record, .. } = &user.devices[index];
             (index, *no, record.device_epoch, record.last_send_no)
         });
+        if let Some((_, device, ..)) = known {
+            self.check_order(no, device, accepted)?;
+        }
         let is_full = user.devices.len() >= devices_per_user;
         self.check_channels(no, known.map(|(_, device, ..)| device))?;
         let device = match known {

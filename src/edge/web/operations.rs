@@ -34,18 +34,21 @@ pub async fn send(
 ) -> Result<Json<Value>, Problem> {
     let number = send_number(&headers, send.send_no)?;
     let sending = device.session().send(send, number);
+    let ended_or = |otherwise: Problem| match device.ended() {
+        Some((code, reason)) => Problem::closed(code, &reason),
+        None => otherwise,
+    };
     match tokio::time::timeout(ANSWER_TIMEOUT, sending).await {
         Ok(Some(Ok(ack))) => Ok(Json(to_value(&ack))),
         Ok(Some(Err(nack))) => Err(Problem::nack(nack)),
-        Ok(None) => Err(match device.ended() {
-            Some((code, reason)) => Problem::closed(code, &reason),
-            None => Problem::closed(CloseCode::REPLACED, "the same device has connected again since"),
-        }),
-        Err(_) => Err(match device.ended() {
-            Some((code, reason)) => Problem::closed(code, &reason),
-            None => Problem::closed(CloseCode::UNAVAILABLE, "there is no answer yet: send the same again, to be told")
-                .after(Duration::from_secs(1)),
-        }),
+        Ok(None) => {
+            let replaced = "the same device has connected again since";
+            Err(ended_or(Problem::closed(CloseCode::REPLACED, replaced)))
+        }
+        Err(_) => {
+            let late = "there is no answer yet: send the same again, to be told";
+            Err(ended_or(Problem::closed(CloseCode::UNAVAILABLE, late).after(Duration::from_secs(1))))
+        }
     }
 }
 
