@@ -2,7 +2,7 @@
 
 use hongyan_proto::canary;
 
-use super::{channel::Outbound, sessions::Sessions};
+use super::{queue::Outbound, sessions::Sessions};
 use crate::ops::{
     answer::{Answer, Reply},
     desk::Desk,

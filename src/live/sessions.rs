@@ -189,8 +189,8 @@ mod tests {
         let (old, other) = (bind(id(1, 1)), bind(id(2, 1)));
         bind(id(1, 2));
         assert!(sessions.channel(id(1, 1)).is_none());
-        assert!(matches!(old.take_close(), Some((CloseCode::REPLACED, _))));
-        assert!(other.take_close().is_none());
+        assert!(matches!(old.end(), Some((CloseCode::REPLACED, _))));
+        assert!(other.end().is_none());
         assert_eq!(sessions.channels(UserNo(1)).len(), 2);
         sessions.unbind(id(1, 1));
         assert!(sessions.is_live(UserNo(1), DeviceNo(1)), "the late farewell of a replaced connection changes nothing");

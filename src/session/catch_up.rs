@@ -1,5 +1,5 @@
-//! Bringing a device up to the head of its user's log: after a login, after it fell behind, after a retransmission.
-//! There is no other way for it to catch up.
+//! Reading what a device misses out of its user's log: after a login, after it fell behind, after a retransmission. There is
+//! no other way for it to catch up.
 
 use bytes::Bytes;
 use hongyan_proto::{
@@ -8,17 +8,19 @@ use hongyan_proto::{
     wire::{self, entry::Item},
 };
 
+use super::service::Parts;
 use crate::{
-    base::{
-        metrics::Metrics,
-        number::{ConversationNo, UserNo},
-    },
-    live::channel::Channel,
+    base::number::{ConversationNo, DeviceNo, UserNo},
     log::{Log, LogEntry},
+    ops::id::ChannelId,
     store::StoreError,
 };
 
+/// Bytes that are read at once for one device.
+const PAGE_BYTES: usize = 16 * 1024;
+
 /// An entry of the user's log, as one device gets it.
+#[derive(Debug)]
 pub struct Entry {
     pub useq: u64,
     /// The number under which this device sent it; 0: it did not.
@@ -29,43 +31,30 @@ pub struct Entry {
 
 /// What a device that is behind gets next.
 pub enum Page {
+    /// At least the next one, and without a hole.
     Entries(Vec<Entry>),
     /// What it needs has been trimmed away.
     Reset(wire::SyncReset),
-    /// There is nothing behind `after`: it is live now.
-    CaughtUp,
 }
 
-/// The entries behind `after`: at most `limit`, and about `max_bytes`.
-pub async fn next_page(
-    log: &Log,
-    metrics: &Metrics,
-    log_epoch: u64,
-    channel: &Channel,
-    after: u64,
-    limit: u64,
-    max_bytes: usize,
-) -> Result<Page, StoreError> {
-    if channel.catch_up(after) {
-        return Ok(Page::CaughtUp);
-    }
-    let head = channel.head();
-    let entries = log.entries(channel.id.user, after, head, limit as usize, max_bytes).await?;
+/// The entries behind `after` of a log that ends at `head`, which is beyond: at most `limit`, and about 16 KiB.
+pub async fn read_page(parts: &Parts, of: ChannelId, after: u64, head: u64, limit: u64) -> Result<Page, StoreError> {
+    let entries = parts.log.entries(of.user, after, head, limit as usize, PAGE_BYTES).await?;
     match entries.first() {
         Some(first) if first.useq == after + 1 => {
-            metrics.entries_read_from_log.inc_by(entries.len() as u64);
-            Ok(Page::Entries(entries.into_iter().map(|entry| for_device(channel, entry)).collect()))
+            parts.metrics.entries_read_from_log.inc_by(entries.len() as u64);
+            Ok(Page::Entries(entries.into_iter().map(|entry| for_device(of.device, entry)).collect()))
         }
         first => {
             let low = first.map_or(head, |first| first.useq - 1);
-            Ok(Page::Reset(wire::SyncReset { log_epoch, low, head }))
+            Ok(Page::Reset(wire::SyncReset { log_epoch: parts.log_epoch, low, head }))
         }
     }
 }
 
-fn for_device(channel: &Channel, entry: LogEntry) -> Entry {
+fn for_device(device: DeviceNo, entry: LogEntry) -> Entry {
     let LogEntry { useq, item, own_device, own_send_no, .. } = entry;
-    let is_own = own_device == channel.id.device.0 && !canary::is("own-message-as-news");
+    let is_own = own_device == device.0 && !canary::is("own-message-as-news");
     Entry { useq, own_send_no: if is_own { own_send_no } else { 0 }, item }
 }
 

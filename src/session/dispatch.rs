@@ -1,7 +1,13 @@
 //! From what an authenticated device asks for to the use case that does it. Every way in, native or gateway, comes
 //! through here; none of them touches the log or the session map.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use hongyan_proto::{Uid, wire};
@@ -47,6 +53,16 @@ impl Session {
         &self.channel
     }
 
+    /// Which log it reads.
+    pub fn log_epoch(&self) -> u64 {
+        self.service.log_epoch()
+    }
+
+    /// The time, as all of the server has it.
+    pub(super) fn now(&self) -> Instant {
+        self.service.now()
+    }
+
     /// A message. The sender is this session's user, whatever the frame may say.
     pub fn submit(&self, send: wire::Send) {
         self.service.metrics().messages_received.inc();
@@ -65,15 +81,21 @@ impl Session {
         send::ask(&self.parts().desk, self.service.limits(), self.channel.id, send, number).await
     }
 
-    /// The entries behind `after`, as [`catch_up::next_page`].
-    pub async fn next_page(&self, after: u64, limit: u64, max_bytes: usize) -> Result<Page, StoreError> {
-        let Parts { log, metrics, log_epoch, .. } = self.parts();
-        catch_up::next_page(log, metrics, *log_epoch, &self.channel, after, limit, max_bytes).await
+    /// Reads the entries behind `after`, as [`catch_up::read_page`].
+    pub(super) fn read_page(
+        &self,
+        after: u64,
+        head: u64,
+        limit: u64,
+    ) -> Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>> {
+        let (service, of) = (self.service.clone(), self.channel.id);
+        Box::pin(async move { catch_up::read_page(&service.parts, of, after, head, limit).await })
     }
 
-    /// How far the user's large groups have come: encoded entries.
-    pub async fn hints(&self) -> Result<Vec<Bytes>, StoreError> {
-        catch_up::hints(&self.parts().log, self.channel.id.user).await
+    /// Reads how far the user's large groups have come: encoded entries.
+    pub(super) fn read_hints(&self) -> Pin<Box<dyn Future<Output = Result<Vec<Bytes>, StoreError>> + Send>> {
+        let (service, user) = (self.service.clone(), self.channel.id.user);
+        Box::pin(async move { catch_up::hints(&service.parts.log, user).await })
     }
 
     /// The device has shown that it has stored its resume token.

@@ -4,7 +4,7 @@ use hongyan_proto::wire::{self, NackCode};
 
 use super::form;
 use crate::{
-    live::channel::{Channel, Outbound},
+    live::{channel::Channel, queue::Outbound},
     ops::{
         answer::{Answer, Reply},
         desk::Desk,

@@ -203,7 +203,8 @@ impl Service {
 
     /// Asks every device to move until `deadline`, each at a moment of its own within `spread`.
     pub fn ask_to_move(&self, deadline: Duration, spread: Duration) {
-        self.parts.sessions.for_each(|channel| channel.go_away(deadline, spread));
+        let until = self.now() + deadline;
+        self.parts.sessions.for_each(|channel| channel.go_away(until, spread));
     }
 
     /// Ends the connection of every device.

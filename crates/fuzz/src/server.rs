@@ -87,8 +87,8 @@ impl Run {
             12 | 13 => self.push(u)?,
             14 => self.answer(u)?,
             15 => self.connection.on_head(number(u)?.min(MAX)),
-            16 => self.connection.fall_behind(),
-            17 => self.connection.caught_up(),
+            16 => self.connection.set_lagging(true),
+            17 => self.connection.set_lagging(false),
             18 => self.connection.grease(u8::arbitrary(u)?),
             _ => self.rarely(u)?,
         }

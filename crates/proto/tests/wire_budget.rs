@@ -78,7 +78,7 @@ impl Pair {
             ..Default::default()
         };
         pair.server.welcome(welcome, now);
-        pair.server.caught_up();
+        pair.server.set_lagging(false);
         let Some(client::Event::Welcome(_)) = pair.carry_down() else { panic!("no WELCOME arrived") };
         pair
     }
@@ -94,7 +94,7 @@ impl Pair {
         let resumed =
             wire::Resumed { conn_epoch: 1_000, resume_token, head: 1_000, last_send_no: 1_000, ..Default::default() };
         pair.server.resumed(resumed, 1_000, limits().id, now);
-        pair.server.caught_up();
+        pair.server.set_lagging(false);
         let Some(client::Event::Resumed(_)) = pair.carry_down() else { panic!("no RESUMED arrived") };
         pair
     }

@@ -16,10 +16,7 @@ use crate::{
         metrics::Metrics,
         number::{DeviceNo, UserNo},
     },
-    live::{
-        channel::{Channel, Outbound},
-        sessions::Sessions,
-    },
+    live::{channel::Channel, queue::Outbound, sessions::Sessions},
     log::{
         Log,
         keys::{self, meta},
@@ -232,7 +229,7 @@ async fn an_older_connection_changes_nothing_any_more() {
     let mut rig = Rig::new().await;
     let old = rig.log_in("alice", "phone").await.channel;
     let new = rig.log_in("alice", "phone").await.channel;
-    assert!(old.take_close().is_some_and(|(code, _)| code == CloseCode::REPLACED));
+    assert!(old.end().is_some_and(|(code, _)| code == CloseCode::REPLACED));
     rig.process(vec![send(&old, 1, "alice"), acked(&old, 1)]).await;
     assert_eq!(drain(&old), []);
     rig.process(vec![send(&new, 1, "alice")]).await;

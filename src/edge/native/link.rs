@@ -22,13 +22,11 @@ use tracing::field::{DisplayValue, display};
 use super::{stranger::Stranger, transport::Wire};
 use crate::{
     base::environment::Timer,
-    session::{Attempt, CameBack, FIRST_TURN, LoggedIn, Outbound, Page, Rejection, Service, Session},
+    session::{Attempt, CameBack, LoggedIn, Next, Place, Reader, Rejection, Service, Session, Want},
 };
 
 /// Above this nothing more is produced or read for a peer until it has taken what there is.
 const OUT_HIGH_WATER: usize = 16 * 1024;
-/// Bytes read from the log at once for one device.
-const PAGE_BYTES: usize = 16 * 1024;
 /// One login in so many is greased.
 const GREASE_ONE_IN: u8 = 16;
 
@@ -37,17 +35,26 @@ pub struct Link<S> {
     wire: Wire<S>,
     service: Arc<Service>,
     connection: Connection,
+    party: Party,
+}
+
+/// Who is at the other end.
+enum Party {
     /// Until the login.
-    stranger: Option<Box<Stranger>>,
-    session: Option<Session>,
+    Stranger(Box<Stranger>),
+    Device {
+        session: Session,
+        reader: Reader,
+    },
+    Gone,
 }
 
 /// Why a link goes on.
 enum Wake {
     /// Bytes have come, or what waited has been written.
     Io(Option<BytesMut>),
-    /// Something waits in the channel.
-    Rung,
+    /// The session is over.
+    Ended,
     Timer,
 }
 
@@ -59,18 +66,10 @@ enum Question {
     Request(Box<wire::Request>),
 }
 
-/// What a device must be given out of the log.
-enum Due {
-    /// The entries behind this one.
-    Entries(u64),
-    /// How far its large groups have come.
-    Hints,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub fn new(stream: S, service: Arc<Service>, stranger: Stranger, accepted_at: Instant) -> Self {
         let connection = Connection::new(service.protocol().clone(), accepted_at);
-        Self { wire: Wire::new(stream), service, connection, stranger: Some(Box::new(stranger)), session: None }
+        Self { wire: Wire::new(stream), service, connection, party: Party::Stranger(stranger.into()) }
     }
 
     /// Runs until the connection is over. Returns early only if the transport fails.
@@ -80,20 +79,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             while let Some(answer) = self.handle_events() {
                 answer.await;
             }
-            while let Some(due) = self.pump() {
-                Box::pin(self.read_log(due)).await;
-            }
-            if self.wire.is_over() || self.connection.is_closed() {
+            if self.wire.is_over() {
                 // The farewell must not wait for a peer that does not read.
                 continue;
             }
             match poll_fn(|context| self.poll_wake(context, timer.as_mut())).await? {
                 Wake::Io(read) => self.on_io(read),
-                Wake::Rung => {}
+                Wake::Ended => {}
                 Wake::Timer => self.connection.handle_timeout(self.service.now()),
             }
         }
-        drop(self.session.take());
+        self.party = Party::Gone;
         let now = self.service.now();
         Box::pin(self.wire.linger(&mut self.connection, now, timer)).await
     }
@@ -102,12 +98,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Ready when there is something to do.
     fn poll_wake(&mut self, context: &mut Context<'_>, timer: Pin<&mut impl Timer>) -> Poll<io::Result<Wake>> {
+        // What was put in before the peer wrote leaves before the answers to that.
+        self.pump(context);
+        if self.connection.is_closed() {
+            return Poll::Ready(Ok(Wake::Ended));
+        }
         let waited = self.wire.has_output(&self.connection);
         let written = self.wire.poll_write(&mut self.connection, context)?;
-        // What was put in before the peer wrote leaves before the answers to that.
-        if self.session.as_ref().is_some_and(|session| session.channel().poll_rung(FIRST_TURN, context).is_ready()) {
-            return Poll::Ready(Ok(Wake::Rung));
-        }
         // A peer that does not read is not read from; and while everybody's messages wait for the disk, reading more
         // would only pile them up here.
         if self.connection.output_len() < OUT_HIGH_WATER
@@ -143,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Handles what the peer has sent, up to the first question whose answer takes a while.
     fn handle_events(&mut self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
-        if let Some(session) = &self.session {
+        if let Party::Device { session, .. } = &self.party {
             self.connection.on_head(session.channel().head());
         }
         let now = self.service.now();
@@ -173,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     async fn answer(&mut self, question: Question) {
-        match (question, &self.session) {
+        match (question, self.session()) {
             (Question::Hello(hello), _) => self.on_hello(*hello).await,
             (Question::Resume(resume), _) => self.on_resume(*resume).await,
             (Question::Signal(signal), Some(session)) => session.signal(*signal).await,
@@ -186,29 +183,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
+    /// Whose connection it is, once that is known.
+    fn session(&self) -> Option<&Session> {
+        match &self.party {
+            Party::Device { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
     fn with_session(&self, act: impl FnOnce(&Session)) {
-        if let Some(session) = &self.session {
+        if let Some(session) = self.session() {
             act(session);
         }
     }
 
     fn on_closed(&mut self, code: CloseCode, reason: &str, by_peer: bool) {
-        let uid = self.session.as_ref().map(|session| session.uid().as_str());
+        let uid = self.session().map(|session| session.uid().as_str());
         tracing::debug!(%code, reason = printable(reason), by_peer, uid, address = self.address(), "a connection ends");
         self.service.metrics().on_close(code);
         self.wire.end();
     }
 
+    fn stranger(&self) -> Option<&Stranger> {
+        match &self.party {
+            Party::Stranger(stranger) => Some(stranger),
+            _ => None,
+        }
+    }
+
     /// Where a stranger comes from, for the log. Who has logged in is known by their uid.
     fn address(&self) -> Option<DisplayValue<IpAddr>> {
-        self.stranger.as_ref().map(|stranger| display(stranger.address))
+        self.stranger().map(|stranger| display(stranger.address))
     }
 
     // ------------------------------------------------------------ login
 
     /// None: it has logged in already, and asks for that no more.
     fn attempt(&self) -> Option<Attempt> {
-        self.stranger.as_ref().map(|stranger| stranger.attempt(self.service.environment()))
+        self.stranger().map(|stranger| stranger.attempt(self.service.environment()))
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
@@ -271,87 +283,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.connection.grease(random);
         }
         tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
-        self.session = Some(Session::new(self.service.clone(), login.uid, login.channel));
-        self.stranger = None;
+        let session = Session::new(self.service.clone(), login.uid, login.channel);
+        let reader = Reader::begin(&session, Place::behind(login.cursor));
+        self.party = Party::Device { session, reader };
     }
 
     // ------------------------------------------------------------ pushing
 
-    /// Moves what waits for the device into the connection, as far as its window and the socket allow, or until something
-    /// has to be read from the log.
-    fn pump(&mut self) -> Option<Due> {
-        let channel = self.session.as_ref()?.channel().clone();
-        if let Some((code, reason)) = channel.take_close() {
-            self.connection.close(code, &reason);
-            return None;
-        }
+    /// Moves what comes next for the device into the connection, as far as its window and the socket allow.
+    fn pump(&mut self, context: &mut Context<'_>) {
+        let Party::Device { session, reader } = &mut self.party else { return };
         let now = self.service.now();
-        while self.connection.is_live() && self.connection.output_len() < OUT_HIGH_WATER {
-            let live = self.connection.lagging_after().is_none();
-            if let Some(outbound) = channel.take(live && self.connection.push_room() > 0) {
-                self.write(outbound, now);
-                continue;
-            }
-            if live && channel.is_lagging() {
-                self.connection.fall_behind();
-            }
-            return match self.connection.lagging_after() {
-                Some(after) if self.connection.push_room() > 0 => {
-                    channel.fall_behind();
-                    Some(Due::Entries(after))
+        while self.connection.is_live() {
+            let has_room = self.connection.output_len() < OUT_HIGH_WATER;
+            let entries = if has_room { self.connection.push_room() } else { 0 };
+            let want = Want { after: self.connection.pushed(), entries, unnumbered: has_room };
+            let Poll::Ready(next) = reader.poll_next(session, want, context) else {
+                if has_room {
+                    self.connection.set_lagging(reader.is_behind());
                 }
-                None if channel.take_hints_due() => Some(Due::Hints),
-                _ => None,
+                return;
             };
-        }
-        None
-    }
-
-    fn write(&mut self, outbound: Outbound, now: Instant) {
-        match outbound {
-            Outbound::Entry { useq, own_send_no, item } => {
-                if self.connection.push(useq, own_send_no, &item, now) {
-                    self.service.metrics().entries_pushed.inc();
+            match next {
+                Next::Entry(entry) => {
+                    if self.connection.push(entry.useq, entry.own_send_no, &entry.item, now) {
+                        self.service.metrics().entries_pushed.inc();
+                    }
                 }
-            }
-            Outbound::Passed { item } => self.connection.pass(&item),
-            Outbound::Acked(ack) => self.connection.acked(ack, now),
-            Outbound::Refused(nack) => self.connection.refused(nack),
-            Outbound::Signal(signal) => self.connection.signal(&signal),
-            Outbound::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
-        }
-    }
-
-    /// Pushes what is due. If the log cannot be read, the device is asked to come back later.
-    async fn read_log(&mut self, due: Due) {
-        let Some(session) = &self.session else { return };
-        let read = match due {
-            Due::Entries(after) => {
-                let room = self.connection.push_room();
-                self.connection.on_head(session.channel().head());
-                session.next_page(after, room, PAGE_BYTES).await.map(|page| self.push_page(page))
-            }
-            Due::Hints => {
-                let hints = session.hints().await;
-                hints.map(|hints| hints.iter().for_each(|hint| self.connection.pass(hint)))
-            }
-        };
-        if let Err(error) = read {
-            let uid = self.session.as_ref().map(|session| session.uid().as_str());
-            tracing::error!(%error, uid, "the log cannot be read");
-            self.connection.close(CloseCode::UNAVAILABLE, "the log cannot be read now");
-        }
-    }
-
-    fn push_page(&mut self, page: Page) {
-        match page {
-            Page::CaughtUp => self.connection.caught_up(),
-            Page::Reset(reset) => self.connection.sync_reset(reset),
-            Page::Entries(entries) => {
-                let now = self.service.now();
-                for entry in entries {
-                    self.connection.push(entry.useq, entry.own_send_no, &entry.item, now);
-                }
+                Next::Acked(ack) => self.connection.acked(ack, now),
+                Next::Refused(nack) => self.connection.refused(nack),
+                Next::Passed(item) => self.connection.pass(&item),
+                Next::Hints(hints) => hints.iter().for_each(|hint| self.connection.pass(hint)),
+                Next::Signal(signal) => self.connection.signal(&signal),
+                Next::Reset(reset) => self.connection.sync_reset(reset),
+                Next::GoAway { deadline, spread } => self.connection.go_away(deadline, spread, &[]),
+                Next::End { code, reason } => self.connection.close(code, &reason),
+                Next::Superseded => self.connection.close(CloseCode::REPLACED, "another reader of this session"),
             }
         }
     }

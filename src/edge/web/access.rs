@@ -12,7 +12,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{devices::Present, gateway::Gateway, json, problem::Problem};
+use super::{gateway::Gateway, json, problem::Problem};
+use crate::session::Present;
 
 /// The cookie that holds a token for pages that asked for one.
 pub const COOKIE: &str = "hongyan";

@@ -19,18 +19,18 @@ use super::{
     json::to_value,
     operations::acknowledge,
     origin::LAST_EVENT_ID,
-    position::Position,
     problem::Problem,
     stream::{self, Format},
 };
+use crate::session::Place;
 
 /// The longest that a poll waits, in seconds.
 const MAX_WAIT: u64 = 60;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct EventsQuery {
-    /// Entries behind this place: `useq`, or `logEpoch-useq` as in the id of an event. Left out: behind what this device
-    /// has acked.
+    /// Entries behind this place: `next` of the last answer, the id of an event, or a `useq`. Left out: behind what this
+    /// device has acked.
     after: Option<String>,
     /// A poll waits for so many seconds for something new: 0 to 60.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub async fn read(
     }
     let place = match place {
         Some(place) => place,
-        None => Position { log_epoch: None, useq: device.cursor() },
+        None => Place::behind(device.cursor()),
     };
     let heartbeat = gateway.config.heartbeat;
     let feed = Feed::begin(device, place);
@@ -81,7 +81,7 @@ pub async fn read(
 }
 
 /// Where to begin. What the browser says of the last event it has comes before what the page said at first.
-fn place(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn place(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Place>, Problem> {
     let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
     let Some(text) = last.or(query.after.as_deref()) else { return Ok(None) };
     let place = text.parse();
@@ -113,7 +113,7 @@ async fn poll(mut feed: Feed, wait: Duration, headers: &HeaderMap) -> Result<Res
         Some(Next::Closed(code, reason)) => return Err(Problem::closed(code, &reason)),
         Some(Next::Superseded) => return Err(superseded()),
     }
-    let next = feed.position().to_string();
+    let next = feed.place().to_string();
     let etag = HeaderValue::from_str(&format!("\"{next}\"")).map_err(|_| going_away())?;
     let is_same = headers.get(header::IF_NONE_MATCH) == Some(&etag);
     let caching = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];

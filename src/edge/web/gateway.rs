@@ -1,19 +1,14 @@
 //! What the web's ways in share: the handlers find it as their state. What stands under which path is in `routes`.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::devices::{DeviceLimits, Devices};
 use crate::{
     base::alarms::Alarms,
     config::Web,
     edge::port::headcount::Headcount,
-    session::{Attempt, Service},
+    session::{Attempt, DeviceLimits, Devices, Service},
 };
 
 /// The state of every handler.
@@ -59,7 +54,7 @@ impl Gateway {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => self.devices.expire(grace, Instant::now()),
+                _ = ticks.tick() => self.devices.expire(grace),
             }
         }
     }

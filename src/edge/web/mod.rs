@@ -14,7 +14,6 @@
 //! *Architecture Invariant*: a gateway never touches the store or the session map. It asks the [`session`](crate::session).
 
 pub mod access;
-mod devices;
 mod events;
 mod feed;
 pub mod gateway;
@@ -24,7 +23,6 @@ mod openapi;
 mod operations;
 mod origin;
 mod page;
-mod position;
 mod problem;
 mod requests;
 mod routes;

@@ -13,13 +13,12 @@ use serde_json::Value;
 
 use super::{
     access::{Caller, Message},
-    devices::Present,
     gateway::Gateway,
     json::to_value,
     origin::IDEMPOTENCY_KEY,
     problem::Problem,
 };
-use crate::ops::id::SendNumber;
+use crate::{ops::id::SendNumber, session::Present};
 
 /// How long an answer to a SEND may take. The message may be taken all the same; the sender finds out by sending it again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);

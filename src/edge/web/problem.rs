@@ -14,8 +14,7 @@ use hongyan_proto::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::devices::DeviceError;
-use crate::session::Rejection;
+use crate::session::{DeviceError, Rejection};
 
 /// When to try again where there is no room.
 const ROOM_MAY_COME: Duration = Duration::from_secs(5);

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::{
     access::{Caller, Message, Params, Segments},
-    devices::Present,
     json::to_value,
     problem::Problem,
 };
+use crate::session::Present;
 
 /// `POST /v1/request`: any REQUEST that the native protocol has.
 #[utoipa::path(post, path = "/v1/request", tag = "asking", summary = "Any request of the native protocol", request_body(content = ref("#/components/schemas/Request"), content_type = "application/json"), responses((status = 200, description = "done", body = ref("#/components/schemas/Response"))))]

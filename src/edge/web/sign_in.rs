@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use super::{
     access::{COOKIE, Caller, Message, Peer, token_of},
-    devices::Present,
     gateway::Gateway,
     json::{from_value, to_value},
     problem::Problem,
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     edge::port::headcount::Admission,
     ops::answer::AccountError,
-    session::{CameBack, LoggedIn, RegisterError},
+    session::{CameBack, LoggedIn, Present, RegisterError},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server

@@ -133,8 +133,11 @@ impl Client {
     /// None: the connection has ended.
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some(raw) = self.decoder.next_frame(MAX_FRAME).unwrap() {
-                return Some(Frame::decode(raw).unwrap().unwrap());
+            // Some logins are greased with a frame that has no meaning.
+            while let Some(raw) = self.decoder.next_frame(MAX_FRAME).unwrap() {
+                if let Some(frame) = Frame::decode(raw).unwrap() {
+                    return Some(frame);
+                }
             }
             let mut bytes = BytesMut::with_capacity(4096);
             let read = timeout(SOON, self.stream.read_buf(&mut bytes)).await.expect("nobody waits for nothing");

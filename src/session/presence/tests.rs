@@ -5,7 +5,7 @@ use prost::Message;
 use super::*;
 use crate::{
     base::number::DeviceNo,
-    live::{channel::Outbound, followers::GRACE},
+    live::{followers::GRACE, queue::Outbound},
     log::{AccountRecord, ContactRecord, keys},
     ops::id::ChannelId,
     store::{Batch, Durability, Engine, Table, memory::MemoryEngine},

@@ -55,7 +55,7 @@ impl Pair {
         let welcome =
             wire::Welcome { head, cursor: head, resume_token: Bytes::from_static(b"token"), ..Default::default() };
         pair.server.welcome(welcome, Instant::now());
-        pair.server.caught_up();
+        pair.server.set_lagging(false);
         pair.deliver_to_device(0);
         assert_eq!(pair.take_events(), [Event::LoggedIn]);
         pair
@@ -175,7 +175,7 @@ fn what_was_not_answered_is_sent_again_and_what_is_new_waits_for_the_connection(
     assert!(matches!(again.deliver_to_server()[..], [Asked::Resume(_)]), "nothing goes before the RESUME");
     let resumed = wire::Resumed { last_send_no: 2, ..Default::default() };
     again.server.resumed(resumed, 0, 0, Instant::now());
-    again.server.caught_up();
+    again.server.set_lagging(false);
     again.deliver_to_device(6);
     let sent: Vec<_> = again.deliver_to_server();
     let (Asked::Send(old), Asked::Send(same)) = (&first[1], &sent[0]) else { panic!("{sent:?}") };

@@ -91,7 +91,7 @@ fn live_server(now: Instant) -> server::Connection {
     connection.handle_bytes(hello, now);
     assert!(matches!(connection.poll_event(now), Some(server::Event::Hello(_))));
     connection.welcome(wire::Welcome { cursor: 1_000, head: 1_000, ..Default::default() }, now);
-    connection.caught_up();
+    connection.set_lagging(false);
     connection.take_output();
     connection
 }

@@ -5,7 +5,7 @@
 //! ```text
 //!             every entry is in the log            the log is read up to its head
 //!   Live ────────────────────────────▶ Lagging ────────────────────────────▶ Live
-//!      window overrun, SYNC_REQ, ack overdue           caught_up()
+//!      window overrun, SYNC_REQ, ack overdue        set_lagging(false)
 //! ```
 
 use std::time::{Duration, Instant};
@@ -207,14 +207,10 @@ impl Push {
         self.bytes_in_flight = saturated(u64::from(self.bytes_in_flight) * entries / of.max(1));
     }
 
-    /// The live queue overran: what was in it is read from the log instead.
-    pub fn fall_behind(&mut self) {
-        self.lagging = true;
-    }
-
-    /// Everything up to the head has been pushed: the live queue takes over.
-    pub fn caught_up(&mut self) {
-        self.lagging = false;
+    /// Whether the next entry has still to be read from the log. When all up to the head has been pushed, the live queue
+    /// takes over.
+    pub fn set_lagging(&mut self, lagging: bool) {
+        self.lagging = lagging;
     }
 
     /// The log no longer holds what the device misses: it goes on from `head`.
@@ -284,7 +280,7 @@ mod tests {
         let mut push = Push::new(10, 20);
         assert_eq!(push.room(&settings), 4);
         assert!(push.on_pushed(11, 30, now));
-        push.caught_up();
+        push.set_lagging(false);
         assert!(!push.on_pushed(13, 30, now), "a jump is left to the log");
         assert!(push.is_lagging());
         assert!(push.on_pushed(12, 90, now));
@@ -294,7 +290,7 @@ mod tests {
         assert_eq!(push.on_ack(11, now), Ok(false));
         assert_eq!(push.on_ack(13, now), Err(()), "13 was never pushed");
         assert_eq!((push.acked(), push.unacked_head()), (11, 12), "a lagging device is told what was pushed");
-        push.caught_up();
+        push.set_lagging(false);
         assert_eq!(push.unacked_head(), 20);
     }
 
@@ -340,7 +336,7 @@ mod tests {
         let settings = settings();
         let mut now = Instant::now();
         let mut push = Push::new(0, 1);
-        push.caught_up();
+        push.set_lagging(false);
         push.on_pushed(1, 10, now);
         for round in 0..=settings.retransmits {
             now += settings.ack_timeout * (1 << round);
@@ -352,7 +348,7 @@ mod tests {
                 assert!(!push.on_pong(&settings, now), "a second PONG answers no probe");
                 assert_eq!((push.is_lagging(), push.pushed()), (true, 0));
                 assert!(push.on_pushed(1, 10, now));
-                push.caught_up();
+                push.set_lagging(false);
             }
         }
         assert_eq!(push.on_ack(1, now), Ok(true));
@@ -364,7 +360,7 @@ mod tests {
         let settings = settings();
         let start = Instant::now();
         let mut push = Push::new(0, 2);
-        push.caught_up();
+        push.set_lagging(false);
         push.on_pushed(1, 10, start);
         push.on_pushed(2, 10, start);
         assert_eq!(push.handle_timeout(&settings, start + settings.ack_timeout), Some(Overdue::Probe));

@@ -19,8 +19,12 @@ impl Connection {
         self.live().map_or(0, |live| live.push.room(&self.settings.push))
     }
 
-    /// The device has fallen behind, or has just logged in: entries are to be read from the log, from the one after
-    /// the returned number, until [`Self::caught_up`].
+    /// Every entry up to this one has been pushed: the next one is to be pushed next.
+    pub fn pushed(&self) -> u64 {
+        self.live().map_or(0, |live| live.push.pushed())
+    }
+
+    /// The same, while the entries behind it have still to be read from the log; see [`Self::set_lagging`].
     pub fn lagging_after(&self) -> Option<u64> {
         self.live().filter(|live| live.push.is_lagging()).map(|live| live.push.pushed())
     }
@@ -55,17 +59,10 @@ impl Connection {
         }
     }
 
-    /// The live queue overran; see [`Self::lagging_after`].
-    pub fn fall_behind(&mut self) {
+    /// Whether the next entry has still to be read from the log, or comes from the live queue at once.
+    pub fn set_lagging(&mut self, lagging: bool) {
         if let Some(live) = self.live_mut() {
-            live.push.fall_behind();
-        }
-    }
-
-    /// The log has been pushed up to its head: what comes next comes from the live queue.
-    pub fn caught_up(&mut self) {
-        if let Some(live) = self.live_mut() {
-            live.push.caught_up();
+            live.push.set_lagging(lagging);
         }
     }
 

@@ -275,7 +275,7 @@ impl Core {
                 continue;
             }
             if connection.push_room() == 0 {
-                connection.fall_behind();
+                connection.set_lagging(true);
             } else {
                 connection.push(head, own_send_no(&line, &device), &line.item, now);
             }
@@ -288,7 +288,7 @@ impl Core {
         let log = self.logs.entry(uid).or_default();
         let Some(served) = self.served[link].as_mut() else { return };
         while let Some(after) = served.connection.lagging_after() {
-            let Some(line) = log.get(after as usize) else { return served.connection.caught_up() };
+            let Some(line) = log.get(after as usize) else { return served.connection.set_lagging(false) };
             if served.connection.push_room() == 0 {
                 return;
             }

@@ -84,7 +84,7 @@ fn a_device_that_is_behind_does_not_ask_for_what_the_window_holds_back() {
     let now = Instant::now();
     let (mut server, mut client) = live_pair(now, client::Settings::default());
     server.on_head(1_000);
-    server.fall_behind();
+    server.set_lagging(true);
     client.ping(now);
     server.handle_bytes(client.take_output(now), now);
     assert_eq!(server.poll_event(now), None);
@@ -93,7 +93,7 @@ fn a_device_that_is_behind_does_not_ask_for_what_the_window_holds_back() {
     client.handle_timeout(now + SECOND);
     assert!(client.take_output(now + SECOND).is_empty(), "no SYNC_REQ");
     // Not behind, and yet the entry does not come: it is lost, and asked for.
-    server.caught_up();
+    server.set_lagging(false);
     client.ping(now + SECOND);
     server.handle_bytes(client.take_output(now + SECOND), now + SECOND);
     assert_eq!(server.poll_event(now + SECOND), None);
@@ -237,7 +237,7 @@ pub fn live_pair(now: Instant, client_settings: client::Settings) -> (server::Co
     server.handle_bytes(client.take_output(now), now);
     assert!(matches!(server.poll_event(now), Some(server::Event::Hello(_))));
     server.welcome(wire::Welcome { conn_epoch: 1, ..Default::default() }, now);
-    server.caught_up();
+    server.set_lagging(false);
     client.handle_bytes(server.take_output());
     let Some(client::Event::Welcome(welcome)) = client.poll_event(now) else { panic!("no welcome") };
     assert_eq!((welcome.limits, welcome.max_send_no), (Some(limits()), 64));

@@ -15,7 +15,7 @@ use prost::Message as _;
 
 use super::reference::{Asked, Outcome};
 use crate::{
-    live::channel::{Channel, Outbound},
+    live::{channel::Channel, queue::Outbound},
     log::{HistoryRange, Log, MembershipRecord},
 };
 
@@ -155,7 +155,6 @@ impl Device {
                 self.answered(nack.send_no, Err(code));
             }
             Outbound::Signal(_) => {}
-            other => panic!("{other:?}"),
         }
     }
 

@@ -19,7 +19,6 @@ use crate::{
     base::environment::{Environment, Now, System},
     committer::Committer,
     config::Config,
-    edge::web::devices::{DeviceLimits, Devices},
     host::{
         assemble::{Assembled, assemble},
         open,
@@ -27,7 +26,7 @@ use crate::{
     live::channel::Channel,
     log::Log,
     ops::desk::Desk,
-    session::{Attempt, Service},
+    session::{Attempt, DeviceLimits, Devices, Service},
     sim,
     store::memory::MemoryEngine,
 };
@@ -66,7 +65,7 @@ impl Rig {
         assert!(login.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let now = Now::by(self.service.environment());
         self.committer.process(self.desk.queue().take().unwrap(), now).await;
-        let mut feed = Feed::begin(self.devices.insert(login.await.unwrap()), Position { log_epoch: None, useq: 0 });
+        let mut feed = Feed::begin(self.devices.insert(login.await.unwrap()), Place::behind(0));
         assert!(feed.now().await.is_none(), "it is at the head");
         feed
     }
@@ -96,13 +95,13 @@ async fn a_look_without_waiting_sees_what_has_no_number() {
 async fn what_stands_behind_the_entries_of_a_page_is_there_for_the_next_reader() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    let (channel, position) = (channel(&feed), feed.position());
+    let (channel, place) = (channel(&feed), feed.place());
     channel.offer(1, 0, &item("an entry"));
     channel.pass(&item("in a large group"));
-    channel.go_away(Duration::from_secs(1), Duration::ZERO);
+    channel.go_away(rig.service.now() + Duration::from_secs(1), Duration::ZERO);
     assert!(matches!(feed.now().await, Some(Next::Entries(entries)) if entries.len() == 1));
     // The answer of a poll is one thing, and its feed ends with it.
-    let mut next = Feed::begin(feed.device.again(), Position { useq: 1, ..position });
+    let mut next = Feed::begin(feed.device.again(), Place { useq: 1, ..place });
     drop(feed);
     assert!(matches!(next.now().await, Some(Next::Passed(_))));
     assert!(matches!(next.now().await, Some(Next::GoAway(_))));
@@ -123,8 +122,8 @@ async fn a_feed_that_was_superseded_says_so_and_the_newer_one_is_woken() {
     let mut rig = Rig::new().await;
     let mut old = rig.log_in("alice").await;
     assert!(old.next().now_or_never().is_none(), "it waits");
-    let position = old.position();
-    let mut new = Feed::begin(old.device.again(), position);
+    let place = old.place();
+    let mut new = Feed::begin(old.device.again(), place);
     assert!(new.next().now_or_never().is_none());
     // The old one is polled again, as by a response that still goes out.
     assert!(matches!(old.next().await, Next::Superseded));

@@ -1,5 +1,5 @@
-//! The devices that are present by HTTP. Between two requests nothing connects a device with the server but its bearer
-//! token; this table keeps its session for a grace, so that it stays in the session map and its channel collects what
+//! The devices that are present without a connection. Between two requests nothing connects a device with the server but its
+//! bearer token; this table keeps its session for a grace, so that it stays in the session map and its channel collects what
 //! comes. The token outlives that: whoever brings a valid one later, after a restart of the server too, is logged in
 //! again by the way.
 
@@ -15,10 +15,13 @@ use bytes::Bytes;
 use hongyan_proto::CloseCode;
 use ring::digest::{SHA256, digest};
 
-use crate::{
-    base::{environment, rate::Bucket},
-    session::{Attempt, LoggedIn, Rejection, Service, Session},
+use super::{
+    dispatch::Session,
+    gate::{Attempt, Rejection},
+    login::LoggedIn,
+    service::Service,
 };
+use crate::base::rate::Bucket;
 
 /// Devices that come back at the same time with tokens of different classes do not wait for each other.
 const CLASSES: usize = 64;
@@ -61,7 +64,6 @@ impl From<Rejection> for DeviceError {
 /// A session that is not bound to a connection.
 pub struct Device {
     session: Session,
-    log_epoch: u64,
     /// What brings it back.
     token: Bytes,
     state: Mutex<State>,
@@ -72,7 +74,6 @@ struct State {
     last_used: Instant,
     is_confirmed: bool,
     cursor: u64,
-    ended: Option<(CloseCode, Cow<'static, str>)>,
 }
 
 /// A device while somebody works with it: it is not forgotten meanwhile.
@@ -96,17 +97,13 @@ impl Present {
 
 impl Drop for Present {
     fn drop(&mut self) {
-        self.0.lock().last_used = Instant::now();
+        self.0.lock().last_used = self.0.session.now();
     }
 }
 
 impl Device {
     pub fn session(&self) -> &Session {
         &self.session
-    }
-
-    pub fn log_epoch(&self) -> u64 {
-        self.log_epoch
     }
 
     /// The device has stored everything up to here.
@@ -129,17 +126,13 @@ impl Device {
 
     /// Why the session has ended, if it has: replaced, revoked, the server is stopping.
     pub fn ended(&self) -> Option<(CloseCode, Cow<'static, str>)> {
-        let mut state = self.lock();
-        if state.ended.is_none() {
-            state.ended = self.session.channel().take_close();
-        }
-        state.ended.clone()
+        self.session.channel().end()
     }
 
     /// Counts a request; the first one shows that the device has its token.
     fn admit(&self, limits: &DeviceLimits) -> Result<(), DeviceError> {
         let mut state = self.lock();
-        let taken = state.requests.take(limits.requests_per_second, limits.requests_burst, Instant::now());
+        let taken = state.requests.take(limits.requests_per_second, limits.requests_burst, self.session.now());
         taken.map_err(|retry_after| DeviceError::TooManyRequests { retry_after })?;
         if !std::mem::replace(&mut state.is_confirmed, true) {
             self.session.confirm_token();
@@ -177,17 +170,11 @@ impl Devices {
 
     /// A device that has just logged in.
     pub fn insert(&self, login: LoggedIn) -> Present {
-        let (token, log_epoch) = (login.resume_token.clone(), self.service.log_epoch());
+        let token = login.resume_token.clone();
         let session = Session::new(self.service.clone(), login.uid, login.channel);
-        let now = Instant::now();
-        let state = State {
-            requests: Bucket::default(),
-            last_used: now,
-            is_confirmed: false,
-            cursor: login.cursor,
-            ended: None,
-        };
-        let device = Arc::new(Device { session, log_epoch, token: token.clone(), state: Mutex::new(state) });
+        let last_used = self.service.now();
+        let state = State { requests: Bucket::default(), last_used, is_confirmed: false, cursor: login.cursor };
+        let device = Arc::new(Device { session, token: token.clone(), state: Mutex::new(state) });
         let present = Present(device.clone());
         let older = lock(&self.table).insert(key(&token), device);
         drop(older);
@@ -229,7 +216,8 @@ impl Devices {
     }
 
     /// Forgets tickets that were not used, and devices that nobody has worked with for the grace.
-    pub fn expire(&self, grace: Duration, now: Instant) {
+    pub fn expire(&self, grace: Duration) {
+        let now = self.service.now();
         lock(&self.tickets).retain(|_, (_, expires)| *expires > now);
         let mut gone = Vec::new();
         lock(&self.table).retain(|_, device| {
@@ -246,19 +234,19 @@ impl Devices {
 
     /// A ticket that opens one stream of this device.
     pub fn issue_ticket(&self, device: &Device, ttl: Duration) -> Result<[u8; 32], DeviceError> {
-        let ticket: [u8; 32] = environment::random();
+        let ticket = self.service.environment().random();
         let mut tickets = lock(&self.tickets);
         if tickets.len() >= self.limits.present {
             return Err(DeviceError::TicketsFull);
         }
-        tickets.insert(key(&ticket), (device.token.clone(), Instant::now() + ttl));
+        tickets.insert(key(&ticket), (device.token.clone(), self.service.now() + ttl));
         Ok(ticket)
     }
 
     /// The token that a ticket stands for; it stands for it once.
     pub fn redeem(&self, ticket: &[u8]) -> Result<Bytes, DeviceError> {
         let redeemed = lock(&self.tickets).remove(&key(ticket));
-        let valid = redeemed.filter(|(_, expires)| *expires > Instant::now());
+        let valid = redeemed.filter(|(_, expires)| *expires > self.service.now());
         valid.map(|(token, _)| token).ok_or(DeviceError::TicketInvalid)
     }
 }
