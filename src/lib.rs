@@ -24,7 +24,7 @@
 //! 2. **session**: `send` checks its form and puts it into the queue of **ops**.
 //! 3. **committer**: takes everything that waits, gives numbers by its rules, and commits once (**store**).
 //! 4. **live**: only then, in commit order, the sender is answered and the entry offered to every live channel of the
-//!    recipient. A device that does not keep up reads the **log** instead (`session::catch_up`).
+//!    recipient. A device that does not keep up reads the **log** instead (`session::reader`).
 //! 5. **edge**: the recipient's link writes it, and the ack that comes back moves the device's cursor in the committer.
 //!
 //! *Architecture Invariants*, kept by `tests/architecture`: imports point down the table, never up, and never in a circle; only

@@ -21,11 +21,19 @@ export class PollWay extends HttpWay {
   }
 
   async poll() {
-    const path = `/v1/events?as=poll&wait=${this.waitS}&after=${this.place()}`;
+    const path = `/v1/events?as=poll&wait=${this.waitS}&after=${this.after()}`;
     const headers = this.etag ? { 'if-none-match': this.etag } : {};
     const response = await this.api.fetch(path, { headers, signal: this.aborter.signal });
     this.etag = response.headers.get('etag');
-    return response.status === 304 ? null : this.api.answerOf(response);
+    const answer = response.status === 304 ? null : await this.api.answerOf(response);
+    this.next = answer?.next ?? this.next;
+    return answer;
+  }
+
+  /** Where to go on: with what shows that the last answer has come, if that is where it ended. */
+  after() {
+    const place = this.place();
+    return this.next?.startsWith(`${place}-`) ? this.next : place;
   }
 
   /** Whether there was anything in it. */

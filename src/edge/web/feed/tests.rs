@@ -135,3 +135,47 @@ async fn a_feed_that_was_superseded_says_so_and_the_newer_one_is_woken() {
     let heard = tokio::time::timeout(Duration::from_secs(5), waits).await.expect("it is woken").unwrap();
     assert!(matches!(heard, Next::Entries(_)));
 }
+
+#[tokio::test]
+async fn what_has_no_number_is_hinted_at_until_its_answer_is_known_to_have_come() {
+    let mut rig = Rig::new().await;
+    let mut feed = rig.log_in("alice").await;
+    let (channel, before) = (channel(&feed), feed.place());
+    channel.pass(&item("in a large group"));
+    assert!(matches!(feed.now().await, Some(Next::Passed(_))));
+    let told = feed.place();
+    assert_eq!((told.useq, told.log_epoch), (before.useq, before.log_epoch));
+    // The answer was lost, and the same is asked again.
+    let again = Feed::begin(feed.device.again(), before);
+    assert!(channel.take_hints_due());
+    channel.pass(&item("in a large group"));
+    let mut feed = Feed::begin(again.device.again(), told);
+    assert!(matches!(feed.now().await, Some(Next::Passed(_))));
+    let next = feed.place().to_string().parse().unwrap();
+    Feed::begin(feed.device.again(), next);
+    assert!(!channel.take_hints_due());
+}
+
+#[tokio::test]
+async fn entries_come_in_runs_and_only_as_far_as_they_follow_on() {
+    let mut rig = Rig::new().await;
+    let mut feed = rig.log_in("alice").await;
+    let channel = channel(&feed);
+    (1..=70).for_each(|useq| channel.offer(useq, 0, &item("an entry")));
+    assert!(channel.is_lagging(), "more than may wait");
+    rig.engine.fail_a_read_after(0);
+    assert!(matches!(feed.now().await, Some(Next::Closed(CloseCode::UNAVAILABLE, _))), "the log is read");
+    assert!(channel.catch_up(70));
+    (71..=75).for_each(|useq| channel.offer(useq, 0, &item("an entry")));
+    channel.signal(wire::Signal::default());
+    channel.offer(76, 0, &item("an entry"));
+    let mut feed = Feed::begin(feed.device.again(), Place { useq: 70, ..feed.place() });
+    assert!(matches!(feed.now().await, Some(Next::Entries(run)) if run.len() == 5 && run[4].useq == 75));
+    assert!(matches!(feed.now().await, Some(Next::Signal(_))));
+    assert!(matches!(feed.now().await, Some(Next::Entries(run)) if run.len() == 1));
+    let mut foreign = Feed::begin(feed.device.again(), Place { log_epoch: Some(8), ..feed.place() });
+    assert!(matches!(foreign.now().await, Some(Next::Reset(reset)) if reset.head == 76));
+    assert_eq!(foreign.place().useq, 76);
+    let mut ahead = Feed::begin(feed.device.again(), Place::behind(99));
+    assert!(matches!(ahead.now().await, Some(Next::Reset(reset)) if reset.head == 76));
+}
