@@ -24,7 +24,8 @@ fn a_drain_asks_everybody_to_move_and_ends_when_they_have() {
     let (mut bob, _) = WireClient::login_as(&server, "bob", "phone");
     server.signal(Signal::TERM);
     let go_away = expect_go_away(&mut alice);
-    assert_eq!((go_away.deadline_ms, go_away.spread_ms), (2002, 2), "two devices need no more of the 30 s");
+    assert_eq!(go_away.spread_ms, 2);
+    assert!((1..=2002).contains(&go_away.deadline_ms), "two devices need no more of the 30 s: {go_away:?}");
     expect_go_away(&mut bob);
     assert_eq!(server.get("/readyz").0, 503);
     assert_eq!(server.get("/healthz").0, 200);
@@ -53,7 +54,8 @@ fn who_does_not_leave_is_closed_at_the_deadline() {
     stranger.send_bytes(&[0]);
     server.signal(Signal::INT);
     let go_away = expect_go_away(&mut alice);
-    assert_eq!((go_away.deadline_ms, go_away.spread_ms), (1000, 1));
+    assert_eq!(go_away.spread_ms, 1);
+    assert!((1..=1000).contains(&go_away.deadline_ms), "what is left of it: {go_away:?}");
     alice.expect_close(CloseCode::GOING_AWAY);
     drop(alice);
     assert!(server.wait().success());
