@@ -94,7 +94,7 @@ impl Channel {
 
     /// Whether the device may send another signal now.
     pub fn may_signal(&self, now: Instant) -> bool {
-        self.lock().signals_sent.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok()
+        self.lock().rare_mut().signals_sent.take(SIGNALS_PER_SECOND, SIGNALS_AT_ONCE, now).is_ok()
     }
 
     /// Passes a signal on, if nothing of more weight waits; otherwise it is dropped, and this is false.
@@ -110,22 +110,22 @@ impl Channel {
 
     pub fn go_away(&self, until: Instant, spread: Duration) {
         let mut queue = self.lock();
-        queue.parting.get_or_insert_with(|| Parting::GoAway { until, spread }.into());
+        queue.rare_mut().parting.get_or_insert(Parting::GoAway { until, spread });
         queue.ring();
     }
 
     /// Ends the connection, for the first reason that is given. What still waits is in the log.
     pub fn close(&self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
         let mut queue = self.lock();
-        if !matches!(queue.parting.as_deref(), Some(Parting::End { .. })) {
-            queue.parting = Some(Parting::End { code, reason: reason.into() }.into());
+        if !matches!(queue.parting(), Some(Parting::End { .. })) {
+            queue.rare_mut().parting = Some(Parting::End { code, reason: reason.into() });
         }
         queue.ring();
     }
 
     /// Whether and why the connection is to end.
     pub fn end(&self) -> Option<(CloseCode, Cow<'static, str>)> {
-        match self.lock().parting.as_deref() {
+        match self.lock().parting() {
             Some(Parting::End { code, reason }) => Some((*code, reason.clone())),
             _ => None,
         }
@@ -149,11 +149,11 @@ impl Channel {
     /// What comes next for a reader. Where it is in the log, or nothing, the waker is kept for what is put in later.
     pub fn look(&self, glance: Glance, waker: &Waker) -> Look {
         let mut queue = self.lock();
-        if queue.turn != glance.turn && !canary::is("superseded-reads-on") {
+        if queue.turn != glance.turn {
             return Look::Superseded;
         }
         // Before all that waits, so that a device that does not read is cut off as soon as any other.
-        if let Some(Parting::End { code, reason }) = queue.parting.as_deref() {
+        if let Some(Parting::End { code, reason }) = queue.parting() {
             return Look::End { code: *code, reason: reason.clone() };
         }
         if let Some(next) = queue.next_for(glance) {

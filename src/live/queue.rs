@@ -110,6 +110,13 @@ pub(super) enum Parting {
     },
 }
 
+/// What few channels have.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    pub signals_sent: Bucket,
+    pub parting: Option<Parting>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub waiting: VecDeque<Outbound>,
@@ -120,8 +127,8 @@ pub(super) struct Queue {
     /// The device reads the log; live entries only move the head.
     pub lagging: bool,
     pub hints: Hints,
-    pub signals_sent: Bucket,
-    pub parting: Option<Box<Parting>>,
+    /// Boxed, or every idle connection would carry the room for it.
+    pub rare: Option<Box<Rare>>,
     /// Something was put in since the reader looked.
     pub rung: bool,
     /// The reader that waits for the bell, and how many have had it before.
@@ -130,6 +137,14 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub fn parting(&self) -> Option<&Parting> {
+        self.rare.as_deref()?.parting.as_ref()
+    }
+
     pub fn ring(&mut self) {
         if !std::mem::replace(&mut self.rung, true)
             && !canary::is("nobody-rings")
@@ -178,7 +193,7 @@ impl Queue {
         if glance.after > head {
             return Look::Beyond { head };
         }
-        if let Some(Parting::GoAway { until, spread }) = self.parting.as_deref()
+        if let Some(Parting::GoAway { until, spread }) = self.parting()
             && glance.unnumbered
             && !glance.was_told
         {

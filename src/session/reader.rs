@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hongyan_proto::{CloseCode, canary, wire};
+use hongyan_proto::{CloseCode, wire};
 
 use super::{
     catch_up::{Entry, Page},
@@ -169,9 +169,7 @@ impl Reader {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(hints)) => Ok((!hints.is_empty()).then_some(Next::Hints(hints))),
                 Poll::Ready(Err(error)) => {
-                    if !canary::is("unread-hints-forgotten") {
-                        session.channel().owe_hints();
-                    }
+                    session.channel().owe_hints();
                     Err(error)
                 }
             },

@@ -18,6 +18,7 @@ use super::{
     clock::{Clock, SimTimer, Simulated},
     disk::Disk,
     executor::{Owner, Spawner},
+    gateway::Gateway,
     network::End,
 };
 use crate::{
@@ -38,8 +39,11 @@ use crate::{
         open,
     },
     log::Log,
-    session::{Gate, Service},
+    session::{DeviceLimits, Devices, Gate, Service},
 };
+
+/// How long a device that comes by requests is present after its last one.
+const GRACE: Duration = Duration::from_secs(2);
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, known to all simulations";
 
@@ -90,6 +94,8 @@ pub struct Host {
     is_running: Cell<bool>,
     /// None: the server does not run, or is not ready yet.
     service: Rc<RefCell<Option<Arc<Service>>>>,
+    /// Who comes by requests.
+    devices: Rc<RefCell<Option<Arc<Devices>>>>,
     strangers: RefCell<Arc<Headcount>>,
     /// Connections whose link has not ended.
     links: Rc<Cell<usize>>,
@@ -106,6 +112,7 @@ impl Host {
             chance: RefCell::new(chance),
             is_running: Cell::default(),
             service: Rc::default(),
+            devices: Rc::default(),
             links: Rc::default(),
         }
     }
@@ -115,6 +122,7 @@ impl Host {
         self.is_running.set(true);
         *self.strangers.borrow_mut() = strangers(&self.config);
         let (clock, slot, config) = (self.clock.clone(), self.service.clone(), self.config.clone());
+        let (devices, spawner) = (self.devices.clone(), self.spawner.clone());
         let log = Log::new(self.disk.clone());
         let log_epoch = self.chance.borrow_mut().number().max(1);
         self.spawner.spawn(Owner::Server, async move {
@@ -127,6 +135,16 @@ impl Host {
             };
             let Ok(Assembled { service, desk, committer }) = assembled else { return };
             *slot.borrow_mut() = Some(service.clone());
+            let limits = DeviceLimits { present: 1000, requests_per_second: 1_000_000, requests_burst: 1_000_000 };
+            let table = Arc::new(Devices::new(service.clone(), limits));
+            *devices.borrow_mut() = Some(table.clone());
+            let ticks = clock.clone();
+            spawner.spawn(Owner::Server, async move {
+                loop {
+                    ticks.sleep(GRACE / 4).await;
+                    table.expire(GRACE);
+                }
+            });
             committer::run(committer, desk.queue(), service.environment(), pin!(SimTimer::new(&clock))).await;
         });
     }
@@ -134,6 +152,7 @@ impl Host {
     /// The process is gone; its tasks are the executor's to drop.
     pub fn on_killed(&self) {
         *self.service.borrow_mut() = None;
+        *self.devices.borrow_mut() = None;
         self.is_running.set(false);
     }
 
@@ -155,8 +174,9 @@ impl Host {
         self.links.get()
     }
 
-    /// Takes a connection in, as the listener does. False: nobody listens.
-    pub fn accept(&self, end: End, address: IpAddr) -> bool {
+    /// Takes a connection in, as the listener does; `by_requests`: for one whose device comes by requests. False: nobody
+    /// listens.
+    pub fn accept(&self, end: End, address: IpAddr, by_requests: bool) -> bool {
         let Some(service) = self.service().filter(|service| !service.is_draining()) else { return false };
         let Some(admission) = self.strangers.borrow().admit(address) else { return false };
         let (clock, links) = (self.clock.clone(), self.links.clone());
@@ -164,6 +184,15 @@ impl Host {
         let accepted_at = clock.now();
         links.set(links.get() + 1);
         let counted = Counted(links);
+        if let Some(devices) = self.devices.borrow().clone().filter(|_| by_requests) {
+            let chance = self.chance.borrow_mut().fork();
+            let gateway = Gateway::new(end, service, devices, stranger, address, chance);
+            self.spawner.spawn(Owner::Server, async move {
+                let _ = gateway.run(pin!(SimTimer::new(&clock))).await;
+                drop(counted);
+            });
+            return true;
+        }
         self.spawner.spawn(Owner::Server, async move {
             let mut link = Link::new(end, service, stranger, accepted_at);
             // How a link ends is for the log only.

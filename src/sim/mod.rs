@@ -2,7 +2,8 @@
 //! has anything to do. Only tests see it.
 //!
 //! Real are, on the server's side, everything between the socket and the store: `Link`, the protocol's `Connection`,
-//! login, sending, catching up, requests, the session map, the channels, the committer and its queue; on the device's
+//! login, sending, the reader, requests, the session map, the channels, the committer and its queue, and for those who come by
+//! requests ([`gateway`]) the table of devices and the feed that polls read; on the device's
 //! side the client's `Connection`. Every operation and every effect is encoded and decoded on its way to the committer and
 //! back, as if that were another process ([`crate::ops::wire`]). Simulated are the time ([`clock`]), who runs next
 //! ([`executor`]), the network ([`network`]), the disk below the store's trait ([`disk`]), the application and the storage
@@ -20,6 +21,7 @@ mod conversation;
 mod device;
 mod disk;
 mod executor;
+mod gateway;
 mod host;
 mod ledger;
 mod network;

@@ -85,6 +85,8 @@ pub struct Plan {
     pub users: usize,
     /// The user of each device.
     pub devices: Vec<User>,
+    /// Which of them come by requests.
+    pub by_requests: Vec<bool>,
     pub config: Config,
     pub disk: DiskSpeed,
     pub active: Duration,
@@ -121,7 +123,11 @@ impl Plan {
         }
         let disk =
             DiskSpeed { commit_us: chance.pick(&[0, 500, 5_000, 30_000]), yields_one_in: chance.pick(&[0, 0, 4]) };
-        Self { users, devices, config: config(chance), disk, active, wishes, faults }
+        let config = config(chance);
+        let mut apart = chance.clone().fork();
+        let have_requests = apart.one_in(3);
+        let by_requests = devices.iter().map(|_| have_requests && apart.one_in(2)).collect();
+        Self { users, devices, by_requests, config, disk, active, wishes, faults }
     }
 }
 

@@ -3,5 +3,5 @@
 
 pub mod link;
 pub mod stranger;
-mod transport;
+pub mod transport;
 pub mod way;

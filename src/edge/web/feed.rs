@@ -77,7 +77,8 @@ impl Feed {
         .await
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+    /// What comes next, as [`Self::next`].
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         use crate::session::Next as One;
         let want = Want { after: self.after, entries: RUN_ENTRIES as u64, unnumbered: true };
         loop {

@@ -1,10 +1,9 @@
 //! The web's ways in, under `/v1`: WebSocket, event streams, polling, and requests for those that only listen.
 //!
 //! A WebSocket carries the native protocol itself ([`websocket`], its messages in one of two [`subprotocol`]s): the same
-//! link, the same connection, another transport. Everything else speaks for a device of [`devices`], whose session
+//! link, the same connection, another transport. Everything else speaks for a device of the session's table, whose session
 //! outlives its requests: [`sign_in`] makes one, [`access`] finds it by its bearer token, [`operations`] act for it,
-//! [`requests`] ask, and [`events`] reads its log through a [`feed`] from a [`position`], one poll at a time or as one of
-//! the [`stream`]s. What is said is JSON of the protocol's own messages ([`json`]), and what goes wrong a [`problem`].
+//! [`requests`] ask, and [`events`] reads its log through a [`feed`], one poll at a time or as one of the [`stream`]s. What is said is JSON of the protocol's own messages ([`json`]), and what goes wrong a [`problem`].
 //! [`openapi`] describes it all to machines, `docs/http.md` to people. [`page`] is the chat page, which uses nothing but
 //! this.
 //!
@@ -15,7 +14,7 @@
 
 pub mod access;
 mod events;
-mod feed;
+pub mod feed;
 pub mod gateway;
 mod health;
 mod json;

@@ -181,3 +181,10 @@ fn what_passes_without_being_kept_is_dropped_first() {
     assert_eq!(channel.waiting().0, MAX_WAITING as usize);
     assert!(channel.take_hints_due(), "the device hears of those that were dropped");
 }
+
+/// With the two counters of its Arc, and what an allocator adds.
+#[test]
+fn the_channel_of_an_idle_connection_takes_128_bytes() {
+    let size = size_of::<Channel>();
+    assert!(size + 16 + 8 <= 128, "a channel takes {size} bytes");
+}

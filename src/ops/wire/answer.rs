@@ -1,6 +1,6 @@
 //! Answers to those who wait.
 
-use hongyan_proto::{CloseCode, Uid, canary};
+use hongyan_proto::{CloseCode, Uid};
 
 use super::{
     id::channel,
@@ -43,7 +43,6 @@ impl TryFrom<What> for Answer {
 
 impl From<Bound> for message::Bound {
     fn from(Bound { uid, channel, head, cursor, last_send_no, reset }: Bound) -> Self {
-        let reset = reset.filter(|_| !canary::is("reset-not-carried"));
         Self { uid: uid.to_string(), channel: Some(channel.into()), head, cursor, last_send_no, reset }
     }
 }

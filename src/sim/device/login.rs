@@ -21,7 +21,7 @@ impl Device {
         let now = self.world.clock.now();
         let (ours, theirs) = network::connect(&self.world.clock, self.chance.fork(), self.road);
         let address = IpAddr::from([10, 0, self.user as u8, self.number as u8]);
-        if !self.world.host.accept(theirs, address) {
+        if !self.world.host.accept(theirs, address, self.by_requests) {
             return self.pause();
         }
         let Notebook { cursor, last_send_no, .. } = self.notebook;

@@ -33,6 +33,8 @@ pub struct Device {
     pub notebook: Notebook,
     pub(super) world: Rc<World>,
     pub(super) road: Road,
+    /// It comes by requests, not over a connection of its own.
+    pub(super) by_requests: bool,
     pub(super) chance: Chance,
     pub(super) timer: Pin<Box<SimTimer>>,
     pub(super) waker: Option<Waker>,
@@ -65,7 +67,14 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(world: &Rc<World>, user: User, number: usize, road: Road, mut chance: Chance) -> Self {
+    pub fn new(
+        world: &Rc<World>,
+        user: User,
+        number: usize,
+        road: Road,
+        by_requests: bool,
+        mut chance: Chance,
+    ) -> Self {
         let now = world.clock.now();
         Self {
             user,
@@ -74,6 +83,7 @@ impl Device {
             notebook: Notebook::new(chance.within(1, 1 << 30) as u32),
             world: world.clone(),
             road,
+            by_requests,
             chance,
             timer: Box::pin(SimTimer::new(&world.clock)),
             waker: None,

@@ -42,7 +42,7 @@ impl Rogue {
         let millisecond = Duration::from_millis(1);
         let road = Road { latency: millisecond, jitter: millisecond, piece: 1400, capacity: 65536 };
         let (end, theirs) = network::connect(&world.clock, chance, road);
-        let is_taken = world.host.accept(theirs, ADDRESS);
+        let is_taken = world.host.accept(theirs, ADDRESS, false);
         is_taken.then(|| Self { world: world.clone(), end, decoder: Decoder::default() })
     }
 

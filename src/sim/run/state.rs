@@ -82,7 +82,8 @@ impl Run {
         self.world.host.start();
         for (number, user) in self.plan.devices.clone().into_iter().enumerate() {
             let road = plan::road(&mut self.chance);
-            let device = Device::new(&self.world, user, number, road, self.chance.fork());
+            let device =
+                Device::new(&self.world, user, number, road, self.plan.by_requests[number], self.chance.fork());
             let device = Rc::new(RefCell::new(device));
             self.devices.push(device.clone());
             self.world.spawner.spawn(Owner::World, async move {
