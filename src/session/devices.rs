@@ -171,7 +171,7 @@ impl Devices {
     /// A device that has just logged in.
     pub fn insert(&self, login: LoggedIn) -> Present {
         let token = login.resume_token.clone();
-        let session = Session::new(self.service.clone(), login.uid, login.channel);
+        let session = Session::new(self.service.clone(), &login);
         let last_used = self.service.now();
         let state = State { requests: Bucket::default(), last_used, is_confirmed: false, cursor: login.cursor };
         let device = Arc::new(Device { session, token: token.clone(), state: Mutex::new(state) });

@@ -10,11 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hongyan_proto::{Uid, wire};
+use hongyan_proto::{CloseCode, Uid, wire};
 
 use super::{
     accounts,
     catch_up::{self, Page},
+    login::LoggedIn,
     requests::{answer::answer, asker::Asker},
     send,
     service::{Parts, Service},
@@ -39,18 +40,33 @@ pub struct Session {
 }
 
 impl Session {
-    /// Of the device that a login has bound to `channel`.
-    pub fn new(service: Arc<Service>, uid: Uid, channel: Arc<Channel>) -> Self {
+    /// Of the device that a login has bound.
+    pub fn new(service: Arc<Service>, login: &LoggedIn) -> Self {
         service.metrics().sessions.inc();
-        Self { service, uid, channel }
+        Self { service, uid: login.uid.clone(), channel: login.channel.clone() }
     }
 
     pub fn uid(&self) -> &Uid {
         &self.uid
     }
 
-    pub fn channel(&self) -> &Arc<Channel> {
+    pub(super) fn channel(&self) -> &Arc<Channel> {
         &self.channel
+    }
+
+    /// Which of its device's connections this is.
+    pub fn conn_epoch(&self) -> u64 {
+        self.channel.id.conn_epoch
+    }
+
+    /// The newest entry of the user's log.
+    pub fn head(&self) -> u64 {
+        self.channel.head()
+    }
+
+    /// Ends the session, for the first reason that is given: its reader says so.
+    pub fn close(&self, code: CloseCode, reason: &'static str) {
+        self.channel.close(code, reason);
     }
 
     /// Which log it reads.

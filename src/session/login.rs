@@ -56,6 +56,13 @@ pub struct LoggedIn {
     pub reset: Option<wire::SyncReset>,
 }
 
+impl LoggedIn {
+    /// Which of its device's connections this is.
+    pub fn conn_epoch(&self) -> u64 {
+        self.channel.id.conn_epoch
+    }
+}
+
 /// A HELLO: verifies its credential and binds the device.
 pub async fn hello(entrance: Entrance<'_>, hello: wire::Hello, attempt: &Attempt) -> Result<LoggedIn, Rejection> {
     let device = check_fields(&hello)?;

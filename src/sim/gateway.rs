@@ -183,7 +183,7 @@ impl Gateway {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
-                    conn_epoch: login.channel.id.conn_epoch,
+                    conn_epoch: login.conn_epoch(),
                     resume_token: login.resume_token.clone(),
                     head: login.head,
                     last_send_no: login.last_send_no,
@@ -198,7 +198,7 @@ impl Gateway {
 
     fn welcome(&mut self, login: LoggedIn) {
         let welcome = wire::Welcome {
-            conn_epoch: login.channel.id.conn_epoch,
+            conn_epoch: login.conn_epoch(),
             resume_token: login.resume_token.clone(),
             resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
             head: login.head,

@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Handles what the peer has sent, up to the first question whose answer takes a while.
     fn handle_events(&mut self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         if let Party::Device { session, .. } = &self.party {
-            self.connection.on_head(session.channel().head());
+            self.connection.on_head(session.head());
         }
         let now = self.service.now();
         // A peer that does not read its answers gets no further questions read.
@@ -233,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn welcome(&mut self, login: LoggedIn) {
         let welcome = wire::Welcome {
-            conn_epoch: login.channel.id.conn_epoch,
+            conn_epoch: login.conn_epoch(),
             resume_token: login.resume_token.clone(),
             resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
             head: login.head,
@@ -255,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
                 let resumed = wire::Resumed {
-                    conn_epoch: login.channel.id.conn_epoch,
+                    conn_epoch: login.conn_epoch(),
                     resume_token: login.resume_token.clone(),
                     head: login.head,
                     last_send_no: login.last_send_no,
@@ -283,7 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.connection.grease(random);
         }
         tracing::debug!(uid = %login.uid, address = self.address(), "a device is live");
-        let session = Session::new(self.service.clone(), login.uid, login.channel);
+        let session = Session::new(self.service.clone(), &login);
         let reader = Reader::begin(&session, Place::behind(login.cursor));
         self.party = Party::Device { session, reader };
     }

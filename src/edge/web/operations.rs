@@ -74,7 +74,7 @@ pub async fn ack(Caller(device): Caller, Message(ack): Message<wire::Ack>) -> Re
 
 /// The device has stored everything up to `useq`.
 pub fn acknowledge(device: &Present, useq: u64) -> Result<(), Problem> {
-    let head = device.session().channel().head();
+    let head = device.session().head();
     if useq > head {
         let detail = format!("entry {useq} cannot be acked, the log ends at {head}");
         return Err(Problem::closed(CloseCode::BAD_ACK, &detail));

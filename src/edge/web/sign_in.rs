@@ -78,7 +78,7 @@ pub async fn resume(
 #[utoipa::path(post, path = "/v1/logout", tag = "devices", summary = "End the session; the token is void", responses((status = 204, description = "done")))]
 pub async fn log_out(State(gateway): State<Arc<Gateway>>, Caller(device): Caller) -> Result<Response, Problem> {
     device.session().log_out().await.map_err(account_problem)?;
-    device.session().channel().close(CloseCode::NORMAL, "the device has logged out");
+    device.session().close(CloseCode::NORMAL, "the device has logged out");
     gateway.devices.remove(&device);
     let expired = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/v1; Max-Age=0");
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, expired)]).into_response())
@@ -186,7 +186,7 @@ fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Respon
     let cursor = reset.map_or(login.cursor, |reset| reset.head);
     let device: Present = gateway.devices.insert(login);
     let welcome = wire::Welcome {
-        conn_epoch: device.session().channel().id.conn_epoch,
+        conn_epoch: device.session().conn_epoch(),
         resume_ttl_s: gateway.service.resume_ttl().as_secs() as u32,
         head,
         last_send_no,

@@ -72,7 +72,7 @@ impl Rig {
         let login = self.begin_login(uid, accepted);
         self.work(Duration::ZERO).await;
         let login = login.await.unwrap();
-        Session::new(self.service.clone(), login.uid, login.channel)
+        Session::new(self.service.clone(), &login)
     }
 }
 

@@ -76,17 +76,20 @@ fn item(content: &'static str) -> Bytes {
     encode_item(Item::Message(message))
 }
 
-fn channel(feed: &Feed) -> Arc<Channel> {
-    feed.device.session().channel().clone()
+/// That of the only device.
+fn channel(rig: &Rig) -> Arc<Channel> {
+    let mut only = None;
+    rig.service.sessions().for_each(|channel| only = Some(channel.clone()));
+    only.expect("a device is live")
 }
 
 #[tokio::test]
 async fn a_look_without_waiting_sees_what_has_no_number() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    channel(&feed).pass(&item("in a large group"));
+    channel(&rig).pass(&item("in a large group"));
     assert!(matches!(feed.now().await, Some(Next::Passed(passed)) if passed.len() == 1));
-    channel(&feed).signal(wire::Signal::default());
+    channel(&rig).signal(wire::Signal::default());
     assert!(matches!(feed.now().await, Some(Next::Signal(_))));
     assert!(feed.now().await.is_none());
 }
@@ -95,7 +98,7 @@ async fn a_look_without_waiting_sees_what_has_no_number() {
 async fn what_stands_behind_the_entries_of_a_page_is_there_for_the_next_reader() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    let (channel, place) = (channel(&feed), feed.place());
+    let (channel, place) = (channel(&rig), feed.place());
     channel.offer(1, 0, &item("an entry"));
     channel.pass(&item("in a large group"));
     channel.go_away(rig.service.now() + Duration::from_secs(1), Duration::ZERO);
@@ -111,10 +114,10 @@ async fn what_stands_behind_the_entries_of_a_page_is_there_for_the_next_reader()
 async fn hints_that_could_not_be_read_are_owed_still() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    channel(&feed).owe_hints();
+    channel(&rig).owe_hints();
     rig.engine.fail_a_read_after(0);
     assert!(matches!(feed.now().await, Some(Next::Closed(CloseCode::UNAVAILABLE, _))));
-    assert!(channel(&feed).take_hints_due());
+    assert!(channel(&rig).take_hints_due());
 }
 
 #[tokio::test]
@@ -127,7 +130,7 @@ async fn a_feed_that_was_superseded_says_so_and_the_newer_one_is_woken() {
     assert!(new.next().now_or_never().is_none());
     // The old one is polled again, as by a response that still goes out.
     assert!(matches!(old.next().await, Next::Superseded));
-    let channel = channel(&new);
+    let channel = channel(&rig);
     let waits = tokio::spawn(async move { new.next().await });
     tokio::task::yield_now().await;
     assert!(matches!(old.next().await, Next::Superseded));
@@ -140,7 +143,7 @@ async fn a_feed_that_was_superseded_says_so_and_the_newer_one_is_woken() {
 async fn what_has_no_number_is_hinted_at_until_its_answer_is_known_to_have_come() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    let (channel, before) = (channel(&feed), feed.place());
+    let (channel, before) = (channel(&rig), feed.place());
     channel.pass(&item("in a large group"));
     assert!(matches!(feed.now().await, Some(Next::Passed(_))));
     let told = feed.place();
@@ -160,7 +163,7 @@ async fn what_has_no_number_is_hinted_at_until_its_answer_is_known_to_have_come(
 async fn entries_come_in_runs_and_only_as_far_as_they_follow_on() {
     let mut rig = Rig::new().await;
     let mut feed = rig.log_in("alice").await;
-    let channel = channel(&feed);
+    let channel = channel(&rig);
     (1..=70).for_each(|useq| channel.offer(useq, 0, &item("an entry")));
     assert!(channel.is_lagging(), "more than may wait");
     rig.engine.fail_a_read_after(0);
