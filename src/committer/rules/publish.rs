@@ -72,15 +72,6 @@ impl Committer {
             let conversation = self.in_use(no);
             (std::mem::take(&mut conversation.readers), conversation.is_large(), conversation.group().is_some())
         };
-        let mut own_useq = 0;
-        if let Some((Origin { from, op }, send_no)) = origin {
-            let (own_device, own_send_no) = (from.device.0, send_no);
-            let reference =
-                EntryRef { conversation: no.0, cseq, own_device, own_send_no, of: of.into(), ..Default::default() };
-            own_useq = self.append(author, reference);
-            let ack = wire::SendAck { send_no, cseq, useq: own_useq, time_ms, group: 0 };
-            self.effects.push(Effect::Taken { from, op, ack, item: item.clone() });
-        }
         for reader in readers.iter().copied().filter(|reader| origin.is_none() || *reader != author) {
             let by = if is_group && reader != author { author.0 } else { 0 };
             let reference = EntryRef { conversation: no.0, cseq, author: by, of: of.into(), ..Default::default() };
@@ -95,9 +86,17 @@ impl Committer {
             self.effects.push(Effect::Hint { no });
         } else if is_large {
             let except = origin.is_some().then_some(author);
-            self.effects.push(Effect::Broadcast { no, except, item });
+            self.effects.push(Effect::Broadcast { no, except, item: item.clone() });
         }
-        own_useq
+        let Some((Origin { from, op }, send_no)) = origin else { return 0 };
+        let (own_device, own_send_no) = (from.device.0, send_no);
+        let reference =
+            EntryRef { conversation: no.0, cseq, own_device, own_send_no, of: of.into(), ..Default::default() };
+        let useq = self.append(author, reference);
+        // Last, so that whoever hears the answer finds the message wherever it has to be.
+        let ack = wire::SendAck { send_no, cseq, useq, time_ms, group: 0 };
+        self.effects.push(Effect::Taken { from, op, ack, item });
+        useq
     }
 
     pub fn append(&mut self, no: UserNo, reference: EntryRef) -> u64 {

@@ -1,5 +1,11 @@
 //! Who waits for an answer apart from a channel gets one, whatever has become of the device.
 
+use std::{
+    pin::pin,
+    sync::Mutex,
+    task::{Context, Wake, Waker},
+};
+
 use super::*;
 
 /// A SEND of a device whose sender waits for its answer.
@@ -24,6 +30,33 @@ async fn the_answer_comes_to_who_asked_and_the_entry_through_the_channel() {
     rig.engine.fail_next_commit(StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 });
     let Answer::Sent(Err(nack)) = ask(&mut rig, phone.id, 2).await else { panic!("the commit has failed") };
     assert_eq!(nack.code(), wire::NackCode::NackUnavailable);
+}
+
+/// Looks, when it is woken, at what waits for somebody else.
+struct Curious(Arc<Channel>, Mutex<Option<usize>>);
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {
+        *self.1.lock().unwrap() = Some(self.0.waiting().0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_hears_the_answer_finds_the_message_with_its_recipients() {
+    let mut rig = Rig::new().await;
+    let alice = rig.log_in("alice", "phone").await.channel;
+    let bob = rig.log_in("bob", "phone").await.channel;
+    assert!(bob.catch_up(0));
+    let asked = Asked::Message { content: Bytes::from_static(b"hi"), extras: None };
+    let body = Ok(Addressed { to: ConversationId::new("bob").ok(), asked });
+    let (from, number) = (alice.id, SendNumber::Given(1));
+    let desk = rig.front.desk.clone();
+    let mut answer = pin!(desk.ask(|op| Op::Submit(Submit { from, op: Some(op), number, body })).unwrap());
+    let curious = Arc::new(Curious(bob, Mutex::default()));
+    let waker = Waker::from(curious.clone());
+    assert!(answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    rig.committer.process(desk.queue().take().unwrap(), rig.now).await;
+    assert_eq!(*curious.1.lock().unwrap(), Some(1));
 }
 
 #[tokio::test]
