@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod behind;
 mod client_kills;
 mod coming_back;
 mod crowd;

@@ -9,7 +9,7 @@
 //! this.
 //!
 //! The handlers share a [`gateway`]; [`routes`] says what stands where, and [`origin`] which pages may use it. [`serve`]
-//! accepts connections, and adds [`health`].
+//! accepts connections, and adds [`health`]; behind a proxy [`forwarded`] tells whose request it is.
 //!
 //! *Architecture Invariant*: a gateway never touches the store or the session map. It asks the [`session`](crate::session).
 
@@ -17,6 +17,7 @@ pub mod access;
 mod devices;
 mod events;
 mod feed;
+mod forwarded;
 pub mod gateway;
 mod health;
 mod json;
