@@ -11,6 +11,7 @@ mod layers;
 mod load;
 mod print;
 mod problem;
+mod proxies;
 mod sections;
 mod setting;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use layers::{Flag, Inputs};
 pub use load::load;
 pub use print::to_toml;
 pub use problem::{Problem, Problems};
+pub use proxies::{Proxies, ToldBy};
 pub use sections::{
     Auth, Config, Delivery, Drain, Heartbeat, Limits, Log, LogFormat, Retention, Store, Sync, Tls, Web,
 };

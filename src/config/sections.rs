@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     kind::{Address, Count, FilePath, LogFilter, Name, OneOf, Origins, Size, Span, Switch, Unless},
+    proxies::Proxies,
     setting::settings,
     token_keys::{TokenKey, TokenKeys},
 };
@@ -39,6 +40,7 @@ settings! {
     }
     sections {
         tls: Tls,
+        proxies: Proxies,
         limits: Limits,
         web: Web,
         heartbeat: Heartbeat,
@@ -136,7 +138,7 @@ settings! {
         registration: bool = false, Switch;
         /// HTTP connections open at once, WebSockets included. Beyond it new ones wait in the listen queue.
         max_connections: u64 = 8_000, Count(1..=1_000_000);
-        /// The same from one IP address. Beyond it a new one is closed at once. Behind a proxy all have its address.
+        /// The same from one IP address. Beyond it a new one is closed at once. A trusted proxy's are not counted by address.
         max_connections_per_ip: u64 = 2_000, Count(1..=1_000_000);
         /// Devices that are present by HTTP at once. A login beyond it is refused as overloaded.
         max_devices: u64 = 10_000, Count(1..=1_000_000);

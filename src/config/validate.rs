@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     problem::Problem,
+    proxies::ToldBy,
     sections::Config,
     units::{write_duration, write_size},
 };
@@ -43,6 +44,7 @@ pub(super) fn check(config: &Config, given: &Given, purpose: Purpose) -> Vec<Pro
     let mut rules = limits(config);
     rules.extend(times(config));
     rules.extend(tls(config));
+    rules.push(proxies(config));
     if purpose == Purpose::Serve {
         rules.extend(listening(config));
     }
@@ -134,6 +136,15 @@ fn tls(config: &Config) -> Option<Rule<'static>> {
         value: super::kind::quoted(&present.display().to_string()),
         message: format!("needs {missing} too; give both for TLS, or neither"),
     })
+}
+
+fn proxies(config: &Config) -> Rule<'static> {
+    Rule {
+        about: &["proxies.native", "proxies.trusted"],
+        is_broken: config.proxies.native == ToldBy::ProxyHeader && config.proxies.trusted.is_empty(),
+        value: "\"proxy-header\"".to_owned(),
+        message: "needs proxies.trusted, the addresses of the proxies: headers of others are not read".to_owned(),
+    }
 }
 
 fn listening(config: &Config) -> Vec<Rule<'static>> {

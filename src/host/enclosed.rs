@@ -27,8 +27,12 @@ use crate::{
     config::Config,
     edge::{
         native::{link::Link, stranger::Stranger},
-        port::headcount::Headcount,
-        web::{access::Peer, gateway::Gateway, serve},
+        port::{headcount::Headcount, proxies::Proxies},
+        web::{
+            access::Peer,
+            gateway::Gateway,
+            serve::{self, Pages},
+        },
     },
     log::Log,
     session::Service,
@@ -108,7 +112,8 @@ impl Enclosed {
         stream: S,
         address: IpAddr,
     ) -> impl Future<Output = ()> + Send + use<S> {
-        serve::serve(stream, Peer::new(address, ()), self.router.clone(), self.stop.clone())
+        let pages = Pages { router: self.router.clone(), proxies: Proxies::none(), stop: self.stop.clone() };
+        pages.serve(stream, Peer::new(address, ()))
     }
 
     /// The answer to one request of HTTP, as if a connection had brought it.

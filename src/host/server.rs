@@ -28,6 +28,7 @@ use crate::{
             door::Door,
             headcount::Headcount,
             listen,
+            proxies::Proxies,
             socket::QuietSockets,
             tls::{Tls, TlsError, TlsParams},
         },
@@ -174,6 +175,7 @@ impl Server {
             strangers: strangers.clone(),
             sockets,
             tls: tls.clone(),
+            proxies: Proxies::new(&config.proxies, config.proxies.native),
         };
         accepting.spawn("the native port", |stop| port.run(native, links.clone(), stop));
         if let Some(http) = http {
@@ -183,7 +185,8 @@ impl Server {
             let handshake_timeout = config.limits.login_timeout;
             let web = &config.web;
             let headcount = Headcount::new(web.max_connections as usize, web.max_connections_per_ip as usize);
-            let port = HttpPort { service, gateway, tls, headcount, handshake_timeout };
+            let proxies = Proxies::new(&config.proxies, config.proxies.http);
+            let port = HttpPort { service, gateway, tls, headcount, proxies, handshake_timeout };
             around.spawn("the HTTP port", |stop| port.run(http, stop));
         }
         around.spawn("the admin socket", |stop| admin::run(admin, service.clone(), stop));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod basics;
+mod behind;
 mod client_kills;
 mod coming_back;
 mod crowd;
@@ -24,6 +25,8 @@ mod presence;
 mod proxy;
 mod push;
 mod reading;
+#[cfg(target_os = "linux")]
+mod real_proxies;
 mod receipts;
 mod relations;
 mod requests;

@@ -2,13 +2,17 @@
 
 use std::{
     io,
+    net::{IpAddr, TcpStream as StdTcpStream},
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use hongyan_proto::canary;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,6 +22,7 @@ use crate::{
     edge::port::{
         door::{Door, Place},
         headcount::Headcount,
+        proxies::Proxies,
         socket::{QuietSockets, Socket},
         tls,
     },
@@ -31,47 +36,75 @@ pub struct NativePort {
     pub strangers: Arc<Headcount>,
     pub sockets: Arc<QuietSockets>,
     pub tls: Option<Arc<tls::Tls>>,
+    pub proxies: Proxies,
 }
 
 impl NativePort {
     /// Accepts until `stop`; each connection is a task of `links`.
     pub async fn run(self, mut door: Door, links: TaskTracker, stop: CancellationToken) {
-        let Self { service, alarms, strangers, sockets, tls } = self;
+        let port = Arc::new(self);
         loop {
             let (stream, address, place) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 accepted = door.next() => accepted,
             };
-            let stream = match Socket::new(stream, sockets.clone()) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    note(Err(error));
-                    continue;
-                }
-            };
-            let Some(admission) = strangers.admit(address) else {
-                service.metrics().connections_turned_away.inc();
-                continue;
-            };
-            let stranger = Stranger::new(address, service.accept(), admission);
-            let visitor = Visitor { stranger, accepted_at: service.now(), service: service.clone() };
-            let alarm = alarms.alarm();
-            match &tls {
-                None => drop(links.spawn(drive(visitor.into_link(stream), alarm, place))),
-                Some(tls) => {
-                    let secured = Box::pin(visitor.secure(stream, tls.config(), service.protocol().login_timeout));
-                    let mut alarm = alarm;
-                    links.spawn(async move {
-                        match secured.await {
-                            Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
-                            Err(error) => note(Err(error)),
-                        }
-                        drop(place);
-                    });
-                }
+            let accepted_at = port.service.now();
+            if port.proxies.expects_header(address) {
+                let introduced = port.clone().introduced(stream, address, place, accepted_at, links.clone());
+                let stop = stop.clone();
+                links.spawn(async move { note(stop.run_until_cancelled(introduced).await.unwrap_or(Ok(()))) });
+            } else {
+                note(port.welcome(stream, address, place, accepted_at, &links));
             }
         }
+    }
+
+    /// Welcomes for whom the proxy at `address` says that it speaks. A task of its own, which is gone when the link's begins.
+    async fn introduced(
+        self: Arc<Self>,
+        stream: StdTcpStream,
+        address: IpAddr,
+        place: Place,
+        accepted_at: Instant,
+        links: TaskTracker,
+    ) -> io::Result<()> {
+        let mut stream = TcpStream::from_std(stream)?;
+        let person = self.proxies.person(&mut stream, address, self.service.protocol().login_timeout).await?;
+        self.welcome(stream.into_std()?, person, place, accepted_at, &links)
+    }
+
+    /// Begins the link of a person who comes from `address`, unless there are too many.
+    fn welcome(
+        &self,
+        stream: StdTcpStream,
+        address: IpAddr,
+        place: Place,
+        accepted_at: Instant,
+        links: &TaskTracker,
+    ) -> io::Result<()> {
+        let service = &self.service;
+        let stream = Socket::new(stream, self.sockets.clone())?;
+        let Some(admission) = self.strangers.admit(address) else {
+            service.metrics().connections_turned_away.inc();
+            return Ok(());
+        };
+        let stranger = Stranger::new(address, service.accept(), admission);
+        let visitor = Visitor { stranger, accepted_at, service: service.clone() };
+        let mut alarm = self.alarms.alarm();
+        let Some(tls) = &self.tls else {
+            links.spawn(drive(visitor.into_link(stream), alarm, place));
+            return Ok(());
+        };
+        let secured = Box::pin(visitor.secure(stream, tls.config(), service.protocol().login_timeout));
+        links.spawn(async move {
+            match secured.await {
+                Ok(mut link) => note(link.run(Pin::new(&mut alarm)).await),
+                Err(error) => note(Err(error)),
+            }
+            drop(place);
+        });
+        Ok(())
     }
 }
 

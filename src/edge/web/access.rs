@@ -12,17 +12,23 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{gateway::Gateway, json, problem::Problem};
-use crate::session::Present;
+use super::{
+    forwarded::{self, Visitor},
+    gateway::Gateway,
+    json,
+    problem::Problem,
+};
+use crate::{edge::port::proxies::Proxies, session::Present};
 
 /// The cookie that holds a token for pages that asked for one.
 pub const COOKIE: &str = "hongyan";
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The other end of a connection.
+/// The other end: of a connection, or of one request that came over it.
 #[derive(Clone)]
 pub struct Peer {
+    /// Of the person, where a trusted proxy is in front.
     pub address: IpAddr,
     pub is_tls: bool,
     /// Kept for as long as the connection is open, also when it has become a WebSocket.
@@ -38,6 +44,12 @@ impl Peer {
     /// The same, now that the connection speaks TLS.
     pub fn over_tls(self) -> Self {
         Self { is_tls: true, ..self }
+    }
+
+    /// Who has made a request with these fields, if proxies say so in them.
+    pub fn of_request(&self, headers: &HeaderMap, proxies: &Proxies) -> Self {
+        let Visitor { address, is_tls } = forwarded::visitor(headers, self.address, proxies);
+        Self { address, is_tls: is_tls.unwrap_or(self.is_tls), _kept: self._kept.clone() }
     }
 }
 

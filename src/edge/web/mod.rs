@@ -8,13 +8,14 @@
 //! this.
 //!
 //! The handlers share a [`gateway`]; [`routes`] says what stands where, and [`origin`] which pages may use it. [`serve`]
-//! accepts connections, and adds [`health`].
+//! accepts connections, and adds [`health`]; behind a proxy [`forwarded`] tells whose request it is.
 //!
 //! *Architecture Invariant*: a gateway never touches the store or the session map. It asks the [`session`](crate::session).
 
 pub mod access;
 mod events;
 pub mod feed;
+mod forwarded;
 pub mod gateway;
 mod health;
 mod json;

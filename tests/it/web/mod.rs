@@ -2,7 +2,7 @@
 
 mod basics;
 mod curl;
-mod http;
+pub mod http;
 mod messenger;
 mod mixed;
 mod parked;
