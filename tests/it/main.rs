@@ -25,6 +25,8 @@ mod presence;
 mod proxy;
 mod push;
 mod reading;
+#[cfg(target_os = "linux")]
+mod real_proxies;
 mod receipts;
 mod relations;
 mod requests;
