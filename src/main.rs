@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
@@ -74,15 +75,24 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (data, plain_text) = (config.data.display().to_string(), config.log.format == LogFormat::Human);
     let server = Server::bind(config).await?;
     panics::note(server.panics());
-    let native = server.native_address()?;
-    let http = server.http_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let native = written(&server.native_addresses()?);
+    let http = written(&server.http_addresses()?);
     let mut out = io::stdout();
     writeln!(out, "ready native={native} http={http}")?;
     out.flush()?;
     if plain_text {
-        let _ = writeln!(io::stderr(), "{}", how_to_chat(&native.to_string(), &data));
+        let first = native.split(',').next().unwrap_or_default();
+        let _ = writeln!(io::stderr(), "{}", how_to_chat(first, &data));
     }
     Ok(server.run(signals.shutdown()).await?)
+}
+
+/// Addresses as the ready line has them.
+fn written(addresses: &[SocketAddr]) -> String {
+    match addresses {
+        [] => "off".to_owned(),
+        _ => addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(","),
+    }
 }
 
 fn how_to_chat(native: &str, data: &str) -> String {

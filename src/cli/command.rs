@@ -243,7 +243,7 @@ mod tests {
         let typed = "--data d --listen 0.0.0.0:1 --http off --insecure-plaintext --log-format json --log-level debug";
         let Command::Serve(config) = parse_line(typed, &[]).unwrap() else { panic!("not serve") };
         assert_eq!(config.data, PathBuf::from("d"));
-        assert_eq!(config.listen.to_string(), "0.0.0.0:1");
+        assert_eq!(config.listen, ["0.0.0.0:1".parse().unwrap()]);
         assert_eq!(config.http, None);
         assert!(config.tls.allow_plaintext_off_loopback);
         assert_eq!((config.log.level.as_str(), config.log.format), ("debug", crate::config::LogFormat::Json));
@@ -356,7 +356,7 @@ mod tests {
     fn print_config_prints_what_is_in_force_or_the_defaults() {
         let env = [("HONGYAN_LISTEN", "127.0.0.1:1")];
         let Command::PrintConfig(config) = parse_line("print-config --http off", &env).unwrap() else { panic!() };
-        assert_eq!((config.listen.port(), config.http), (1, None));
+        assert_eq!((config.listen[0].port(), config.http), (1, None));
         assert_eq!(parse_line("print-config --defaults", &env).unwrap(), Command::PrintConfig(Box::default()));
     }
 

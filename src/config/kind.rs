@@ -181,22 +181,23 @@ impl Scalar for Switch {
     }
 }
 
-/// Where to listen.
-pub(super) struct Address;
+/// Where to listen: at least one address.
+pub(super) struct Addresses;
 
-impl Scalar for Address {
-    type Value = SocketAddr;
+impl Scalar for Addresses {
+    type Value = Vec<SocketAddr>;
 
     fn allowed(&self) -> String {
-        "an IP address and a port, such as 127.0.0.1:7600 or [::1]:7600".to_owned()
+        "an IP address and a port, such as 127.0.0.1:7600 or [::1]:7600; or several, with commas between them"
+            .to_owned()
     }
 
-    fn parse(&self, text: &str) -> Option<SocketAddr> {
-        text.parse().ok()
+    fn parse(&self, text: &str) -> Option<Vec<SocketAddr>> {
+        text.split(',').map(|word| word.trim().parse().ok()).collect()
     }
 
-    fn show(&self, value: &SocketAddr) -> String {
-        value.to_string()
+    fn show(&self, value: &Vec<SocketAddr>) -> String {
+        value.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kind::{Address, Count, FilePath, LogFilter, Name, OneOf, Origins, Size, Span, Switch, Unless},
+    kind::{Addresses, Count, FilePath, LogFilter, Name, OneOf, Origins, Size, Span, Switch, Unless},
     proxies::Proxies,
     setting::settings,
     token_keys::{TokenKey, TokenKeys},
@@ -26,12 +26,13 @@ settings! {
     /// The whole configuration of a server.
     Config {
         /// Where the native protocol listens. Port 0 takes a free one, which the ready line names.
-        /// Anything but loopback needs TLS (the section tls), or tls.allow_plaintext_off_loopback.
-        listen: SocketAddr = ([127, 0, 0, 1], 7600).into(), Address;
-        /// Where HTTP listens: the web's ways in under /v1, and /healthz, /readyz and /metrics. "off" disables it.
+        /// Several addresses have commas between them. [::] takes IPv4 too, unless an IPv4 address with the same port is
+        /// among them. Anything but loopback needs TLS (the section tls), or tls.allow_plaintext_off_loopback.
+        listen: Vec<SocketAddr> = vec![([127, 0, 0, 1], 7600).into()], Addresses;
+        /// Where HTTP listens, in the same form: the web's ways in under /v1, and /healthz, /readyz and /metrics. "off" disables it.
         /// With a certificate (the section tls) it speaks HTTPS, on loopback plain HTTP too. Anything but loopback needs
         /// one, or tls.allow_plaintext_off_loopback. Keep /metrics from the public: it asks for no login.
-        http: Option<SocketAddr> = Some(([127, 0, 0, 1], 7680).into()), Unless { word: "off", kind: Address };
+        http: Option<Vec<SocketAddr>> = Some(vec![([127, 0, 0, 1], 7680).into()]), Unless { word: "off", kind: Addresses };
         /// The directory of the store, of the key that signs tokens, and of the admin socket.
         /// It is created when missing. A relative path starts from the working directory.
         data: PathBuf = "./hongyan-data".into(), FilePath;

@@ -69,7 +69,7 @@ fn precedence_rises_from_defaults_through_file_and_variables_to_flags() {
         let file = if has_file { file } else { "" };
         let (_file, inputs) = inputs(file, if has_env { &env } else { &[] }, if has_flag { &flag } else { &[] });
         let config = load(&inputs, Purpose::Serve).unwrap();
-        assert_eq!(config.listen.port(), port, "{has_file} {has_env} {has_flag}");
+        assert_eq!(config.listen[0].port(), port, "{has_file} {has_env} {has_flag}");
     }
 }
 
@@ -122,6 +122,7 @@ fn variables_of_others_are_left_alone() {
 #[test]
 fn each_kind_of_value_says_what_it_allows() {
     refused("listen = \"localhost\"", &[], &["listen = \"localhost\"", "file ", "must be an IP address and a port"]);
+    refused("listen = \"127.0.0.1:1,\"", &[], &["with commas between them"]);
     refused("http = \"on\"", &[], &["http = \"on\"", "or \"off\""]);
     refused("data = \"\"", &[], &["data = \"\"", "must be a path"]);
     refused("server_name = \"a b\"", &[], &["server_name = \"a b\"", "without spaces"]);
@@ -223,6 +224,9 @@ fn rules_between_settings_blame_the_one_to_change() {
     refused("tls.cert = \"c.pem\"", &[], &["tls.cert = \"c.pem\"", "needs tls.key too"]);
     refused("tls.key = \"k.pem\"", &[], &["tls.key = \"k.pem\"", "needs tls.cert too"]);
     refused("http = \"127.0.0.1:7600\"", &[], &["http = \"127.0.0.1:7600\"", "must differ from listen"]);
+    let several = "listen = \"127.0.0.1:1, [::1]:2\"\nhttp = \"127.0.0.1:3,[::1]:2\"";
+    refused(several, &[], &["http = \"[::1]:2\"", "must differ from listen"]);
+    refused("listen = \"127.0.0.1:1, 0.0.0.0:2\"", &[], &["listen = \"0.0.0.0:2\"", "not a loopback"]);
     assert!(read("listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"", &[]).is_ok());
 }
 

@@ -149,26 +149,28 @@ fn proxies(config: &Config) -> Rule<'static> {
 
 fn listening(config: &Config) -> Vec<Rule<'static>> {
     let is_plain = config.tls.cert.is_none() && config.tls.key.is_none() && !config.tls.allow_plaintext_off_loopback;
-    let is_exposed = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-    let exposed = |about, address: SocketAddr| Rule {
-        about,
-        is_broken: is_exposed(address) && is_plain,
-        value: format!("\"{address}\""),
-        message: "is not a loopback address, and without TLS everyone on the path could read and alter passwords, \
-                  tokens and messages. Set tls.cert and tls.key; or listen on 127.0.0.1; or, if that is what you \
-                  want, pass --insecure-plaintext (tls.allow_plaintext_off_loopback = true)"
-            .to_owned(),
+    let exposed = |about, addresses: &[SocketAddr]| {
+        let address = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        Rule {
+            about,
+            is_broken: address.is_some() && is_plain,
+            value: address.map_or(String::new(), |address| format!("\"{address}\"")),
+            message: "is not a loopback address, and without TLS everyone on the path could read and alter passwords, \
+                      tokens and messages. Set tls.cert and tls.key; or listen on 127.0.0.1; or, if that is what you \
+                      want, pass --insecure-plaintext (tls.allow_plaintext_off_loopback = true)"
+                .to_owned(),
+        }
     };
-    let mut rules =
-        vec![exposed(&["listen", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"][..], config.listen)];
-    if let Some(http) = config.http {
-        rules.push(exposed(&["http", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"], http));
-    }
-    rules.push(Rule {
-        about: &["http", "listen"],
-        is_broken: config.http == Some(config.listen) && config.listen.port() != 0,
-        value: format!("\"{}\"", config.listen),
-        message: "must differ from listen; choose another port, or \"off\"".to_owned(),
-    });
-    rules
+    let http = config.http.as_deref().unwrap_or_default();
+    let twice = http.iter().find(|address| address.port() != 0 && config.listen.contains(address));
+    vec![
+        exposed(&["listen", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"], &config.listen),
+        exposed(&["http", "tls.cert", "tls.key", "tls.allow_plaintext_off_loopback"], http),
+        Rule {
+            about: &["http", "listen"],
+            is_broken: twice.is_some(),
+            value: twice.map_or(String::new(), |address| format!("\"{address}\"")),
+            message: "must differ from listen; choose another port, or \"off\"".to_owned(),
+        },
+    ]
 }

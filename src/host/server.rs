@@ -27,7 +27,7 @@ use crate::{
         port::{
             door::Door,
             headcount::Headcount,
-            listen,
+            listen::{self, ListenError},
             proxies::Proxies,
             socket::QuietSockets,
             tls::{Tls, TlsError, TlsParams},
@@ -53,8 +53,10 @@ pub enum StartError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("cannot listen on {address} ({key}): {source}")]
-    Listen { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the sockets cannot be watched: {0}")]
+    Watch(io::Error),
     #[error("cannot open the admin socket in {data}: {source}; a data directory with a shorter path may help")]
     Admin { data: String, source: io::Error },
 }
@@ -80,20 +82,17 @@ impl Server {
     }
 
     fn bind_opened(config: Config, tls: Option<Arc<Tls>>, opened: Opened) -> Result<Self, StartError> {
-        let failed = |key, address| move |source| StartError::Listen { key, address, source };
         let (for_native, for_http) = places(&config);
         let metrics = opened.service.metrics();
         let (open, accepted) = (metrics.connections.clone(), metrics.connections_accepted.clone());
-        let native = listen::bind_native(config.listen);
-        let native = native.and_then(|listener| Door::new(listener, for_native, open, accepted));
-        let native = native.map_err(failed("listen", config.listen))?;
-        let (sockets, poll) = QuietSockets::new().map_err(failed("listen", config.listen))?;
-        let http = match config.http {
-            Some(address) => {
+        let native = listen::bind_native("listen", &config.listen)?;
+        let native = Door::new(native, for_native, open, accepted).map_err(StartError::Watch)?;
+        let (sockets, poll) = QuietSockets::new().map_err(StartError::Watch)?;
+        let http = match &config.http {
+            Some(addresses) => {
                 let (open, accepted) = (metrics.http_connections.clone(), metrics.http_connections_accepted.clone());
-                let listener = listen::bind_http(address, config.delivery.lagging_timeout);
-                let door = listener.and_then(|listener| Door::new(listener, for_http, open, accepted));
-                Some(door.map_err(failed("http", address))?)
+                let http = listen::bind_http("http", addresses, config.delivery.lagging_timeout)?;
+                Some(Door::new(http, for_http, open, accepted).map_err(StartError::Watch)?)
             }
             None => None,
         };
@@ -102,14 +101,14 @@ impl Server {
         Ok(Self { config, opened, tls, native, sockets, poll, http, admin })
     }
 
-    /// The real address of the native port.
-    pub fn native_address(&self) -> io::Result<SocketAddr> {
-        self.native.address()
+    /// The real addresses of the native port.
+    pub fn native_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.native.addresses()
     }
 
-    /// The real address of the HTTP port, if there is one.
-    pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().and_then(|http| http.address().ok())
+    /// The real addresses of the HTTP port; none if there is no such port.
+    pub fn http_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.http.as_ref().map_or(Ok(Vec::new()), Door::addresses)
     }
 
     /// Counts the panics of this process, if they are [noted](super::panics::note).

@@ -33,8 +33,8 @@ pub fn start(data: &Path) -> Started {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let server = Server::bind(config).await.unwrap();
-            let native = server.native_address().unwrap().to_string();
-            let http = server.http_address().unwrap().to_string();
+            let native = server.native_addresses().unwrap()[0].to_string();
+            let http = server.http_addresses().unwrap()[0].to_string();
             let tokens = async {
                 let mut tokens = BTreeMap::new();
                 for uid in ["alice", "bob", "carol"] {

@@ -1,17 +1,17 @@
 //! Accepting connections: limits in total and for strangers, a pause where the system has no more descriptors.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    sync::Semaphore,
-};
+use tokio::{io::unix::AsyncFd, sync::Semaphore};
 
 use super::socket::until_readable;
 
@@ -20,7 +20,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from
 
 /// A port that lets so many in at a time.
 pub struct Door {
-    listener: AsyncFd<StdTcpListener>,
+    /// Each has the first turn once it comes first here.
+    listeners: VecDeque<AsyncFd<StdTcpListener>>,
     places: Arc<Places>,
     accepted: Counter,
     pause: Duration,
@@ -28,14 +29,20 @@ pub struct Door {
 
 impl Door {
     /// `open` and `accepted` count its connections.
-    pub fn new(listener: StdTcpListener, max_connections: usize, open: Gauge, accepted: Counter) -> io::Result<Self> {
-        let listener = until_readable(listener)?;
+    pub fn new(
+        listeners: Vec<StdTcpListener>,
+        max_connections: usize,
+        open: Gauge,
+        accepted: Counter,
+    ) -> io::Result<Self> {
+        let listeners = listeners.into_iter().map(until_readable).collect::<io::Result<_>>()?;
         let places = Arc::new(Places { free: Semaphore::new(max_connections), open });
-        Ok(Self { listener, places, accepted, pause: BACK_OFF.0 })
+        Ok(Self { listeners, places, accepted, pause: BACK_OFF.0 })
     }
 
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.get_ref().local_addr()
+    /// Where it listens, in the order in which the listeners were given, until the first is accepted.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|listener| listener.get_ref().local_addr()).collect()
     }
 
     /// The next connection, which does not block, and its place.
@@ -58,13 +65,31 @@ impl Door {
     }
 
     /// The place comes first: without one, connections wait in the kernel's queue.
-    async fn accept(&self) -> io::Result<(StdTcpStream, SocketAddr, Place)> {
+    async fn accept(&mut self) -> io::Result<(StdTcpStream, SocketAddr, Place)> {
         let permit = self.places.free.acquire().await.map_err(io::Error::other)?;
-        let (stream, address) = self.listener.async_io(Interest::READABLE, StdTcpListener::accept).await?;
+        let listeners = &mut self.listeners;
+        let (stream, address) = poll_fn(|context| poll_accept(listeners, context)).await?;
         stream.set_nonblocking(true)?;
         permit.forget();
         Ok((stream, address, Place::new(self.places.clone())))
     }
+}
+
+/// Accepts from any of them. Whose turn it was is the last next time, so that a flood on one keeps no other waiting.
+fn poll_accept(
+    listeners: &mut VecDeque<AsyncFd<StdTcpListener>>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(StdTcpStream, SocketAddr)>> {
+    for _ in 0..listeners.len() {
+        listeners.rotate_left(1);
+        let Some(listener) = listeners.back() else { break };
+        while let Poll::Ready(ready) = listener.poll_read_ready(context) {
+            if let Ok(accepted) = ready?.try_io(|listener| listener.get_ref().accept()) {
+                return Poll::Ready(accepted);
+            }
+        }
+    }
+    Poll::Pending
 }
 
 /// The places for connections.
@@ -87,5 +112,30 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.dec();
         self.0.free.add_permits(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_at_one_address_keeps_nobody_waiting_at_another() {
+        let listeners = ["127.0.0.1:0", "127.0.0.1:0"].map(|address| {
+            let listener = StdTcpListener::bind(address).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            listener
+        });
+        let [crowded, other] = [&listeners[0], &listeners[1]].map(|listener| listener.local_addr().unwrap());
+        let mut door = Door::new(listeners.into(), 10, Gauge::default(), Counter::default()).unwrap();
+        assert_eq!(door.addresses().unwrap(), [crowded, other]);
+        let clients =
+            [crowded, crowded, crowded, other, crowded].map(|address| StdTcpStream::connect(address).unwrap());
+        let first_two = [door.next().await, door.next().await].map(|(stream, ..)| stream.local_addr().unwrap());
+        assert!(first_two.contains(&other), "{first_two:?}");
+        let rest =
+            [door.next().await, door.next().await, door.next().await].map(|(stream, ..)| stream.local_addr().unwrap());
+        assert_eq!(rest, [crowded; 3]);
+        drop(clients);
     }
 }

@@ -58,7 +58,8 @@ pub struct HttpPort {
 impl HttpPort {
     /// Serves until `stop`.
     pub async fn run(self, mut door: Door, stop: CancellationToken) {
-        let is_loopback = door.address().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+        let is_loopback =
+            door.addresses().is_ok_and(|all| all.iter().all(|address| address.ip().to_canonical().is_loopback()));
         let acceptor = self.tls.as_ref().map(|tls| (acceptor(tls), is_loopback));
         let pages = Pages { router: router(&self.service, &self.gateway), proxies: self.proxies.clone(), stop };
         let (port, connections) = (Arc::new(self), TaskTracker::new());

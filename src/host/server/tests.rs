@@ -69,14 +69,14 @@ struct Rig {
 impl Rig {
     async fn start() -> Self {
         let data = tempfile::Builder::new().prefix("hy").tempdir().unwrap();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let config = Config { data: data.path().to_owned(), listen: any, http: Some(any), ..Config::default() };
+        let any = vec!["127.0.0.1:0".parse().unwrap()];
+        let config = Config { data: data.path().to_owned(), listen: any.clone(), http: Some(any), ..Config::default() };
         let engine = Arc::new(Breakable::default());
         let tokens = assemble::tokens(&config).unwrap();
         let opened = open::open_with(&config, engine.clone(), tokens).await.unwrap();
         let service = opened.service.clone();
         let server = Server::bind_opened(config, None, opened).unwrap();
-        let (native, http) = (server.native_address().unwrap(), server.http_address().unwrap());
+        let (native, http) = (server.native_addresses().unwrap()[0], server.http_addresses().unwrap()[0]);
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async { drop(stopped.await) }));
         Self { engine, service, native, http, stop, run, _data: data }
