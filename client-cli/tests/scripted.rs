@@ -132,7 +132,7 @@ fn log_in(connection: &mut Connection, hello: wire::Hello) {
         };
         connection.push(1, 0, &encode_item(Item::Message(message)), now);
     }
-    connection.caught_up();
+    connection.set_lagging(false);
 }
 
 /// A machine of its own for each test.
