@@ -5,7 +5,6 @@
 use std::{
     future::poll_fn,
     io,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,7 +26,7 @@ use crate::{
         web::feed::{Feed, Next},
     },
     ops::id::SendNumber,
-    session::{Attempt, CameBack, DeviceError, Devices, LoggedIn, Place, Present, Service},
+    session::{CameBack, DeviceError, Devices, LoggedIn, Place, Present, Service},
 };
 
 /// One answer of a poll in so many is lost.
@@ -39,7 +38,6 @@ pub struct Gateway {
     service: Arc<Service>,
     devices: Arc<Devices>,
     stranger: Stranger,
-    address: IpAddr,
     chance: Chance,
     /// What its requests bring, after the login.
     token: Option<Bytes>,
@@ -59,14 +57,7 @@ enum Wake {
 }
 
 impl Gateway {
-    pub fn new(
-        end: End,
-        service: Arc<Service>,
-        devices: Arc<Devices>,
-        stranger: Stranger,
-        address: IpAddr,
-        chance: Chance,
-    ) -> Self {
+    pub fn new(end: End, service: Arc<Service>, devices: Arc<Devices>, stranger: Stranger, chance: Chance) -> Self {
         let connection = Connection::new(service.protocol().clone(), service.now());
         Self {
             wire: Wire::new(end),
@@ -74,7 +65,6 @@ impl Gateway {
             service,
             devices,
             stranger,
-            address,
             chance,
             token: None,
             newcomer: None,
@@ -223,13 +213,9 @@ impl Gateway {
     /// A request of the device, which shows that it has its token. None: it is served no more, and told so.
     async fn request(&mut self) -> Option<Present> {
         self.newcomer = None;
-        let attempt = Attempt {
-            address: self.address,
-            now: self.service.now(),
-            accepted: self.service.accept(),
-            unix_s: self.service.environment().unix_ms() / 1000,
-            next_secret: self.service.environment().random(),
-        };
+        // A request has the place of its connection in the order of all: the device may have left this one behind, half-open,
+        // and then nothing that still speaks here may take its place from the newer one.
+        let attempt = self.stranger.attempt(self.service.environment());
         let token = self.token.clone()?;
         let (code, reason) = match self.devices.find(&token, || attempt).await {
             Ok(device) => return Some(device),

@@ -186,7 +186,7 @@ impl Host {
         let counted = Counted(links);
         if let Some(devices) = self.devices.borrow().clone().filter(|_| by_requests) {
             let chance = self.chance.borrow_mut().fork();
-            let gateway = Gateway::new(end, service, devices, stranger, address, chance);
+            let gateway = Gateway::new(end, service, devices, stranger, chance);
             self.spawner.spawn(Owner::Server, async move {
                 let _ = gateway.run(pin!(SimTimer::new(&clock))).await;
                 drop(counted);
