@@ -119,11 +119,6 @@ impl Device {
         self.session.acked(useq);
     }
 
-    /// What the device brings with each request.
-    pub fn token(&self) -> &Bytes {
-        &self.token
-    }
-
     /// Why the session has ended, if it has: replaced, revoked, the server is stopping.
     pub fn ended(&self) -> Option<(CloseCode, Cow<'static, str>)> {
         self.session.channel().end()

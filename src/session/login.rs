@@ -61,6 +61,17 @@ impl LoggedIn {
     pub fn conn_epoch(&self) -> u64 {
         self.channel.id.conn_epoch
     }
+
+    /// What a device is told that has come back by its token; its connection adds credit and limits.
+    pub fn resumed(&self) -> wire::Resumed {
+        wire::Resumed {
+            conn_epoch: self.conn_epoch(),
+            resume_token: self.resume_token.clone(),
+            head: self.head,
+            last_send_no: self.last_send_no,
+            ..Default::default()
+        }
+    }
 }
 
 /// A HELLO: verifies its credential and binds the device.

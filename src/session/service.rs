@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     sync::Arc,
     task::Context,
     time::{Duration, Instant},
@@ -108,6 +109,29 @@ impl Service {
     /// A connection has been accepted: its place in the order of all.
     pub fn accept(&self) -> AcceptNo {
         self.parts.desk.accept()
+    }
+
+    /// The circumstances of a login that is tried now.
+    pub fn attempt(&self, address: IpAddr, accepted: AcceptNo) -> Attempt {
+        let environment = self.environment();
+        let (now, unix_s) = (environment.now(), environment.unix_ms() / 1000);
+        Attempt { address, now, accepted, unix_s, next_secret: environment.random() }
+    }
+
+    /// What a device is told that has logged in; its connection adds credit and limits.
+    pub fn welcome(&self, login: &LoggedIn) -> wire::Welcome {
+        wire::Welcome {
+            conn_epoch: login.conn_epoch(),
+            resume_token: login.resume_token.clone(),
+            resume_ttl_s: self.resume_ttl().as_secs() as u32,
+            head: login.head,
+            last_send_no: login.last_send_no,
+            log_epoch: self.log_epoch(),
+            cursor: login.cursor,
+            time_ms: self.environment().unix_ms(),
+            uid: login.uid.as_str().into(),
+            ..Default::default()
+        }
     }
 
     /// A HELLO: verifies its credential and binds the device.

@@ -130,7 +130,7 @@ impl Gateway {
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Hello(hello) => {
-                let attempt = self.stranger.attempt(self.service.environment());
+                let attempt = self.stranger.attempt(&self.service);
                 match self.service.hello(*hello, &attempt).await {
                     Ok(login) => self.welcome(login),
                     Err(refused) => self.connection.reject(refused.code, &refused.reason, refused.retry_after),
@@ -167,19 +167,12 @@ impl Gateway {
     }
 
     async fn on_resume(&mut self, resume: wire::Resume) {
-        let attempt = self.stranger.attempt(self.service.environment());
+        let attempt = self.stranger.attempt(&self.service);
         let (cursor, limits_id) = (resume.cursor, resume.limits_id);
         match self.service.resume(resume, &attempt).await {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
-                let resumed = wire::Resumed {
-                    conn_epoch: login.conn_epoch(),
-                    resume_token: login.resume_token.clone(),
-                    head: login.head,
-                    last_send_no: login.last_send_no,
-                    ..Default::default()
-                };
-                self.connection.resumed(resumed, cursor, limits_id, self.service.now());
+                self.connection.resumed(login.resumed(), cursor, limits_id, self.service.now());
                 self.keep(login);
             }
             Err(refused) => self.connection.reject(refused.code, &refused.reason, refused.retry_after),
@@ -187,17 +180,7 @@ impl Gateway {
     }
 
     fn welcome(&mut self, login: LoggedIn) {
-        let welcome = wire::Welcome {
-            conn_epoch: login.conn_epoch(),
-            resume_token: login.resume_token.clone(),
-            resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
-            head: login.head,
-            last_send_no: login.last_send_no,
-            log_epoch: self.service.log_epoch(),
-            cursor: login.cursor,
-            uid: login.uid.as_str().into(),
-            ..Default::default()
-        };
+        let welcome = self.service.welcome(&login);
         self.connection.welcome(welcome, self.service.now());
         self.keep(login);
     }
@@ -215,7 +198,7 @@ impl Gateway {
         self.newcomer = None;
         // A request has the place of its connection in the order of all: the device may have left this one behind, half-open,
         // and then nothing that still speaks here may take its place from the newer one.
-        let attempt = self.stranger.attempt(self.service.environment());
+        let attempt = self.stranger.attempt(&self.service);
         let token = self.token.clone()?;
         let (code, reason) = match self.devices.find(&token, || attempt).await {
             Ok(device) => return Some(device),

@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// None: it has logged in already, and asks for that no more.
     fn attempt(&self) -> Option<Attempt> {
-        self.stranger().map(|stranger| stranger.attempt(self.service.environment()))
+        self.stranger().map(|stranger| stranger.attempt(&self.service))
     }
 
     async fn on_hello(&mut self, hello: wire::Hello) {
@@ -232,18 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn welcome(&mut self, login: LoggedIn) {
-        let welcome = wire::Welcome {
-            conn_epoch: login.conn_epoch(),
-            resume_token: login.resume_token.clone(),
-            resume_ttl_s: self.service.resume_ttl().as_secs() as u32,
-            head: login.head,
-            last_send_no: login.last_send_no,
-            log_epoch: self.service.log_epoch(),
-            cursor: login.cursor,
-            time_ms: self.service.environment().unix_ms(),
-            uid: login.uid.as_str().into(),
-            ..Default::default()
-        };
+        let welcome = self.service.welcome(&login);
         self.connection.welcome(welcome, self.service.now());
         self.on_logged_in(login);
     }
@@ -254,14 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         match self.service.resume(resume, &attempt).await {
             Ok(CameBack { login, by_fallback: true }) => self.welcome(login),
             Ok(CameBack { login, .. }) => {
-                let resumed = wire::Resumed {
-                    conn_epoch: login.conn_epoch(),
-                    resume_token: login.resume_token.clone(),
-                    head: login.head,
-                    last_send_no: login.last_send_no,
-                    ..Default::default()
-                };
-                self.connection.resumed(resumed, cursor, limits_id, self.service.now());
+                self.connection.resumed(login.resumed(), cursor, limits_id, self.service.now());
                 self.on_logged_in(login);
             }
             Err(rejection) => self.reject(&rejection),

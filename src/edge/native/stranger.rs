@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use crate::{base::environment::Environment, edge::port::headcount::Admission, ops::id::AcceptNo, session::Attempt};
+use crate::{
+    edge::port::headcount::Admission,
+    ops::id::AcceptNo,
+    session::{Attempt, Service},
+};
 
 /// Who has connected and not yet shown who it is.
 pub struct Stranger {
@@ -18,13 +22,7 @@ impl Stranger {
     }
 
     /// The circumstances of a login that it tries now.
-    pub fn attempt(&self, environment: &dyn Environment) -> Attempt {
-        Attempt {
-            address: self.address,
-            now: environment.now(),
-            accepted: self.accepted,
-            unix_s: environment.unix_ms() / 1000,
-            next_secret: environment.random(),
-        }
+    pub fn attempt(&self, service: &Service) -> Attempt {
+        service.attempt(self.address, self.accepted)
     }
 }

@@ -41,10 +41,7 @@ impl Gateway {
 
     /// The circumstances of a login that is made now.
     pub fn attempt(&self, address: IpAddr) -> Attempt {
-        let environment = self.service.environment();
-        let now = environment.now();
-        let unix_s = environment.unix_ms() / 1000;
-        Attempt { address, now, accepted: self.service.accept(), unix_s, next_secret: environment.random() }
+        self.service.attempt(address, self.service.accept())
     }
 
     /// Forgets devices that have gone, until `stop`.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     edge::port::headcount::Admission,
     ops::answer::AccountError,
-    session::{CameBack, LoggedIn, Present, RegisterError},
+    session::{CameBack, LoggedIn, RegisterError},
 };
 
 /// What a device that leaves the numbers of its messages to the server says of them: it remembers none that the server
@@ -182,26 +182,16 @@ fn admit(gateway: &Gateway, peer: &Peer) -> Result<Admission, Problem> {
 
 /// The answer to a login. `cookie`: the token goes into a cookie, a secure one or not, and is not shown to the page.
 fn logged_in(gateway: &Gateway, login: LoggedIn, cookie: Option<bool>) -> Response {
-    let (head, last_send_no, reset) = (login.head, login.last_send_no, login.reset);
-    let cursor = reset.map_or(login.cursor, |reset| reset.head);
-    let device: Present = gateway.devices.insert(login);
-    let welcome = wire::Welcome {
-        conn_epoch: device.session().conn_epoch(),
-        resume_ttl_s: gateway.service.resume_ttl().as_secs() as u32,
-        head,
-        last_send_no,
-        log_epoch: gateway.service.log_epoch(),
-        cursor,
-        limits: Some(*gateway.service.limits()),
-        time_ms: gateway.service.environment().unix_ms(),
-        uid: device.session().uid().as_str().into(),
-        ..Default::default()
-    };
+    let reset = login.reset;
+    let mut welcome = gateway.service.welcome(&login);
+    welcome.limits = Some(*gateway.service.limits());
+    welcome.cursor = reset.map_or(login.cursor, |reset| reset.head);
+    let token = BASE64_URL_SAFE_NO_PAD.encode(std::mem::take(&mut welcome.resume_token));
+    gateway.devices.insert(login);
     let mut body = to_value(&welcome);
     if let Some(reset) = reset {
         body["syncReset"] = to_value(&reset);
     }
-    let token = BASE64_URL_SAFE_NO_PAD.encode(device.token());
     let no_store = (header::CACHE_CONTROL, "no-store");
     match cookie {
         None => {

@@ -21,10 +21,7 @@ use crate::{
     },
     log::Log,
     ops::{desk::Desk, id::AcceptNo},
-    session::{
-        gate::{Attempt, Rejection},
-        login::LoggedIn,
-    },
+    session::{gate::Rejection, login::LoggedIn},
     sim,
     store::memory::MemoryEngine,
 };
@@ -55,13 +52,7 @@ impl Rig {
         let (service, credential) = (self.service.clone(), Some(Credential::Token(sim::token(uid))));
         let hello = wire::Hello { device: "phone".into(), device_epoch: 1, credential, ..Default::default() };
         let mut login = Box::pin(async move {
-            let attempt = Attempt {
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                now: service.environment().now(),
-                accepted,
-                unix_s: service.environment().unix_ms() / 1000,
-                next_secret: service.environment().random(),
-            };
+            let attempt = service.attempt(IpAddr::V4(Ipv4Addr::LOCALHOST), accepted);
             service.hello(hello, &attempt).await
         });
         assert!(login.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

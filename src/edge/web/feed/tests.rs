@@ -16,7 +16,7 @@ use hongyan_proto::{
 
 use super::*;
 use crate::{
-    base::environment::{Environment, Now, System},
+    base::environment::{Now, System},
     committer::Committer,
     config::Config,
     host::{
@@ -26,7 +26,7 @@ use crate::{
     live::channel::Channel,
     log::Log,
     ops::desk::Desk,
-    session::{Attempt, DeviceLimits, Devices, Service},
+    session::{DeviceLimits, Devices, Service},
     sim,
     store::memory::MemoryEngine,
 };
@@ -54,13 +54,7 @@ impl Rig {
     async fn log_in(&mut self, uid: &str) -> Feed {
         let credential = Some(Credential::Token(sim::token(uid)));
         let hello = wire::Hello { device: "phone".into(), device_epoch: 1, credential, ..Default::default() };
-        let attempt = Attempt {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            now: self.service.now(),
-            accepted: self.service.accept(),
-            unix_s: self.service.environment().unix_ms() / 1000,
-            next_secret: System.random(),
-        };
+        let attempt = self.service.attempt(IpAddr::V4(Ipv4Addr::LOCALHOST), self.service.accept());
         let mut login = Box::pin(self.service.hello(hello, &attempt));
         assert!(login.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let now = Now::by(self.service.environment());
