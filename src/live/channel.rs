@@ -43,9 +43,7 @@ impl Channel {
             if queue.is_full_for(item) && !canary::is("queue-without-bound") {
                 queue.lag();
             } else {
-                queue.entries += 1;
-                queue.entry_bytes += item.len() as u32;
-                queue.waiting.push_back(Outbound::Entry { useq, own_send_no, item: item.clone() });
+                queue.put(Outbound::Entry { useq, own_send_no, item: item.clone() });
             }
         }
         queue.ring();
@@ -68,9 +66,7 @@ impl Channel {
                 queue.hints = Hints::Due;
             }
         } else {
-            queue.entries += 1;
-            queue.entry_bytes += item.len() as u32;
-            queue.waiting.push_back(Outbound::Passed { item: item.clone() });
+            queue.put(Outbound::Passed { item: item.clone() });
         }
         queue.ring();
     }
@@ -88,7 +84,7 @@ impl Channel {
         if let Outbound::Acked(ack) = &answer {
             queue.head = queue.head.max(ack.useq);
         }
-        queue.waiting.push_back(answer);
+        queue.put(answer);
         queue.ring();
     }
 
@@ -102,7 +98,7 @@ impl Channel {
         let mut queue = self.lock();
         let has_room = queue.waiting.len() < MAX_WAITING_SIGNALS;
         if has_room {
-            queue.waiting.push_back(Outbound::Signal(signal.into()));
+            queue.put(Outbound::Signal(signal.into()));
             queue.ring();
         }
         has_room
@@ -153,8 +149,8 @@ impl Channel {
             return Look::Superseded;
         }
         // Before all that waits, so that a device that does not read is cut off as soon as any other.
-        if let Some(Parting::End { code, reason }) = queue.parting() {
-            return Look::End { code: *code, reason: reason.clone() };
+        if let Some(end @ Parting::End { .. }) = queue.parting() {
+            return Look::Parting(end.clone());
         }
         if let Some(next) = queue.next_for(glance) {
             return Look::Take(next);

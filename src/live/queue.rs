@@ -18,6 +18,7 @@ use crate::base::rate::Bucket;
 pub(super) const MAX_WAITING: u32 = 64;
 /// Bytes of entries that may wait for a link.
 const MAX_WAITING_BYTES: u32 = 32 * 1024;
+
 /// Who looks into a channel, and what it can take now.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance {
@@ -47,15 +48,8 @@ pub enum Look {
     },
     /// The reader is to hear how far the large groups have come; it counts as told.
     HintsDue,
-    GoAway {
-        until: Instant,
-        spread: Duration,
-    },
-    /// The connection is to end.
-    End {
-        code: CloseCode,
-        reason: Cow<'static, str>,
-    },
+    /// The server goes away, or the connection is to end.
+    Parting(Parting),
     /// A newer reader has the channel.
     Superseded,
     /// The waker will be called when there is something. `is_behind`: what comes next stands in the log.
@@ -84,6 +78,16 @@ pub enum Outbound {
     Signal(Box<wire::Signal>),
 }
 
+impl Outbound {
+    /// Of what counts against the bounds.
+    fn item(&self) -> Option<&Bytes> {
+        match self {
+            Self::Entry { item, .. } | Self::Passed { item } => Some(item),
+            _ => None,
+        }
+    }
+}
+
 /// Whether the device knows how far its large groups have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Hints {
@@ -97,8 +101,8 @@ pub(super) enum Hints {
 }
 
 /// How a connection comes to its end.
-#[derive(Debug)]
-pub(super) enum Parting {
+#[derive(Clone, Debug)]
+pub enum Parting {
     /// The device is asked to move until then.
     GoAway {
         until: Instant,
@@ -193,11 +197,11 @@ impl Queue {
         if glance.after > head {
             return Look::Beyond { head };
         }
-        if let Some(Parting::GoAway { until, spread }) = self.parting()
+        if let Some(going_away @ Parting::GoAway { .. }) = self.parting()
             && glance.unnumbered
             && !glance.was_told
         {
-            return Look::GoAway { until: *until, spread: *spread };
+            return Look::Parting(going_away.clone());
         }
         let is_behind = self.lagging && glance.after < head;
         if is_behind && glance.entries > 0 {
@@ -210,6 +214,15 @@ impl Queue {
         Look::Nothing { is_behind }
     }
 
+    /// Puts something in, and counts what counts.
+    pub fn put(&mut self, outbound: Outbound) {
+        if let Some(item) = outbound.item() {
+            self.entries += 1;
+            self.entry_bytes += item.len() as u32;
+        }
+        self.waiting.push_back(outbound);
+    }
+
     pub fn take_answer(&mut self) -> Option<Outbound> {
         let is_answer = |waiting: &Outbound| matches!(waiting, Outbound::Acked(_) | Outbound::Refused(_));
         let answer = self.waiting.iter().position(is_answer)?;
@@ -218,7 +231,7 @@ impl Queue {
 
     pub fn take(&mut self, index: usize) -> Option<Outbound> {
         let next = self.waiting.remove(index)?;
-        if let Outbound::Entry { item, .. } | Outbound::Passed { item } = &next {
+        if let Some(item) = next.item() {
             self.entries -= 1;
             self.entry_bytes -= item.len() as u32;
         }
@@ -237,16 +250,9 @@ impl Queue {
         if self.entries == 0 {
             return;
         }
-        let (mut entries, mut entry_bytes) = (0, 0);
-        self.waiting.retain(|outbound| match outbound {
-            Outbound::Entry { .. } => false,
-            Outbound::Passed { item } => {
-                entries += 1;
-                entry_bytes += item.len() as u32;
-                true
-            }
-            _ => true,
-        });
-        (self.entries, self.entry_bytes) = (entries, entry_bytes);
+        self.waiting.retain(|outbound| !matches!(outbound, Outbound::Entry { .. }));
+        let items = self.waiting.iter().filter_map(Outbound::item);
+        (self.entries, self.entry_bytes) =
+            items.fold((0, 0), |(entries, bytes), item| (entries + 1, bytes + item.len() as u32));
     }
 }

@@ -1,6 +1,8 @@
 //! Reading what a device misses out of its user's log: after a login, after it fell behind, after a retransmission. There is
 //! no other way for it to catch up.
 
+use std::{future::Future, pin::Pin};
+
 use bytes::Bytes;
 use hongyan_proto::{
     ConversationId, canary,
@@ -18,6 +20,9 @@ use crate::{
 
 /// Bytes that are read at once for one device.
 const PAGE_BYTES: usize = 16 * 1024;
+
+/// A read of the log that is under way. It answers for itself, so that dropping it loses nothing.
+pub type Read<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// An entry of the user's log, as one device gets it.
 #[derive(Debug)]

@@ -1,20 +1,14 @@
 //! From what an authenticated device asks for to the use case that does it. Every way in, native or gateway, comes
 //! through here; none of them touches the log or the session map.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    task::Poll,
-    time::Instant,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use bytes::Bytes;
 use hongyan_proto::{CloseCode, Uid, wire};
 
 use super::{
     accounts,
-    catch_up::{self, Page},
+    catch_up::{self, Page, Read},
     login::LoggedIn,
     requests::{answer::answer, asker::Asker},
     send,
@@ -28,7 +22,6 @@ use crate::{
         id::SendNumber,
         op::Op,
     },
-    store::StoreError,
 };
 
 /// An authenticated device on one connection. When it is dropped the committer takes its channel out of the session map,
@@ -98,18 +91,13 @@ impl Session {
     }
 
     /// Reads the entries behind `after`, as [`catch_up::read_page`].
-    pub(super) fn read_page(
-        &self,
-        after: u64,
-        head: u64,
-        limit: u64,
-    ) -> Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>> {
+    pub(super) fn read_page(&self, after: u64, head: u64, limit: u64) -> Read<Page> {
         let (service, of) = (self.service.clone(), self.channel.id);
         Box::pin(async move { catch_up::read_page(&service.parts, of, after, head, limit).await })
     }
 
     /// Reads how far the user's large groups have come: encoded entries.
-    pub(super) fn read_hints(&self) -> Pin<Box<dyn Future<Output = Result<Vec<Bytes>, StoreError>> + Send>> {
+    pub(super) fn read_hints(&self) -> Read<Vec<Bytes>> {
         let (service, user) = (self.service.clone(), self.channel.id.user);
         Box::pin(async move { catch_up::hints(&service.parts.log, user).await })
     }

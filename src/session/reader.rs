@@ -7,8 +7,6 @@
 
 use std::{
     borrow::Cow,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
     vec,
@@ -18,14 +16,11 @@ use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
 
 use super::{
-    catch_up::{Entry, Page},
+    catch_up::{Entry, Page, Read},
     dispatch::Session,
     place::Place,
 };
-use crate::{
-    live::queue::{Glance, Look, Outbound},
-    store::StoreError,
-};
+use crate::live::queue::{Glance, Look, Outbound, Parting};
 
 /// What a way in can take now.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +74,6 @@ pub struct Reader {
     reading: Option<Box<Reading>>,
 }
 
-/// A read of the log. It answers for itself, so that dropping it loses nothing.
-type Read<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
-
 enum Reading {
     Page(Read<Page>),
     /// What of a page has not been given yet.
@@ -114,9 +106,9 @@ impl Reader {
             match session.channel().look(glance, context.waker()) {
                 Look::Take(outbound) => return Poll::Ready(outbound.into()),
                 Look::Superseded => return Poll::Ready(Next::Superseded),
-                Look::End { code, reason } => return Poll::Ready(Next::End { code, reason }),
+                Look::Parting(Parting::End { code, reason }) => return Poll::Ready(Next::End { code, reason }),
                 Look::Beyond { head } => return Poll::Ready(reset(session, head)),
-                Look::GoAway { until, spread } => {
+                Look::Parting(Parting::GoAway { until, spread }) => {
                     self.was_told = true;
                     let deadline = until.saturating_duration_since(session.now());
                     return Poll::Ready(Next::GoAway { deadline, spread });

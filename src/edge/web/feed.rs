@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hongyan_proto::{CloseCode, wire};
 use prost::Message;
 
-use crate::session::{Entry, Place, Present, Reader, Want};
+use crate::session::{Entry, Next as One, Place, Present, Reader, Want};
 
 /// The most entries in a run.
 const RUN_ENTRIES: usize = 64;
@@ -79,7 +79,6 @@ impl Feed {
 
     /// What comes next, as [`Self::next`].
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        use crate::session::Next as One;
         let want = Want { after: self.after, entries: RUN_ENTRIES as u64, unnumbered: true };
         loop {
             let next = match ready!(self.reader.poll_next(self.device.session(), want, context)) {
@@ -115,7 +114,7 @@ impl Feed {
             let room = (RUN_ENTRIES - entries.len()) as u64;
             let want = Want { after: self.after, entries: room, unnumbered: false };
             let next = self.reader.poll_next(self.device.session(), want, context);
-            let Poll::Ready(crate::session::Next::Entry(entry)) = next else { break };
+            let Poll::Ready(One::Entry(entry)) = next else { break };
             self.after = entry.useq;
             bytes += entry.item.len();
             entries.push(to_wire(entry));

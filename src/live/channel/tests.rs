@@ -78,13 +78,16 @@ fn what_has_no_number_stays_until_it_is_wanted() {
     assert!(matches!(look(&channel, entries_alone), Look::Nothing { is_behind: false }));
     assert!(matches!(look(&channel, all(5)), Look::Take(Outbound::Passed { .. })));
     assert!(matches!(look(&channel, entries_alone), Look::Nothing { .. }));
-    assert!(matches!(look(&channel, all(5)), Look::GoAway { .. }));
+    assert!(matches!(look(&channel, all(5)), Look::Parting(Parting::GoAway { .. })));
     let told = Glance { was_told: true, ..all(5) };
     assert!(matches!(look(&channel, told), Look::Nothing { .. }), "a reader is told once");
     channel.close(CloseCode::GOING_AWAY, "first");
     channel.close(CloseCode::NORMAL, "second");
-    assert!(matches!(look(&channel, entries_alone), Look::End { reason, .. } if reason == "first"));
-    assert!(matches!(look(&channel, entries_alone), Look::End { .. }), "it has ended for every reader");
+    assert!(matches!(look(&channel, entries_alone), Look::Parting(Parting::End { reason, .. }) if reason == "first"));
+    assert!(
+        matches!(look(&channel, entries_alone), Look::Parting(Parting::End { .. })),
+        "it has ended for every reader"
+    );
 }
 
 #[test]
