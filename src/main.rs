@@ -75,14 +75,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (data, plain_text) = (config.data.display().to_string(), config.log.format == LogFormat::Human);
     let server = Server::bind(config).await?;
     panics::note(server.panics());
-    let native = written(&server.native_addresses()?);
-    let http = written(&server.http_addresses()?);
+    let native = server.native_addresses()?;
     let mut out = io::stdout();
-    writeln!(out, "ready native={native} http={http}")?;
+    writeln!(out, "ready native={} http={}", written(&native), written(&server.http_addresses()?))?;
     out.flush()?;
-    if plain_text {
-        let first = native.split(',').next().unwrap_or_default();
-        let _ = writeln!(io::stderr(), "{}", how_to_chat(first, &data));
+    if let Some(first) = native.first().filter(|_| plain_text) {
+        let _ = writeln!(io::stderr(), "{}", how_to_chat(&first.to_string(), &data));
     }
     Ok(server.run(signals.shutdown()).await?)
 }

@@ -2,6 +2,7 @@
 //! not installed its test says so and passes, unless `HONGYAN_TEST_PROXIES=required`.
 
 use std::{
+    fmt::Debug,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
@@ -96,28 +97,20 @@ fn log_in(person: u8, proxy: SocketAddr, uid: &str, token: &str) -> Result<(), C
 }
 
 /// Everybody logs in, and before each of them one of them guesses: the last guess is made to wait, nobody else is.
-fn everybody_logs_in(server: &TestServer, proxy: SocketAddr) {
+/// Last what each is answered: a login, a guess, and a guess that has to wait.
+fn everybody_logs_in<A: Debug + PartialEq>(
+    server: &TestServer,
+    log_in: impl Fn(u8, &str, &str) -> A,
+    [taken, refused, told_to_wait]: [A; 3],
+) {
     let mut guesses = Vec::new();
     for n in 0..PEOPLE {
         let uid = format!("person{n}");
         let token = server.token(&uid);
-        guesses.push(log_in(GUESSER, proxy, &uid, "a.bad.token"));
-        assert_eq!(log_in(n, proxy, &uid, &token), Ok(()));
+        guesses.push(log_in(GUESSER, &uid, "a.bad.token"));
+        assert_eq!(log_in(n, &uid, &token), taken);
     }
-    assert_eq!(guesses[0], Err(CloseCode::BAD_CREDENTIALS));
-    assert_eq!(guesses.last(), Some(&Err(CloseCode::TOO_MANY_ATTEMPTS)));
-}
-
-/// The same by HTTP.
-fn everybody_logs_in_by_http(server: &TestServer, proxy: SocketAddr) {
-    let mut guesses = Vec::new();
-    for n in 0..PEOPLE {
-        let uid = format!("person{n}");
-        let token = server.token(&uid);
-        guesses.push(log_in_by_http(GUESSER, proxy, &uid, "a.bad.token"));
-        assert_eq!(log_in_by_http(n, proxy, &uid, &token), 200);
-    }
-    assert_eq!((guesses[0], guesses.last()), (401, Some(&429)));
+    assert_eq!((&guesses[0], guesses.last()), (&refused, Some(&told_to_wait)));
 }
 
 fn written(directory: &Path, text: &str) -> String {
@@ -143,7 +136,7 @@ fn nginx_passes_the_address_on_in_a_field() {
     let config = written(files.path(), &config);
     let errors = format!("{at}/errors");
     let Some(_nginx) = run("nginx", &["-e", &errors, "-p", &at.to_string(), "-c", &config], &[port]) else { return };
-    everybody_logs_in_by_http(&server, port);
+    everybody_logs_in(&server, |person, uid, token| log_in_by_http(person, port, uid, token), [200, 401, 429]);
     server.assert_healthy();
 }
 
@@ -161,7 +154,8 @@ fn haproxy_passes_the_address_on_before_all_else_or_in_a_field() {
     );
     let config = written(files.path(), &config);
     let Some(_haproxy) = run("haproxy", &["-db", "-f", &config], &ports) else { return };
-    everybody_logs_in(&server, second);
+    let answers = [Ok(()), Err(CloseCode::BAD_CREDENTIALS), Err(CloseCode::TOO_MANY_ATTEMPTS)];
+    everybody_logs_in(&server, |person, uid, token| log_in(person, second, uid, token), answers);
     // The guesser still has to wait, whichever version names them.
     assert_eq!(log_in(GUESSER, first, "person0", "a.bad.token"), Err(CloseCode::TOO_MANY_ATTEMPTS));
     assert_eq!(log_in(0, first, "person0", &server.token("person0")), Ok(()));

@@ -93,6 +93,7 @@ mod tests {
         drop((first, third, fourth));
         assert!(strangers.by_address.lock().unwrap().1.is_empty(), "nothing is kept of those who left");
     }
+
     #[test]
     fn a_proxy_counts_in_total_and_a_network_of_ipv6_as_one() {
         let strangers = Headcount::new(3, 1);
